@@ -1,0 +1,52 @@
+// Makes a Communicator, and holds the process's membership of the MPI world. No MPI header is seen outside comm/mpi and
+// comm/shm.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "comm/communicator.h"
+
+namespace octet {
+
+struct CommOptions {
+  std::string kind = "auto";  // "auto" | "local" | "shm" | "mpi"; auto: local at one rank, shm on one host, else mpi
+  size_t max_reduce_floats = 1 << 20;  // roots of one all_reduce_sum, and rows of one gather, on one rank
+  size_t max_message_bytes = 1 << 20;
+  std::chrono::milliseconds timeout{60000};  // the longest wait for a peer while it is known to be working
+};
+
+// The process's membership of the MPI world; at most one lives. Without mpirun a world of one rank, and MPI is not
+// started. ~World leaves the world; when an exception is in flight, or abort() was called, it ends the other ranks too.
+class World {
+ public:
+  World(int* argc, char*** argv);
+  ~World();
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  int rank() const { return rank_; }
+  int size() const { return size_; }
+  int local_rank() const { return local_rank_; }  // among the ranks of this host
+  int local_size() const { return local_size_; }
+
+  // Collective. Throws std::invalid_argument for an unknown kind, or shm across hosts.
+  std::unique_ptr<Communicator> make_communicator(const CommOptions& options);
+
+  // Ends every process of the group with `exit_code`. Does not return.
+  [[noreturn]] void abort(int exit_code);
+
+  static bool launched_by_mpi();  // from the environment; before any World
+
+ private:
+  int rank_ = 0, size_ = 1, local_rank_ = 0, local_size_ = 1;
+  bool mpi_ = false;
+};
+
+// `size` communicators for `size` threads of this process; [r] is rank r's. For tests.
+std::vector<std::unique_ptr<Communicator>> make_thread_communicators(int size, const CommOptions& options = {});
+
+}  // namespace octet

@@ -1,0 +1,49 @@
+// Checkpoint: a read-only source of named tensors, whatever the files are: a Hugging Face folder (safetensors, sharded or
+// not), a GGUF file, or an int8 artefact. Names are Hugging Face's in every case.
+//
+// The files are hostile: every length is checked before use. Errors: InputError naming the file, the tensor and the
+// values. Thread-safe after open().
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/tensor.h"
+#include "runtime/weights/model_args.h"
+#include "runtime/weights/partition.h"
+
+namespace octet {
+
+struct TensorInfo {
+  std::string name;
+  DType dtype = DType::kF32;  // as read() delivers it; GGUF's block formats are delivered as kF32
+  Shape shape;
+};
+
+class Checkpoint {
+ public:
+  virtual ~Checkpoint() = default;
+
+  // Decides by what is there: PATH/octet.json, PATH/*.safetensors, or a file with GGUF's magic.
+  static std::unique_ptr<Checkpoint> open(const std::filesystem::path& path);
+
+  virtual const std::filesystem::path& path() const = 0;
+  virtual const nlohmann::json& config() const = 0;  // config.json, or its equivalent made from GGUF's metadata
+  virtual const std::vector<TensorInfo>& tensors() const = 0;
+  const TensorInfo* find(std::string_view name) const;
+
+  // Reads the slice into `out` (host; dtype of TensorInfo, the slice's shape), from the byte ranges of that slice only,
+  // and verifies the checksums of its parts where the checkpoint has them. REQUIRES: the slice is inside the tensor.
+  virtual void read(std::string_view name, const TensorSlice& slice, const Tensor& out) const = 0;
+
+  // 0: not an artefact; else the R its row-parallel weights were quantised for.
+  virtual int reduction_shards() const { return 0; }
+  virtual uint64_t bytes_read() const = 0;  // from the files' tensor data, by this object
+};
+
+}  // namespace octet
