@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "comm/communicator.h"
+#include "comm/communicator_factory.h"
 #include "runtime/engine/engine_options.h"
 #include "runtime/request/request.h"
 
@@ -17,8 +18,9 @@ namespace octet {
 
 struct EngineStats {
   uint64_t steps = 0;             // grows while the group makes progress
-  uint64_t prompt_tokens = 0;     // computed, recomputed ones included
+  uint64_t computed_tokens = 0;   // rows through the layers: prefill, decode, and what was computed anew
   uint64_t generated_tokens = 0;
+  uint64_t preemptions = 0;
   int running = 0, waiting = 0;
   int free_blocks = 0, total_blocks = 0;
   double step_seconds = 0;        // in steps, all together
@@ -53,6 +55,9 @@ class Engine {
   virtual void run(const OutputSink& sink, bool until_idle = false) = 0;
   virtual void stop() = 0;
 };
+
+// What the group's communicator must be able to carry for these options. Reads the model's config. Throws InputError.
+CommOptions comm_options(const EngineOptions& options, int tensor_parallel_size);
 
 // The life of one rank, collective over `communicator`: loads its slice of the model, prints the ledger (rank 0), then
 // on rank 0 calls lead(engine), on the others steps until rank 0 says stop. Returns when lead has returned. Throws

@@ -1,0 +1,161 @@
+#include "runtime/engine/engine.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cstring>
+#include <exception>
+#include <numeric>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/engine/leader.h"
+#include "runtime/engine/ledger.h"
+#include "runtime/engine/worker.h"
+#include "runtime/models/registry.h"
+#include "runtime/request/error.h"
+#include "runtime/weights/checkpoint.h"
+
+namespace octet {
+namespace {
+
+// A model's files and what follows from them and the options, before any weight is read.
+struct Plan {
+  Plan(const EngineOptions& options, int size)
+      : checkpoint(Checkpoint::open(options.model)),
+        args(parse_model_args(checkpoint->config(), options.model.string())),
+        partition(args, find_family(args.model_type).rules,
+                  checkpoint->reduction_shards() > 0 ? checkpoint->reduction_shards()
+                                                     : Partition::kDefaultShards),
+        resolved(resolve_options(options, args, checkpoint->reduction_shards() > 0, size, size)) {
+    if (size > partition.mlp_shards()) {
+      throw InputError(fmt::format(
+          "--tensor-parallel-size is {}, {} has {} reduction shards and runs on 1 to {} ranks",
+          size, options.model.string(), partition.mlp_shards(), partition.mlp_shards()));
+    }
+  }
+
+  std::unique_ptr<Checkpoint> checkpoint;
+  ModelArgs args;
+  Partition partition;
+  EngineOptions resolved;
+};
+
+// Every rank learns whether all are well; throws on every rank when one is not. `own`: this rank's error, if any.
+void agree(Communicator& communicator, std::exception_ptr own) {
+  const float failed = own ? 1.0f : 0.0f;
+  float total = 0;
+  communicator.all_reduce_sum(ReducePlan(communicator.size(), communicator.size()),
+                              std::span(&failed, 1), std::span(&total, 1));
+  if (own) std::rethrow_exception(own);
+  if (total > 0) {
+    throw InputError(fmt::format("rank {}: {} other rank(s) could not load the model",
+                                 communicator.rank(), total));
+  }
+}
+
+int64_t broadcast_value(Communicator& communicator, int64_t value) {
+  const auto message = communicator.broadcast(std::as_bytes(std::span(&value, 1)), 0);
+  std::memcpy(&value, message.data(), sizeof value);
+  return value;
+}
+
+void print_ledger(const Worker& worker, const GroupInfo& info, Communicator& communicator) {
+  const MemoryLedger& own = worker.memory();
+  constexpr size_t kColumns = 6;
+  const std::array<float, kColumns> row{
+      static_cast<float>(own.weights), static_cast<float>(own.kv_cache),
+      static_cast<float>(own.workspace), static_cast<float>(own.scratch),
+      static_cast<float>(own.bytes_read), static_cast<float>(own.load_seconds)};
+  const std::vector<size_t> counts(communicator.size(), kColumns);
+  std::vector<float> rows(communicator.rank() == 0 ? kColumns * counts.size() : 0);
+  communicator.gather(row, counts, rows, 0);
+  if (communicator.rank() != 0) return;
+  std::string text = fmt::format("octet: {} rank(s), {}, communicator {}\n", counts.size(),
+                                 own.backend, communicator.name());
+  text += fmt::format("{:>6}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}\n", "rank", "weights", "KV cache",
+                      "workspace", "scratch", "read", "load");
+  for (size_t rank = 0; rank < counts.size(); ++rank) {
+    const float* r = rows.data() + rank * kColumns;
+    text += fmt::format("{:>6}", rank);
+    for (size_t i = 0; i + 1 < kColumns; ++i) text += fmt::format("{:>12}", format_bytes(r[i]));
+    text += fmt::format("{:>10.2f} s\n", r[kColumns - 1]);
+  }
+  text += fmt::format("KV cache: {} blocks of {} tokens; {} sequence(s) of {} tokens fit\n",
+                      worker.cache_config().num_blocks, worker.cache_config().block_size,
+                      info.kv_cache_tokens / info.max_model_len, info.max_model_len);
+  fmt::print(stderr, "{}", text);
+}
+
+void lead_group(Leader& leader, const std::function<void(Engine&)>& lead) {
+  try {
+    lead(leader);
+  } catch (const RankLost&) {
+    throw;  // nobody is left to tell
+  } catch (...) {
+    leader.broadcast_stop();
+    throw;
+  }
+  leader.broadcast_stop();
+}
+
+}  // namespace
+
+CommOptions comm_options(const EngineOptions& options, int tensor_parallel_size) {
+  const Plan plan(options, tensor_parallel_size);
+  return {.kind = options.communicator,
+          .max_reduce_floats =
+              max_reduce_floats(plan.resolved, plan.args, plan.partition, tensor_parallel_size),
+          .max_message_bytes = max_model_input_bytes(plan.resolved.max_num_batched_tokens,
+                                                     plan.resolved.max_num_seqs,
+                                                     max_blocks_per_sequence(plan.resolved)),
+          .timeout = options.step_timeout};
+}
+
+void run_rank(const EngineOptions& options, Communicator& communicator,
+              const std::function<void(Engine&)>& lead) {
+  std::optional<Plan> plan;
+  std::optional<Worker> worker;
+  std::exception_ptr error;
+  try {
+    plan.emplace(options, communicator.size());
+  } catch (const InputError&) {
+    error = std::current_exception();
+  }
+  agree(communicator, error);
+  EngineOptions& resolved = plan->resolved;
+  resolved.kv_cache_memory = broadcast_value(communicator, resolved.kv_cache_memory);
+  try {
+    worker.emplace(resolved, *plan->checkpoint, plan->args, plan->partition, communicator);
+  } catch (const InputError&) {
+    error = std::current_exception();
+  } catch (const std::invalid_argument& bad_flag) {
+    error = std::make_exception_ptr(InputError(bad_flag.what()));
+  }
+  agree(communicator, error);
+
+  const KVCacheConfig& cache = worker->cache_config();
+  const GroupInfo info{.tensor_parallel_size = communicator.size(),
+                       .max_model_len = resolved.max_model_len,
+                       .max_num_seqs = resolved.max_num_seqs,
+                       .kv_cache_tokens = int64_t{cache.num_blocks} * cache.block_size,
+                       .vocab_size = plan->args.vocab_size};
+  print_ledger(*worker, info, communicator);
+
+  if (communicator.rank() == 0) {
+    Leader leader(info,
+                  {.max_num_seqs = resolved.max_num_seqs,
+                   .max_num_batched_tokens = resolved.max_num_batched_tokens,
+                   .chunked_prefill = resolved.enable_chunked_prefill,
+                   .block_size = resolved.block_size,
+                   .num_blocks = cache.num_blocks},
+                  plan->args.eos_token_ids, *worker, communicator);
+    lead_group(leader, lead);
+    return;
+  }
+  while (worker->step(communicator.broadcast({}, 0), {})) {
+  }
+}
+
+}  // namespace octet

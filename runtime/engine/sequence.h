@@ -1,0 +1,27 @@
+// Sequence: a live request inside the scheduler: its tokens so far, how many of them the cache holds, and its blocks.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "runtime/request/request.h"
+
+namespace octet {
+
+struct Sequence {
+  explicit Sequence(Request r) : request(std::move(r)), tokens(request.prompt) {}
+
+  Request request;
+  std::vector<int32_t> tokens;   // prompt, then what was generated
+  int num_computed = 0;          // leading tokens whose k and v are in the cache
+  std::vector<int32_t> blocks;   // block i holds positions [i * block_size, (i + 1) * block_size)
+  std::vector<float> prompt_logprobs;  // [prompt - 1] when asked for; filled as chunks are computed
+  bool prompt_reported = false;
+
+  int num_prompt() const { return static_cast<int>(request.prompt.size()); }
+  int num_generated() const { return static_cast<int>(tokens.size()) - num_prompt(); }
+  int num_pending() const { return static_cast<int>(tokens.size()) - num_computed; }
+};
+
+}  // namespace octet

@@ -1,0 +1,72 @@
+#include "runtime/engine/worker.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "kernels/backend_factory.h"
+#include "runtime/engine/ledger.h"
+#include "runtime/layers/weight_scope.h"
+#include "runtime/models/registry.h"
+
+namespace octet {
+
+Worker::Worker(const EngineOptions& resolved, const Checkpoint& checkpoint, const ModelArgs& args,
+               const Partition& partition, Communicator& communicator)
+    : communicator_(communicator),
+      backend_(make_backend(
+          {.device = resolved.device, .isa = resolved.isa, .threads = resolved.threads})) {
+  const auto start = std::chrono::steady_clock::now();
+  const int rank = communicator.rank(), size = communicator.size();
+  const ModelContext context{.args = args,
+                             .partition = partition,
+                             .checkpoint = checkpoint,
+                             .backend = *backend_,
+                             .rank = rank,
+                             .size = size,
+                             .precision = resolved.quantization == "none"
+                                              ? WeightPrecision::kDequantized
+                                              : WeightPrecision::kAsStored,
+                             .max_model_len = resolved.max_model_len};
+  model_ = find_family(args.model_type).make(context);
+  memory_.scratch = backend_->reserve(resolved.max_num_batched_tokens);
+  cache_ = std::make_unique<KVCache>(*backend_,
+                                     plan_kv_cache(resolved, args, partition, rank, size));
+  memory_.kv_cache = static_cast<size_t>(cache_->config().num_blocks) *
+                     static_cast<size_t>(kv_block_bytes(cache_->config()));
+  memory_.workspace = workspace_bytes(resolved, args, partition, rank, size);
+  arena_ = std::make_unique<Arena>(
+      backend_->allocate(DType::kU8, {static_cast<int64_t>(memory_.workspace)}));
+  const size_t input_bytes =
+      max_model_input_bytes(resolved.max_num_batched_tokens, resolved.max_num_seqs,
+                            max_blocks_per_sequence(resolved));
+  input_buffer_ =
+      backend_->allocate(DType::kI32, {static_cast<int64_t>(input_bytes / sizeof(int32_t))});
+  memory_.backend = backend_->name();
+  memory_.bytes_read = checkpoint.bytes_read();
+  memory_.load_seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+bool Worker::step(std::span<const std::byte> message, const LogitsSink& sink) {
+  const DeviceInput input = upload_model_input(*backend_, message, input_buffer_);
+  if (input.stop) return false;
+  arena_->release();
+  Step step{.backend = *backend_,
+            .comm = communicator_,
+            .arena = *arena_,
+            .cache = *cache_,
+            .input = input,
+            .reduce_seconds = reduce_seconds_};
+  const Tensor hidden = model_->forward(step);
+  const size_t mark = arena_->used();
+  for (int first = 0; first < input.num_sampled(); first += kLogitRows) {
+    const int last = std::min(first + kLogitRows, input.num_sampled());
+    const Tensor logits = model_->logits(step, hidden.rows(first, last));
+    backend_->synchronize();
+    if (!logits.empty()) sink(first, logits.span<const float>());
+    arena_->release(mark);
+  }
+  return true;
+}
+
+}  // namespace octet

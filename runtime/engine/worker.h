@@ -1,0 +1,56 @@
+// Worker: one rank's part of the model and its step. The same code runs on every rank; only rank 0 sees logits.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "comm/communicator.h"
+#include "kernels/arena.h"
+#include "kernels/backend.h"
+#include "runtime/cache/kv_cache.h"
+#include "runtime/engine/engine_options.h"
+#include "runtime/models/causal_lm.h"
+#include "runtime/weights/checkpoint.h"
+
+namespace octet {
+
+// What this rank's memory went to, in bytes.
+struct MemoryLedger {
+  std::string backend;
+  size_t weights = 0;      // all that loading took on the device, position tables included
+  size_t kv_cache = 0;
+  size_t workspace = 0;    // activations and logits
+  size_t scratch = 0;      // the back end's own
+  uint64_t bytes_read = 0; // from the model's files
+  double load_seconds = 0;
+};
+
+class Worker {
+ public:
+  // Loads this rank's slice. Throws InputError. `communicator` is borrowed.
+  Worker(const EngineOptions& resolved, const Checkpoint& checkpoint, const ModelArgs& args,
+         const Partition& partition, Communicator& communicator);
+
+  // Receives each round's logits on rank 0: rows [first, first + rows.size() / vocab_size) of the step's sampled rows.
+  using LogitsSink = std::function<void(int first, std::span<const float> rows)>;
+
+  // Runs one step from a broadcast message; false when it said stop.
+  bool step(std::span<const std::byte> message, const LogitsSink& sink);
+
+  const MemoryLedger& memory() const { return memory_; }
+  const KVCacheConfig& cache_config() const { return cache_->config(); }
+  double reduce_seconds() const { return reduce_seconds_; }  // since start
+
+ private:
+  Communicator& communicator_;
+  std::unique_ptr<Backend> backend_;
+  std::unique_ptr<CausalLM> model_;
+  std::unique_ptr<KVCache> cache_;
+  std::unique_ptr<Arena> arena_;
+  Tensor input_buffer_;
+  MemoryLedger memory_;
+  double reduce_seconds_ = 0;
+};
+
+}  // namespace octet

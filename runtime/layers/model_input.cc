@@ -1,0 +1,88 @@
+#include "runtime/layers/model_input.h"
+
+#include <array>
+#include <cstring>
+
+#include "kernels/check.h"
+
+namespace octet {
+namespace {
+
+// Header words: stop, then the sizes from which all extents follow.
+enum HeaderWord { kStop, kTokens, kSeqs, kMaxBlocks, kSampled, kHeader };
+
+size_t total_words(size_t tokens, size_t seqs, size_t max_blocks, size_t sampled) {
+  return kHeader + 3 * tokens + (seqs + 1) + seqs + seqs * max_blocks + sampled;
+}
+
+}  // namespace
+
+void ModelInput::clear() {
+  stop = false;
+  max_blocks = 0;
+  for (auto* array : {&token_ids, &positions, &slot_mapping, &cu_seqlens, &context_lens,
+                      &block_tables, &sampled_rows}) {
+    array->clear();
+  }
+}
+
+void ModelInput::encode(std::vector<int32_t>& words) const {
+  words.assign(kHeader, 0);
+  words[kStop] = stop;
+  if (stop) return;
+  OCTET_CHECK(positions.size() == token_ids.size() && slot_mapping.size() == token_ids.size() &&
+                  cu_seqlens.size() == context_lens.size() + 1 &&
+                  block_tables.size() == context_lens.size() * max_blocks,
+              "{} tokens, {} positions, {} slots, {} seqs, {} cu_seqlens, {} table entries of {}",
+              token_ids.size(), positions.size(), slot_mapping.size(), context_lens.size(),
+              cu_seqlens.size(), block_tables.size(), max_blocks);
+  words[kTokens] = num_tokens();
+  words[kSeqs] = num_seqs();
+  words[kMaxBlocks] = max_blocks;
+  words[kSampled] = num_sampled();
+  for (const auto* array : {&token_ids, &positions, &slot_mapping, &cu_seqlens, &context_lens,
+                            &block_tables, &sampled_rows}) {
+    words.insert(words.end(), array->begin(), array->end());
+  }
+}
+
+size_t max_model_input_bytes(int max_tokens, int max_seqs, int max_blocks) {
+  return sizeof(int32_t) * total_words(max_tokens, max_seqs, max_blocks, max_tokens);
+}
+
+DeviceInput upload_model_input(Backend& backend, std::span<const std::byte> message,
+                               const Tensor& buffer) {
+  const size_t words = message.size() / sizeof(int32_t);
+  std::array<int32_t, kHeader> header;
+  OCTET_CHECK(words >= kHeader, "{} bytes", message.size());
+  std::memcpy(header.data(), message.data(), sizeof header);
+  DeviceInput input;
+  input.stop = header[kStop] != 0;
+  if (input.stop) return input;
+  OCTET_CHECK(words == total_words(header[kTokens], header[kSeqs], header[kMaxBlocks],
+                                   header[kSampled]) &&
+                  static_cast<int64_t>(words) <= buffer.numel(),
+              "{} words for {} tokens, {} seqs of {} blocks, {} sampled; buffer {}", words,
+              header[kTokens], header[kSeqs], header[kMaxBlocks], header[kSampled],
+              buffer.numel());
+  const Tensor device = buffer.rows(0, static_cast<int64_t>(words));
+  backend.upload(Tensor::view(const_cast<std::byte*>(message.data()), DType::kI32,
+                              {static_cast<int64_t>(words)}),
+                 device);
+  int64_t at = kHeader;
+  auto take = [&](int64_t count) {
+    at += count;
+    return device.rows(at - count, at);
+  };
+  const int64_t tokens = header[kTokens], seqs = header[kSeqs];
+  input.token_ids = take(tokens);
+  input.positions = take(tokens);
+  input.slot_mapping = take(tokens);
+  input.cu_seqlens = take(seqs + 1);
+  input.context_lens = take(seqs);
+  input.block_tables = take(seqs * header[kMaxBlocks]).reshape({seqs, header[kMaxBlocks]});
+  input.sampled_rows = take(header[kSampled]);
+  return input;
+}
+
+}  // namespace octet

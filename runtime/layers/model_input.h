@@ -1,0 +1,52 @@
+// ModelInput: all that the ranks need to know of one step, as plain data. The leader builds one and broadcasts it; every
+// rank runs the same step from it. On the wire: kHeader int32 words, then the arrays in the order declared.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kernels/backend.h"
+
+namespace octet {
+
+struct ModelInput {
+  bool stop = false;                  // the group ends; nothing else is set
+  int max_blocks = 0;                 // width of block_tables
+  std::vector<int32_t> token_ids;     // [num_tokens]
+  std::vector<int32_t> positions;     // [num_tokens]
+  std::vector<int32_t> slot_mapping;  // [num_tokens] where each token's k and v go
+  std::vector<int32_t> cu_seqlens;    // [num_seqs + 1] first row of each sequence
+  std::vector<int32_t> context_lens;  // [num_seqs] tokens in the cache after this step
+  std::vector<int32_t> block_tables;  // [num_seqs, max_blocks]
+  std::vector<int32_t> sampled_rows;  // [num_sampled] rows whose logits are wanted
+
+  int num_tokens() const { return static_cast<int>(token_ids.size()); }
+  int num_seqs() const { return static_cast<int>(context_lens.size()); }
+  int num_sampled() const { return static_cast<int>(sampled_rows.size()); }
+
+  void clear();
+
+  // Appends the wire form to `words`, cleared first.
+  void encode(std::vector<int32_t>& words) const;
+};
+
+// Upper bound of the wire form's bytes for steps of this size.
+size_t max_model_input_bytes(int max_tokens, int max_seqs, int max_blocks);
+
+// The same arrays in device memory: one upload, then views.
+struct DeviceInput {
+  bool stop = false;
+  Tensor token_ids, positions, slot_mapping, cu_seqlens, context_lens, sampled_rows;  // kI32
+  Tensor block_tables;  // [num_seqs, max_blocks] kI32
+  int num_tokens() const { return static_cast<int>(token_ids.numel()); }
+  int num_sampled() const { return static_cast<int>(sampled_rows.numel()); }
+};
+
+// Uploads a received message into `buffer` (device, kI32, at least as many words) and cuts it into views.
+// REQUIRES (checked): the message is one that encode() made.
+DeviceInput upload_model_input(Backend& backend, std::span<const std::byte> message,
+                               const Tensor& buffer);
+
+}  // namespace octet

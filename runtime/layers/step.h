@@ -1,0 +1,23 @@
+// Step: what a layer's forward may touch besides its own weights. Lives for one step on one rank.
+#pragma once
+
+#include "comm/communicator.h"
+#include "kernels/arena.h"
+#include "kernels/backend.h"
+#include "runtime/cache/kv_cache.h"
+#include "runtime/layers/model_input.h"
+
+namespace octet {
+
+struct Step {
+  Backend& backend;
+  Communicator& comm;
+  Arena& arena;
+  const KVCache& cache;
+  const DeviceInput& input;
+  double& reduce_seconds;  // added to: time in all_reduce_sum, waiting for peers included
+
+  int64_t num_tokens() const { return input.num_tokens(); }
+};
+
+}  // namespace octet

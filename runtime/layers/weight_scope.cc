@@ -1,0 +1,177 @@
+#include "runtime/layers/weight_scope.h"
+
+#include <fmt/format.h>
+
+#include <vector>
+
+#include "kernels/check.h"
+#include "runtime/request/error.h"
+
+namespace octet {
+namespace {
+
+float element(const Tensor& tensor, int64_t i) {
+  switch (tensor.dtype()) {
+    case DType::kF32:
+      return tensor.data<float>()[i];
+    case DType::kBF16:
+      return bf16_to_f32(tensor.data<uint16_t>()[i]);
+    case DType::kF16:
+      return f16_to_f32(tensor.data<uint16_t>()[i]);
+    default:
+      OCTET_CHECK(false, "dtype {}", dtype_name(tensor.dtype()));
+      return 0;
+  }
+}
+
+}  // namespace
+
+WeightScope WeightScope::operator/(std::string_view name) const {
+  return WeightScope(*context_, fmt::format("{}{}.", prefix_, name));
+}
+
+bool WeightScope::has(std::string_view name) const {
+  return context_->checkpoint.find(prefix_ + std::string(name)) != nullptr;
+}
+
+const TensorInfo& WeightScope::require(const std::string& name, const Shape& shape) const {
+  const TensorInfo* info = context_->checkpoint.find(name);
+  const std::string file = context_->checkpoint.path().string();
+  if (info == nullptr) throw InputError(fmt::format("{}: tensor {} is missing", file, name));
+  if (!(info->shape == shape)) {
+    throw InputError(fmt::format("{}: tensor {} has shape {}, the config asks for {}", file, name,
+                                 info->shape.to_string(), shape.to_string()));
+  }
+  if (info->dtype == DType::kI32 || info->dtype == DType::kI64 || info->dtype == DType::kU8) {
+    throw InputError(fmt::format("{}: tensor {} has dtype {}, not a weight's", file, name,
+                                 dtype_name(info->dtype)));
+  }
+  return *info;
+}
+
+TensorSlice WeightScope::slice(const std::string& name, int64_t extent) const {
+  const TensorRule* rule = context_->partition.find(name);
+  OCTET_CHECK(rule != nullptr, "the family has no rule for {}", name);
+  return context_->partition.slice(rule->role, extent, context_->rank, context_->size);
+}
+
+Tensor WeightScope::vector(std::string_view name, int64_t extent) const {
+  const TensorInfo& info = require(prefix_ + std::string(name), Shape{extent});
+  const Tensor stored = Tensor::host(info.dtype, info.shape);
+  context_->checkpoint.read(info.name, slice(info.name, extent), stored);
+  const Tensor values = Tensor::host(DType::kF32, info.shape);
+  for (int64_t i = 0; i < extent; ++i) values.data<float>()[i] = element(stored, i);
+  const Tensor device = context_->backend.allocate(DType::kF32, info.shape);
+  context_->backend.upload(values, device);
+  return device;
+}
+
+Tensor WeightScope::rows(std::string_view name, int64_t extent, int64_t in_features,
+                         TensorSlice* taken) const {
+  const TensorInfo& info = require(prefix_ + std::string(name), Shape{extent, in_features});
+  *taken = slice(info.name, extent);
+  const Tensor out = Tensor::host(info.dtype, {taken->end - taken->begin, in_features});
+  context_->checkpoint.read(info.name, *taken, out);
+  return out;
+}
+
+DType WeightScope::held_dtype(const TensorInfo& info) const {
+  const bool dequantize =
+      info.dtype == DType::kI8 && context_->precision == WeightPrecision::kDequantized;
+  return dequantize ? DType::kF32 : info.dtype;
+}
+
+void WeightScope::read_weight(const TensorInfo& info, const TensorSlice& slice,
+                              const Tensor& weight, const Tensor& scales) const {
+  const Checkpoint& checkpoint = context_->checkpoint;
+  if (info.dtype != DType::kI8) {
+    checkpoint.read(info.name, slice, weight);
+    return;
+  }
+  const TensorInfo& scale = require(info.name + "_scale", Shape{info.shape[0]});
+  if (scale.dtype != DType::kF32) {
+    throw InputError(fmt::format("{}: tensor {} has dtype {}, must be F32",
+                                 checkpoint.path().string(), scale.name, dtype_name(scale.dtype)));
+  }
+  const TensorSlice scale_slice =
+      slice.axis == 0 ? slice : this->slice(scale.name, info.shape[0]);
+  checkpoint.read(scale.name, scale_slice, scales);
+  if (weight.dtype() == DType::kI8) {
+    checkpoint.read(info.name, slice, weight);
+    return;
+  }
+  const Tensor stored = Tensor::host(DType::kI8, weight.shape());
+  checkpoint.read(info.name, slice, stored);
+  const int64_t in = weight.dim(1);
+  for (int64_t i = 0; i < weight.numel(); ++i) {
+    weight.data<float>()[i] = stored.data<int8_t>()[i] * scales.data<float>()[i / in];
+  }
+}
+
+LinearWeight WeightScope::column_parallel(std::initializer_list<ColumnWeight> weights,
+                                          int64_t in_features) const {
+  struct Part {
+    const TensorInfo* info;
+    TensorSlice slice;
+  };
+  std::vector<Part> parts;
+  int64_t total = 0;
+  bool biased = false;
+  for (const ColumnWeight& weight : weights) {
+    const std::string name = fmt::format("{}{}.weight", prefix_, weight.name);
+    const TensorInfo& info = require(name, Shape{weight.out_features, in_features});
+    if (!parts.empty() && info.dtype != parts[0].info->dtype) {
+      throw InputError(fmt::format("{}: tensor {} has dtype {}, but {} has {}",
+                                   context_->checkpoint.path().string(), name,
+                                   dtype_name(info.dtype), parts[0].info->name,
+                                   dtype_name(parts[0].info->dtype)));
+    }
+    parts.push_back({&info, slice(name, weight.out_features)});
+    total += parts.back().slice.end - parts.back().slice.begin;
+    biased = biased || has(fmt::format("{}.bias", weight.name));
+  }
+  LinearWeight stacked;
+  stacked.weight = Tensor::host(held_dtype(*parts[0].info), {total, in_features});
+  const Tensor scales = Tensor::host(DType::kF32, {total});
+  if (stacked.weight.dtype() == DType::kI8) stacked.scales = scales;
+  if (biased) stacked.bias = Tensor::host(DType::kF32, {total});
+  int64_t row = 0;
+  auto weight = weights.begin();
+  for (const Part& part : parts) {
+    const int64_t next = row + part.slice.end - part.slice.begin;
+    read_weight(*part.info, part.slice, stacked.weight.rows(row, next), scales.rows(row, next));
+    const std::string bias = fmt::format("{}{}.bias", prefix_, (weight++)->name);
+    if (const TensorInfo* info = context_->checkpoint.find(bias)) {
+      require(bias, Shape{part.info->shape[0]});
+      const Tensor stored = Tensor::host(info->dtype, {next - row});
+      context_->checkpoint.read(bias, part.slice, stored);
+      for (int64_t i = row; i < next; ++i) {
+        stacked.bias.data<float>()[i] = element(stored, i - row);
+      }
+    }
+    row = next;
+  }
+  return stacked;
+}
+
+LinearWeight WeightScope::row_parallel(std::string_view name, int64_t out_features,
+                                       int64_t in_features) const {
+  const std::string full = fmt::format("{}{}.weight", prefix_, name);
+  const TensorInfo& info = require(full, Shape{out_features, in_features});
+  const TensorSlice taken = slice(full, in_features);
+  const TensorRule* rule = context_->partition.find(full);
+  const std::vector<int64_t> cuts = context_->partition.cuts(rule->role, in_features);
+  LinearWeight columns;
+  columns.weight = Tensor::host(held_dtype(info), {out_features, taken.end - taken.begin});
+  const Tensor scales = Tensor::host(DType::kF32, {out_features});
+  if (columns.weight.dtype() == DType::kI8) columns.scales = scales;
+  read_weight(info, taken, columns.weight, scales);
+  columns.num_shards = static_cast<int>(cuts.size()) - 1;
+  columns.shards = {taken.part_begin, taken.part_end};
+  for (int i = taken.part_begin; i <= taken.part_end; ++i) {
+    columns.cuts.push_back(cuts[i] - taken.begin);
+  }
+  return columns;
+}
+
+}  // namespace octet

@@ -1,0 +1,74 @@
+// WeightScope: a named view of this rank's slices of a checkpoint. `scope / "mlp"` goes one name deeper; the readers cut
+// by the Partition, so that no layer and no family names a rank.
+//
+// Borrows everything in its ModelContext. Errors are InputError naming file and tensor.
+#pragma once
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+#include "kernels/backend.h"
+#include "runtime/weights/checkpoint.h"
+#include "runtime/weights/partition.h"
+
+namespace octet {
+
+// How linear weights are held: as they are (int8 stays int8), or int8 ones dequantised to fp32.
+enum class WeightPrecision { kAsStored, kDequantized };
+
+struct ModelContext {
+  const ModelArgs& args;
+  const Partition& partition;
+  const Checkpoint& checkpoint;
+  Backend& backend;
+  int rank = 0;
+  int size = 1;
+  WeightPrecision precision = WeightPrecision::kAsStored;
+  int max_model_len = 0;  // rows of position tables
+};
+
+// One weight of a column-parallel product: "q_proj" and the whole weight's rows.
+struct ColumnWeight {
+  std::string_view name;
+  int64_t out_features = 0;
+};
+
+class WeightScope {
+ public:
+  explicit WeightScope(const ModelContext& context, std::string prefix = "")
+      : context_(&context), prefix_(std::move(prefix)) {}
+
+  WeightScope operator/(std::string_view name) const;
+  WeightScope operator/(int index) const { return *this / std::to_string(index); }
+
+  const ModelContext& context() const { return *context_; }
+  bool has(std::string_view name) const;
+
+  // A replicated tensor as fp32 on the device: [extent].
+  Tensor vector(std::string_view name, int64_t extent) const;
+
+  // This rank's rows of the tensor `name` (a full name, "embed_tokens.weight") as stored, on the host: [rows,
+  // in_features]; `slice` receives which rows they are.
+  Tensor rows(std::string_view name, int64_t extent, int64_t in_features, TensorSlice* slice) const;
+
+  // One product out of several weights with one input. Their rows are stacked on the host; biases ("q_proj.bias") are
+  // taken where present.
+  LinearWeight column_parallel(std::initializer_list<ColumnWeight> weights,
+                               int64_t in_features) const;
+
+  // This rank's columns of `name`, with the reduction shards that they are. The bias is not part of it.
+  LinearWeight row_parallel(std::string_view name, int64_t out_features, int64_t in_features) const;
+
+ private:
+  const TensorInfo& require(const std::string& name, const Shape& shape) const;
+  TensorSlice slice(const std::string& name, int64_t extent) const;
+  void read_weight(const TensorInfo& info, const TensorSlice& slice, const Tensor& weight,
+                   const Tensor& scales) const;
+  DType held_dtype(const TensorInfo& info) const;
+
+  const ModelContext* context_;
+  std::string prefix_;  // "" or ends in '.'
+};
+
+}  // namespace octet
