@@ -87,25 +87,37 @@ std::string FileCursor::read_string(uint64_t length, const std::string& what) {
   return text;
 }
 
-OutputFile::OutputFile(const std::filesystem::path& path) : path_(path) {
-  fd_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+OutputFile::OutputFile(const std::filesystem::path& path, Mode mode) : path_(path) {
+  const int truncate = mode == Mode::kReplace ? O_TRUNC : 0;
+  fd_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | truncate, 0644);
   if (fd_ < 0) fail(path, "create");
 }
 
 OutputFile::~OutputFile() { ::close(fd_); }
 
-void OutputFile::write(std::span<const std::byte> bytes) {
+void OutputFile::write(uint64_t offset, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
-    const ssize_t put = ::write(fd_, bytes.data(), std::min(bytes.size(), kMaxTransfer));
+    const ssize_t put = ::pwrite(fd_, bytes.data(), std::min(bytes.size(), kMaxTransfer),
+                                 static_cast<off_t>(offset));
     if (put < 0 && errno == EINTR) continue;
     if (put < 0) fail(path_, "write");
     bytes = bytes.subspan(static_cast<size_t>(put));
-    size_ += static_cast<uint64_t>(put);
+    offset += static_cast<uint64_t>(put);
   }
+}
+
+void OutputFile::resize(uint64_t size) {
+  if (::ftruncate(fd_, static_cast<off_t>(size)) != 0) fail(path_, "resize");
 }
 
 void OutputFile::sync() {
   if (::fsync(fd_) != 0) fail(path_, "fsync");
+}
+
+void write_text_file(const std::filesystem::path& path, std::string_view text) {
+  OutputFile file(path);
+  file.write(0, text);
+  file.sync();
 }
 
 void sync_folder(const std::filesystem::path& folder) {

@@ -65,22 +65,25 @@ class FileCursor {
 
 class OutputFile {
  public:
-  explicit OutputFile(const std::filesystem::path& path);  // created or emptied
+  enum class Mode { kReplace, kKeep };  // what becomes of the bytes of a file that exists
+  explicit OutputFile(const std::filesystem::path& path, Mode mode = Mode::kReplace);
   ~OutputFile();  // closes; what was not synced may be lost
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
 
-  void write(std::span<const std::byte> bytes);
-  void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+  void write(uint64_t offset, std::span<const std::byte> bytes);
+  void write(uint64_t offset, std::string_view text) {
+    write(offset, std::as_bytes(std::span(text)));
+  }
+  void resize(uint64_t size);
   void sync();  // returns when the bytes are on the disk
-  uint64_t size() const { return size_; }
 
  private:
   std::filesystem::path path_;
   int fd_ = -1;
-  uint64_t size_ = 0;
 };
 
+void write_text_file(const std::filesystem::path& path, std::string_view text);  // synced
 void sync_folder(const std::filesystem::path& folder);  // makes its entries durable
 
 // A whole small file. Throws when it is larger than max_bytes.

@@ -105,9 +105,7 @@ void write_gguf_metadata(const std::filesystem::path& path,
     put_string(out, key);
     std::visit(ValueWriter{out}, value);
   }
-  OutputFile file(path);
-  file.write(out);
-  file.sync();
+  write_text_file(path, out);
 }
 
 }  // namespace octet
