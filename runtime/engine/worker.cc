@@ -26,7 +26,8 @@ Worker::Worker(const EngineOptions& resolved, const Checkpoint& checkpoint, cons
                              .precision = resolved.quantization == "none"
                                               ? WeightPrecision::kDequantized
                                               : WeightPrecision::kAsStored,
-                             .max_model_len = resolved.max_model_len};
+                             .max_model_len = resolved.max_model_len,
+                             .held_bytes = memory_.weights};
   model_ = find_family(args.model_type).make(context);
   memory_.scratch = backend_->reserve(resolved.max_num_batched_tokens);
   cache_ = std::make_unique<KVCache>(*backend_,

@@ -17,7 +17,8 @@ LinearWeight load_qkv(const WeightScope& scope) {
 
 }  // namespace
 
-Tensor rope_table(Backend& backend, int max_positions, int rotary_dim, double theta) {
+Tensor rope_table(const ModelContext& context, int rotary_dim, double theta) {
+  const int max_positions = context.max_model_len;
   const int half = rotary_dim / 2;
   const Tensor host = Tensor::host(DType::kF32, {max_positions, rotary_dim});
   for (int i = 0; i < half; ++i) {
@@ -28,8 +29,9 @@ Tensor rope_table(Backend& backend, int max_positions, int rotary_dim, double th
       row[half + i] = static_cast<float>(std::sin(p * frequency));
     }
   }
-  const Tensor device = backend.allocate(DType::kF32, host.shape());
-  backend.upload(host, device);
+  const Tensor device = context.backend.allocate(DType::kF32, host.shape());
+  context.backend.upload(host, device);
+  context.held_bytes += device.bytes();
   return device;
 }
 

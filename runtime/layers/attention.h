@@ -7,9 +7,9 @@
 
 namespace octet {
 
-// cos and sin of every position and pair: [max_positions, rotary_dim] on the device, rotary_dim / 2 cosines, then as many
+// cos and sin of every position and pair: [max_model_len, rotary_dim] on the device, rotary_dim / 2 cosines, then as many
 // sines. Angle of pair i at position p: p * theta^(-2i / rotary_dim) (Su et al. 2021, section 3.2.2).
-Tensor rope_table(Backend& backend, int max_positions, int rotary_dim, double theta);
+Tensor rope_table(const ModelContext& context, int rotary_dim, double theta);
 
 class Attention {
  public:

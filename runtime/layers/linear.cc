@@ -5,7 +5,9 @@
 namespace octet {
 
 ColumnParallelLinear::ColumnParallelLinear(const ModelContext& context, LinearWeight weight)
-    : packed_(context.backend.pack(weight)) {}
+    : packed_(context.backend.pack(weight)) {
+  context.held_bytes += packed_->bytes();
+}
 
 Tensor ColumnParallelLinear::forward(Step& step, const Tensor& x) const {
   const Tensor out = step.arena.allocate(DType::kF32, {x.dim(0), packed_->out_features()});
@@ -19,6 +21,7 @@ RowParallelLinear::RowParallelLinear(const WeightScope& scope, std::string_view 
   const LinearWeight weight = scope.row_parallel(name, out_features, in_features);
   plan_ = ReducePlan(weight.num_shards, scope.context().size);
   packed_ = scope.context().backend.pack(weight);
+  scope.context().held_bytes += packed_->bytes();
   const std::string bias = std::string(name) + ".bias";
   if (scope.has(bias)) bias_ = scope.vector(bias, out_features);
 }

@@ -63,6 +63,7 @@ Tensor WeightScope::vector(std::string_view name, int64_t extent) const {
   for (int64_t i = 0; i < extent; ++i) values.data<float>()[i] = element(stored, i);
   const Tensor device = context_->backend.allocate(DType::kF32, info.shape);
   context_->backend.upload(values, device);
+  context_->held_bytes += device.bytes();
   return device;
 }
 

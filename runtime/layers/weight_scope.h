@@ -26,6 +26,7 @@ struct ModelContext {
   int size = 1;
   WeightPrecision precision = WeightPrecision::kAsStored;
   int max_model_len = 0;  // rows of position tables
+  size_t& held_bytes;     // added to: device memory that the model's parts take
 };
 
 // One weight of a column-parallel product: "q_proj" and the whole weight's rows.

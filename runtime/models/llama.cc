@@ -53,8 +53,7 @@ class Llama : public CausalLM {
         norm_(root / "model" / "norm", NormKind::kRms, args_.hidden_size, args_.rms_norm_eps),
         head_(args_.tie_word_embeddings ? root / "model" / "embed_tokens" : root / "lm_head",
               args_.vocab_size, args_.hidden_size) {
-    const Tensor cos_sin = rope_table(root.context().backend, root.context().max_model_len,
-                                      args_.head_dim, args_.rope_theta);
+    const Tensor cos_sin = rope_table(root.context(), args_.head_dim, args_.rope_theta);
     const RopeStyle style = args_.rope_interleaved ? RopeStyle::kInterleaved : RopeStyle::kHalf;
     const WeightScope layers = root / "model" / "layers";
     for (int i = 0; i < args_.num_hidden_layers; ++i) {
