@@ -1,4 +1,5 @@
-// ModelArgs: a model's hyper-parameters, under Hugging Face's names. A value; parsed once from config.json.
+// ModelArgs: a model's hyper-parameters, under Hugging Face's names. A value; parsed once from
+// config.json.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +28,8 @@ struct ModelArgs {
   std::vector<int32_t> eos_token_ids;  // config.json's eos_token_id: a number, a list, or none
 };
 
-// Throws InputError naming `source` (a file), the field and the value: missing, of the wrong type, not positive, absurdly
-// large, or not fitting the others (heads not divisible by KV heads).
+// Throws InputError naming `source` (a file), the field and the value: missing, of the wrong type,
+// not positive, absurdly large, or not fitting the others (heads not divisible by KV heads).
 ModelArgs parse_model_args(const nlohmann::json& config, const std::string& source);
 
 }  // namespace octet

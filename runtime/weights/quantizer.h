@@ -1,5 +1,5 @@
-// The int8 artefact's writer: streams a checkpoint into a folder, one tensor in memory at a time. The format is described
-// in docs/artefact.md.
+// The int8 artefact's writer: streams a checkpoint into a folder, one tensor in memory at a time.
+// The format is described in docs/artefact.md.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,8 @@
 namespace octet {
 
 struct QuantizeOptions {
-  int64_t max_shard_bytes = int64_t{5} << 30;  // a model-*.safetensors file is closed past this size
+  int64_t max_shard_bytes = int64_t{5}
+                            << 30;  // a model-*.safetensors file is closed past this size
   // After each tensor: what is done and what there is, in bytes of the source.
   std::function<void(const std::string& tensor, uint64_t done, uint64_t total)> progress;
 };
@@ -23,10 +24,12 @@ struct QuantizeReport {
   int tensors = 0, quantized = 0;
 };
 
-// Writes OUT beside itself (OUT.partial), fsyncs, renames: OUT is never half an artefact. A run that was cut off is taken
-// up where it stopped. REQUIRES: partition was made for source's config. Throws InputError: OUT exists, no room, NaN or
-// infinity in a weight (by name and place), a tensor the family does not know or one that is missing.
+// Writes OUT beside itself (OUT.partial), fsyncs, renames: OUT is never half an artefact. A run
+// that was cut off is taken up where it stopped. REQUIRES: partition was made for source's config.
+// Throws InputError: OUT exists, no room, NaN or infinity in a weight (by name and place), a tensor
+// the family does not know or one that is missing.
 QuantizeReport quantize_checkpoint(const Checkpoint& source, const Partition& partition,
-                                   const std::filesystem::path& out, const QuantizeOptions& options);
+                                   const std::filesystem::path& out,
+                                   const QuantizeOptions& options);
 
 }  // namespace octet

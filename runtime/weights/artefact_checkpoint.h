@@ -1,0 +1,41 @@
+// The int8 artefact as a Checkpoint. open() verifies octet.json, the size of every file, the small
+// files and the safetensors headers; read() verifies the parts it reads. So every damaged byte is
+// found before it is used.
+#pragma once
+
+#include <atomic>
+#include <nlohmann/json.hpp>
+
+#include "runtime/formats/safetensors_folder.h"
+#include "runtime/weights/artefact_manifest.h"
+#include "runtime/weights/checkpoint.h"
+
+namespace octet {
+
+class ArtefactCheckpoint : public Checkpoint {
+ public:
+  explicit ArtefactCheckpoint(const std::filesystem::path& folder);
+
+  CheckpointKind kind() const override { return CheckpointKind::kArtefact; }
+  const std::filesystem::path& path() const override { return path_; }
+  const nlohmann::json& config() const override { return config_; }
+  const std::vector<TensorInfo>& tensors() const override { return tensors_; }
+  void read(std::string_view name, const TensorSlice& slice, const Tensor& out) const override;
+  int reduction_shards() const override { return manifest_.reduction_shards; }
+  uint64_t bytes_read() const override { return bytes_read_; }
+  void copy_companions(const std::filesystem::path& folder) const override;
+
+ private:
+  void check_tensor(const std::string& name, const SafetensorsFolder::Place& place) const;
+  void read_parts(const std::string& name, size_t part_begin, size_t part_end,
+                  const Tensor& out) const;
+
+  std::filesystem::path path_;
+  ArtefactManifest manifest_;
+  std::unique_ptr<SafetensorsFolder> files_;
+  nlohmann::json config_;
+  std::vector<TensorInfo> tensors_;
+  mutable std::atomic<uint64_t> bytes_read_{0};
+};
+
+}  // namespace octet

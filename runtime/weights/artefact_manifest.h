@@ -1,0 +1,43 @@
+// octet.json: what an artefact's files and tensors must be, to the bit. Plain data and its text.
+//
+// The text ends in a hash of all that is before it, so a change of any byte shows. Format:
+// docs/artefact.md.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace octet {
+
+inline constexpr const char* kArtefactManifest = "octet.json";
+inline constexpr int kArtefactVersion = 1;
+inline constexpr std::string_view kQuantization = "w8a8, symmetric per output channel";
+
+struct ArtefactFile {
+  uint64_t bytes = 0;
+  uint64_t hash = 0;  // of the whole file; of a .safetensors file: of its header
+};
+
+struct ArtefactTensor {
+  std::string file;
+  int axis = 0;
+  std::vector<int64_t> cuts;     // part i is [cuts[i], cuts[i + 1]) along axis
+  std::vector<uint64_t> hashes;  // of each part
+};
+
+struct ArtefactManifest {
+  int reduction_shards = 0;
+  std::map<std::string, ArtefactFile> files;  // all but octet.json
+  std::map<std::string, ArtefactTensor, std::less<>> tensors;
+};
+
+std::string manifest_text(const ArtefactManifest& manifest);
+
+// Throws InputError naming `source`: not what manifest_text() writes, another version, cuts that do
+// not rise from 0.
+ArtefactManifest parse_manifest(const std::string& text, const std::string& source);
+
+}  // namespace octet

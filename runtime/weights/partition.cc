@@ -1,0 +1,153 @@
+#include "runtime/weights/partition.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "kernels/check.h"
+
+namespace octet {
+namespace {
+
+// What a scale or a bias is, by the role of its weight.
+constexpr std::array kFollowers = {
+    TensorRule{"", Role::kReplicated}, TensorRule{"", Role::kVocab},
+    TensorRule{"", Role::kQueryHeads}, TensorRule{"", Role::kKvHeads},
+    TensorRule{"", Role::kReplicated}, TensorRule{"", Role::kMlpOut},
+    TensorRule{"", Role::kReplicated},
+};
+
+bool remove_suffix(std::string_view& text, std::string_view suffix) {
+  if (!text.ends_with(suffix)) return false;
+  text.remove_suffix(suffix.size());
+  return true;
+}
+
+}  // namespace
+
+LayerName split_layer(std::string_view tensor) {
+  constexpr std::string_view kPrefix = "model.layers.";
+  if (!tensor.starts_with(kPrefix)) return {.layer = -1, .name = tensor};
+  const char* const begin = tensor.data() + kPrefix.size();
+  const char* const end = tensor.data() + tensor.size();
+  int layer = -1;
+  const auto [dot, error] = std::from_chars(begin, end, layer);
+  const bool canonical = dot == begin + 1 || (begin != end && *begin != '0');
+  if (error != std::errc() || layer < 0 || !canonical || dot == end || *dot != '.') {
+    return {.layer = -1, .name = tensor};
+  }
+  return {.layer = layer, .name = std::string_view(dot + 1, end)};
+}
+
+Partition::Partition(const ModelArgs& args, std::span<const TensorRule> rules, int num_shards)
+    : args_(args), rules_(rules) {
+  OCTET_CHECK(num_shards >= 1, "num_shards {}", num_shards);
+  mlp_shards_ = std::min(num_shards, args.intermediate_size);
+  attention_shards_ = std::min(num_shards, args.num_attention_heads);
+}
+
+int Partition::attention_cut(int i) const {
+  OCTET_CHECK(0 <= i && i <= attention_shards_, "cut {} of {} shards", i, attention_shards_);
+  const int groups = args_.num_key_value_heads;
+  if (groups < attention_shards_) {
+    return static_cast<int>(balanced_cut(args_.num_attention_heads, attention_shards_, i));
+  }
+  return static_cast<int>(balanced_cut(groups, attention_shards_, i)) *
+         (args_.num_attention_heads / groups);
+}
+
+HeadRange Partition::heads(int rank, int size) const {
+  const ShardRange run = rank_shards(attention_shards_, rank, size);
+  HeadRange range;
+  range.group = args_.num_attention_heads / args_.num_key_value_heads;
+  range.q_begin = attention_cut(run.begin);
+  range.q_end = attention_cut(run.end);
+  range.kv_begin = range.q_begin / range.group;
+  range.kv_end = run.size() == 0 ? range.kv_begin : (range.q_end + range.group - 1) / range.group;
+  return range;
+}
+
+const TensorRule* Partition::find(std::string_view tensor) const {
+  std::string_view name = split_layer(tensor).name;
+  const auto rule_of = [&](std::string_view wanted) {
+    const auto found = std::ranges::find(rules_, wanted, &TensorRule::name);
+    return found == rules_.end() ? nullptr : &*found;
+  };
+  if (const TensorRule* rule = rule_of(name)) return rule;
+  if (!remove_suffix(name, ".weight_scale") && !remove_suffix(name, ".bias")) return nullptr;
+  const TensorRule* weight = rule_of(std::string(name) + ".weight");
+  return weight == nullptr ? nullptr : &kFollowers[static_cast<size_t>(weight->role)];
+}
+
+int Partition::axis(Role role) const {
+  return role == Role::kHeadInput || role == Role::kMlpIn ? 1 : 0;
+}
+
+int64_t Partition::extent(Role role) const {
+  switch (role) {
+    case Role::kReplicated:
+      return 0;
+    case Role::kVocab:
+      return args_.vocab_size;
+    case Role::kQueryHeads:
+    case Role::kHeadInput:
+      return int64_t{args_.num_attention_heads} * args_.head_dim;
+    case Role::kKvHeads:
+      return int64_t{args_.num_key_value_heads} * args_.head_dim;
+    case Role::kMlpOut:
+    case Role::kMlpIn:
+      return args_.intermediate_size;
+  }
+  return 0;
+}
+
+std::vector<int64_t> Partition::cuts(Role role, int64_t extent) const {
+  OCTET_CHECK(role == Role::kReplicated || extent == this->extent(role),
+              "role {} has the extent {}, not {}", static_cast<int>(role), this->extent(role),
+              extent);
+  std::vector<int64_t> cuts;
+  const auto balanced = [&](int64_t parts) {
+    for (int64_t i = 0; i <= parts; ++i) cuts.push_back(balanced_cut(extent, parts, i));
+  };
+  switch (role) {
+    case Role::kReplicated:
+      cuts = {0, extent};
+      break;
+    case Role::kVocab:
+      balanced(std::min<int64_t>(kVocabParts, extent));
+      break;
+    case Role::kQueryHeads:
+    case Role::kHeadInput:
+      for (int i = 0; i <= attention_shards_; ++i) {
+        cuts.push_back(int64_t{attention_cut(i)} * args_.head_dim);
+      }
+      break;
+    case Role::kKvHeads:
+      balanced(args_.num_key_value_heads);
+      break;
+    case Role::kMlpOut:
+    case Role::kMlpIn:
+      balanced(mlp_shards_);
+      break;
+  }
+  return cuts;
+}
+
+TensorSlice Partition::slice(Role role, int64_t extent, int rank, int size) const {
+  const std::vector<int64_t> all = cuts(role, extent);
+  const int parts = static_cast<int>(all.size()) - 1;
+  ShardRange run{0, parts};
+  if (role == Role::kKvHeads) {
+    const HeadRange range = heads(rank, size);
+    run = {range.kv_begin, range.kv_end};
+  } else if (role != Role::kReplicated) {
+    run = rank_shards(parts, rank, size);
+  }
+  return {.axis = axis(role),
+          .begin = all[static_cast<size_t>(run.begin)],
+          .end = all[static_cast<size_t>(run.end)],
+          .part_begin = run.begin,
+          .part_end = run.end};
+}
+
+}  // namespace octet
