@@ -40,7 +40,7 @@ LayerName split_layer(std::string_view tensor) {
 }
 
 Partition::Partition(const ModelArgs& args, std::span<const TensorRule> rules, int num_shards)
-    : args_(args), rules_(rules) {
+    : args_(args), rules_(rules), num_shards_(num_shards) {
   OCTET_CHECK(num_shards >= 1, "num_shards {}", num_shards);
   mlp_shards_ = std::min(num_shards, args.intermediate_size);
   attention_shards_ = std::min(num_shards, args.num_attention_heads);

@@ -60,6 +60,8 @@ class Partition {
   Partition(const ModelArgs& args, std::span<const TensorRule> rules,
             int num_shards = kDefaultShards);
 
+  std::span<const TensorRule> rules() const { return rules_; }
+  int num_shards() const { return num_shards_; }  // as asked for
   int mlp_shards() const { return mlp_shards_; }  // min(num_shards, intermediate_size)
   int attention_shards() const {
     return attention_shards_;
@@ -87,6 +89,7 @@ class Partition {
  private:
   ModelArgs args_;
   std::span<const TensorRule> rules_;
+  int num_shards_ = kDefaultShards;
   int mlp_shards_ = 1;
   int attention_shards_ = 1;
 };

@@ -22,6 +22,7 @@ struct QuantizeOptions {
 struct QuantizeReport {
   uint64_t bytes_in = 0, bytes_out = 0;
   int tensors = 0, quantized = 0;
+  int resumed = 0;  // of the tensors, finished by an earlier run
 };
 
 // Writes OUT beside itself (OUT.partial), fsyncs, renames: OUT is never half an artefact. A run

@@ -1,0 +1,41 @@
+// What an artefact of a checkpoint will hold: each tensor's type, parts and file. Made before
+// anything is written; all that can be wrong with the source's names and shapes is found here.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "runtime/formats/safetensors_writer.h"
+#include "runtime/weights/checkpoint.h"
+#include "runtime/weights/partition.h"
+
+namespace octet {
+
+struct PlannedTensor {
+  const TensorInfo* source = nullptr;
+  DType dtype = DType::kF32;  // kI8: with a scale, scale_name()
+  int axis = 0;
+  std::vector<int64_t> cuts, scale_cuts;
+
+  const std::string& name() const { return source->name; }
+  std::string scale_name() const { return source->name + "_scale"; }
+};
+
+struct PlannedFile {
+  std::string name;
+  std::vector<PlannedTensor> tensors;
+  std::vector<SafetensorsSpec> specs;  // with the scales
+};
+
+struct ArtefactPlan {
+  std::vector<PlannedFile> files;
+  uint64_t bytes_in = 0, bytes_out = 0;  // of tensor data
+};
+
+// Throws InputError naming the source and the tensor: not the family's, missing in a layer, of a
+// shape that the config does not give, not of a float type, empty. The plan points into `source`.
+ArtefactPlan plan_artefact(const Checkpoint& source, const Partition& partition,
+                           int64_t max_shard_bytes);
+
+}  // namespace octet

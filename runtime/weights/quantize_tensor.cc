@@ -1,0 +1,131 @@
+#include "runtime/weights/quantize_tensor.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/check.h"
+#include "runtime/formats/printable.h"
+#include "runtime/request/error.h"
+#include "runtime/weights/hash.h"
+#include "runtime/weights/quantize_rows.h"
+
+namespace octet {
+namespace {
+
+// A vector is a column: rows of one element, so that both kinds are cut along their rows.
+int64_t row_elements(const Shape& shape) { return shape.rank() == 2 ? shape[1] : 1; }
+
+int64_t rows_per_chunk(uint64_t row_bytes) {
+  return std::max<int64_t>(1, static_cast<int64_t>(kQuantizeChunkBytes / row_bytes));
+}
+
+void to_f32(const Tensor& from, std::span<float> to) {
+  if (from.dtype() == DType::kF32) {
+    std::ranges::copy(from.span<float>(), to.begin());
+  } else {
+    const auto convert = from.dtype() == DType::kF16 ? f16_to_f32 : bf16_to_f32;
+    std::ranges::transform(from.span<uint16_t>(), to.begin(), convert);
+  }
+}
+
+void check_finite(const Checkpoint& source, const PlannedTensor& tensor, int64_t first_row,
+                  std::span<const float> values) {
+  const int64_t at = find_non_finite(values);
+  if (at < 0) return;
+  const int64_t columns = row_elements(tensor.source->shape);
+  throw InputError(fmt::format("{}: tensor {}: element [{}, {}] is {}", source.path().string(),
+                               printable(tensor.name()), first_row + at / columns, at % columns,
+                               values[static_cast<size_t>(at)]));
+}
+
+// Rows as the artefact stores them; int8 rows also give their scales.
+void convert_rows(std::span<const float> values, int64_t columns, const Tensor& stored,
+                  std::span<float> scales) {
+  if (stored.dtype() == DType::kF32) {
+    std::ranges::copy(values, stored.span<float>().begin());
+  } else if (stored.dtype() == DType::kBF16) {
+    std::ranges::transform(values, stored.span<uint16_t>().begin(), f32_to_bf16);
+  } else {
+    const auto width = static_cast<size_t>(columns);
+    for (size_t row = 0; row < scales.size(); ++row) {
+      scales[row] = quantize_row(values.subspan(row * width, width),
+                                 stored.span<int8_t>().subspan(row * width, width));
+    }
+  }
+}
+
+std::vector<uint64_t> hash_entry(const SafetensorsFile& file, const SafetensorsEntry& entry,
+                                 int axis, const std::vector<int64_t>& cuts) {
+  const uint64_t element = dtype_size(entry.dtype);
+  const uint64_t row_bytes = static_cast<uint64_t>(row_elements(entry.shape)) * element;
+  PartHasher hasher(axis, cuts, row_bytes, element);
+  std::vector<std::byte> buffer(static_cast<uint64_t>(rows_per_chunk(row_bytes)) * row_bytes);
+  for (uint64_t at = 0; at < entry.bytes; at += buffer.size()) {
+    buffer.resize(std::min<uint64_t>(buffer.size(), entry.bytes - at));
+    file.file().read(entry.offset + at, buffer);
+    hasher.add_rows(buffer);
+  }
+  return hasher.finish();
+}
+
+}  // namespace
+
+std::map<std::string, std::vector<uint64_t>> quantize_tensor(const Checkpoint& source,
+                                                             const PlannedTensor& tensor,
+                                                             SafetensorsWriter& writer) {
+  const TensorInfo& info = *tensor.source;
+  const int64_t rows = info.shape[0], columns = row_elements(info.shape);
+  const uint64_t element = dtype_size(tensor.dtype);
+  const uint64_t row_bytes = static_cast<uint64_t>(columns) * element;
+  PartHasher hasher(tensor.axis, tensor.cuts, row_bytes, element);
+  const int64_t step =
+      std::min(rows, rows_per_chunk(static_cast<uint64_t>(columns) * sizeof(float)));
+  std::vector<float> values(static_cast<size_t>(step * columns));
+  std::vector<float> scales(tensor.dtype == DType::kI8 ? static_cast<size_t>(rows) : 0);
+  const auto shape_of = [&](int64_t count) {
+    return info.shape.rank() == 2 ? Shape{count, columns} : Shape{count};
+  };
+  const Tensor raw_buffer = Tensor::host(info.dtype, shape_of(step));
+  const Tensor stored_buffer = Tensor::host(tensor.dtype, shape_of(step));
+
+  for (int64_t row = 0; row < rows; row += step) {
+    const int64_t count = std::min(step, rows - row);
+    const Tensor raw = raw_buffer.rows(0, count), stored = stored_buffer.rows(0, count);
+    source.read(info.name, {.axis = 0, .begin = row, .end = row + count}, raw);
+    const auto chunk = std::span(values).first(static_cast<size_t>(count * columns));
+    to_f32(raw, chunk);
+    check_finite(source, tensor, row, chunk);
+    convert_rows(chunk, columns, stored,
+                 scales.empty() ? std::span<float>()
+                                : std::span(scales).subspan(static_cast<size_t>(row),
+                                                            static_cast<size_t>(count)));
+    const std::span<const std::byte> bytes(stored.raw_data(), stored.bytes());
+    writer.write(info.name, static_cast<uint64_t>(row) * row_bytes, bytes);
+    hasher.add_rows(bytes);
+  }
+  std::map<std::string, std::vector<uint64_t>> hashes = {{info.name, hasher.finish()}};
+  if (!scales.empty()) {
+    writer.write(tensor.scale_name(), 0, std::as_bytes(std::span(scales)));
+    PartHasher scale_hasher(0, tensor.scale_cuts, sizeof(float), sizeof(float));
+    scale_hasher.add_rows(std::as_bytes(std::span(scales)));
+    hashes[tensor.scale_name()] = scale_hasher.finish();
+  }
+  return hashes;
+}
+
+std::map<std::string, std::vector<uint64_t>> stored_hashes(const SafetensorsFile& file,
+                                                           const PlannedTensor& tensor) {
+  std::map<std::string, std::vector<uint64_t>> hashes;
+  const auto add = [&](const std::string& name, int axis, const std::vector<int64_t>& cuts) {
+    const SafetensorsEntry* entry = file.find(name);
+    OCTET_CHECK(entry != nullptr, "{} is not in {}", name, file.file().path().string());
+    hashes[name] = hash_entry(file, *entry, axis, cuts);
+  };
+  add(tensor.name(), tensor.axis, tensor.cuts);
+  if (tensor.dtype == DType::kI8) add(tensor.scale_name(), 0, tensor.scale_cuts);
+  return hashes;
+}
+
+}  // namespace octet
