@@ -1,0 +1,98 @@
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/check.h"
+#include "kernels/reference/reference_ops.h"
+
+namespace octet::reference {
+namespace {
+
+Tensor copy_of(const Tensor& tensor) {
+  if (tensor.empty()) return {};
+  const Tensor copy = Tensor::host(tensor.dtype(), tensor.shape());
+  std::memcpy(copy.raw_data(), tensor.raw_data(), tensor.bytes());
+  return copy;
+}
+
+}  // namespace
+
+Linear::Linear(const LinearWeight& weight)
+    : weight_(copy_of(weight.weight)),
+      scales_(copy_of(weight.scales)),
+      bias_(copy_of(weight.bias)),
+      activation_(weight.activation),
+      num_shards_(weight.num_shards),
+      shards_(weight.shards),
+      cuts_(weight.cuts),
+      roots_(subtree_roots(weight.num_shards, weight.shards)) {
+  const bool gated = activation_ == Activation::kSiluGate;
+  in_features_ = weight_.dim(1);
+  out_features_ = gated ? weight_.dim(0) / 2 : weight_.dim(0);
+  num_roots_ = static_cast<int>(roots_.size());
+  bytes_ = weight_.bytes() + scales_.bytes() + bias_.bytes();
+  if (cuts_.empty()) cuts_ = {0, in_features_};
+  OCTET_CHECK(static_cast<int>(cuts_.size()) == shards_.size() + 1, "{} cuts, {} shards",
+              cuts_.size(), shards_.size());
+}
+
+float Linear::leaf(const float* x, int64_t o, int64_t begin, int64_t end) const {
+  const int64_t row = o * in_features_;
+  if (weight_.dtype() != DType::kI8) {
+    float sum = 0;
+    for (int64_t k = begin; k < end; ++k) sum = std::fma(x[k], element(weight_, row + k), sum);
+    return sum;
+  }
+  float absmax = 0;
+  for (int64_t k = begin; k < end; ++k) absmax = std::max(absmax, std::fabs(x[k]));
+  const float inverse = absmax > 0 ? 127.0f / absmax : 0.0f;
+  int32_t sum = 0;
+  for (int64_t k = begin; k < end; ++k) {
+    sum += static_cast<int32_t>(std::nearbyint(x[k] * inverse)) * weight_.data<int8_t>()[row + k];
+  }
+  return static_cast<float>(sum) * (absmax / 127.0f * scales_.data<float>()[o]);
+}
+
+float Linear::activated(const float* row, int64_t o) const {
+  const float x = row[o];
+  switch (activation_) {
+    case Activation::kNone:
+      return x;
+    case Activation::kRelu:
+      return std::max(x, 0.0f);
+    case Activation::kGelu:
+      return 0.5f * x * (1.0f + std::erf(x * 0.70710678f));
+    case Activation::kGeluTanh:
+      return 0.5f * x * (1.0f + std::tanh(0.79788456f * (x + 0.044715f * x * x * x)));
+    case Activation::kSiluGate:
+      return x / (1.0f + std::exp(-x)) * row[o + out_features_];
+  }
+  return x;
+}
+
+void Linear::apply(const Tensor& x, const Tensor& out) const {
+  const int64_t n = x.dim(0), rows = weight_.dim(0);
+  std::vector<float> line(rows);
+  for (size_t root = 0; root < roots_.size(); ++root) {
+    std::vector<ShardRange> leaves;
+    for (int shard = roots_[root].begin; shard < roots_[root].end; ++shard) {
+      leaves.push_back({shard, shard + 1});
+    }
+    const std::vector<TreeAdd> adds = fold_order(num_shards_, roots_[root], leaves);
+    for (int64_t i = 0; i < n; ++i) {
+      for (int64_t o = 0; o < rows; ++o) {
+        std::vector<float> slots;
+        for (const ShardRange& l : leaves) {
+          const int local = l.begin - shards_.begin;
+          slots.push_back(leaf(x.data<float>() + i * in_features_, o, cuts_[local], cuts_[local + 1]));
+        }
+        for (const TreeAdd& add : adds) slots[add.target] += slots[add.source];
+        line[o] = slots[0] + (bias_.empty() ? 0.0f : bias_.data<float>()[o]);
+      }
+      float* to = out.data<float>() + (static_cast<int64_t>(root) * n + i) * out_features_;
+      for (int64_t o = 0; o < out_features_; ++o) to[o] = activated(line.data(), o);
+    }
+  }
+}
+
+}  // namespace octet::reference
