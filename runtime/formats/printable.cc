@@ -6,10 +6,9 @@
 
 namespace octet {
 
-std::string printable(std::string_view text) {
-  constexpr size_t kMaxBytes = 80;
-  std::string out = "'";
-  for (char c : text.substr(0, kMaxBytes)) {
+std::string escaped(std::string_view text) {
+  std::string out;
+  for (char c : text) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte >= 0x20 && byte < 0x7f) {
       out.push_back(c);
@@ -17,7 +16,13 @@ std::string printable(std::string_view text) {
       fmt::format_to(std::back_inserter(out), "\\x{:02x}", byte);
     }
   }
-  return out + (text.size() > kMaxBytes ? "...'" : "'");
+  return out;
+}
+
+std::string printable(std::string_view text) {
+  constexpr size_t kMaxBytes = 80;
+  return fmt::format("'{}{}'", escaped(text.substr(0, kMaxBytes)),
+                     text.size() > kMaxBytes ? "..." : "");
 }
 
 }  // namespace octet

@@ -1,4 +1,4 @@
-// Names from hostile files, made fit for a one-line message.
+// Names from hostile files, made fit for one line on a terminal.
 #pragma once
 
 #include <string>
@@ -6,7 +6,8 @@
 
 namespace octet {
 
-// 'text' in single quotes; bytes outside printable ASCII as \xNN; cut, with "...", after 80 bytes.
-std::string printable(std::string_view text);
+std::string escaped(std::string_view text);  // bytes outside printable ASCII as \xNN
+std::string printable(
+    std::string_view text);  // escaped, in single quotes; cut, with "...", after 80 bytes
 
 }  // namespace octet
