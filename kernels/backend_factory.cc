@@ -9,7 +9,7 @@
 namespace octet {
 
 std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
-  if (options.device == "reference") return make_reference_backend();
+  if (options.device == "reference" || options.device == "auto") return make_reference_backend();
   throw std::invalid_argument(
       fmt::format("--device is \"{}\"; this build has: reference", options.device));
 }
