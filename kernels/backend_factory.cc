@@ -1,19 +1,36 @@
 #include "kernels/backend_factory.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <stdexcept>
 
+#include "kernels/cpu/cpu_backend.h"
 #include "kernels/reference/reference_backend.h"
 
 namespace octet {
 
 std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
-  if (options.device == "reference" || options.device == "auto") return make_reference_backend();
-  throw std::invalid_argument(
-      fmt::format("--device is \"{}\"; this build has: reference", options.device));
+  if (options.device == "reference") return make_reference_backend();
+  if (options.device != "auto" && options.device != "cpu") {
+    throw std::invalid_argument(fmt::format(
+        "--device is \"{}\"; this build has auto, cpu, reference", options.device));
+  }
+  for (const cpu::KernelTable* kernels : cpu_kernel_tables()) {
+    if (kernels->supported() && (options.isa == "auto" || options.isa == kernels->name)) {
+      return make_cpu_backend(*kernels, options.threads);
+    }
+  }
+  throw std::invalid_argument(fmt::format("--isa is \"{}\"; this machine has auto, {}", options.isa,
+                                          fmt::join(available_isas(), ", ")));
 }
 
-std::vector<std::string> available_isas() { return {}; }
+std::vector<std::string> available_isas() {
+  std::vector<std::string> names;
+  for (const cpu::KernelTable* kernels : cpu_kernel_tables()) {
+    if (kernels->supported()) names.insert(names.begin(), kernels->name);
+  }
+  return names;
+}
 
 }  // namespace octet

@@ -1,0 +1,229 @@
+#include "kernels/cpu/cpu_backend.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <vector>
+
+#include "kernels/check.h"
+#include "kernels/cpu/cpu_linear.h"
+#include "kernels/cpu/host_memory.h"
+#include "kernels/cpu/thread_pool.h"
+
+namespace octet {
+namespace {
+
+using cpu::FloatFormat;
+using cpu::kBlock;
+
+class CpuBackend : public Backend {
+ public:
+  CpuBackend(const cpu::KernelTable& kernels, int threads)
+      : kernels_(kernels), pool_(threads > 0 ? threads : cpu::available_processors()) {}
+
+  std::string name() const override {
+    return fmt::format("cpu {}, {} thread{}", kernels_.name, pool_.size(),
+                       pool_.size() == 1 ? "" : "s");
+  }
+
+  Tensor allocate(DType dtype, Shape shape) override { return cpu::allocate_host(dtype, shape); }
+  void upload(const Tensor& host, const Tensor& device) override { copy(host, device); }
+  void download(const Tensor& device, const Tensor& host) override { copy(device, host); }
+  void synchronize() override {}
+
+  std::unique_ptr<PackedLinear> pack(const LinearWeight& weight) override {
+    auto packed = std::make_unique<cpu::CpuLinear>(weight);
+    widest_ = std::max(widest_, packed->padded_in());
+    most_shards_ = std::max(most_shards_, packed->num_shards());
+    return packed;
+  }
+
+  size_t reserve(int64_t max_rows) override {
+    scratch_ = {.max_rows = max_rows,
+                .values = cpu::allocate_host(DType::kI8, {max_rows, widest_}),
+                .scales = Tensor::host(DType::kF32, {max_rows, most_shards_}),
+                .sums = Tensor::host(DType::kI32, {max_rows, most_shards_})};
+    return scratch_.values.bytes() + scratch_.scales.bytes() + scratch_.sums.bytes();
+  }
+
+  void embed(const Tensor& ids, const Tensor& table, int32_t first_id, const Tensor& out) override;
+  void add_norm(const AddNormArgs& args) override;
+  void linear(const Tensor& x, const PackedLinear& weight, const Tensor& out) override {
+    static_cast<const cpu::CpuLinear&>(weight).apply(kernels_, pool_, scratch_, x, out);
+  }
+  void rope_store(const RopeStoreArgs& args) override;
+  void attention(const AttentionArgs& args) override;
+  void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& out) override {
+    const int64_t h = x.dim(1);
+    for (int64_t i = 0; i < rows.numel(); ++i) {
+      std::copy_n(x.data<float>() + rows.data<int32_t>()[i] * h, h, out.data<float>() + i * h);
+    }
+  }
+
+ private:
+  static void copy(const Tensor& from, const Tensor& to) {
+    OCTET_CHECK(from.bytes() == to.bytes(), "{} bytes to {}", from.bytes(), to.bytes());
+    if (from.bytes() > 0) std::memcpy(to.raw_data(), from.raw_data(), from.bytes());
+  }
+
+  // Few rows are not worth waking anybody.
+  template <typename Task>
+  void for_rows(int64_t n, const Task& task) {
+    constexpr int64_t kRowsOfTask = 8;
+    const int64_t tasks = n < 2 * kRowsOfTask ? 1 : (n + kRowsOfTask - 1) / kRowsOfTask;
+    pool_.run(tasks, [&](int, int64_t t) {
+      const int64_t end = tasks == 1 ? n : std::min(n, (t + 1) * kRowsOfTask);
+      for (int64_t i = t * kRowsOfTask; i < end; ++i) task(i);
+    });
+  }
+
+  const cpu::KernelTable& kernels_;
+  cpu::ThreadPool pool_;
+  cpu::LinearScratch scratch_;
+  int64_t widest_ = 0;
+  int most_shards_ = 1;
+  std::vector<float> attention_scratch_;  // of each thread: scores of a split, two partial rows
+  std::vector<int32_t> row_sequence_;     // of each query row of the call
+};
+
+void CpuBackend::embed(const Tensor& ids, const Tensor& table, int32_t first_id,
+                       const Tensor& out) {
+  const int64_t h = out.dim(1);
+  for_rows(ids.numel(), [&](int64_t i) {
+    const int64_t row = int64_t{ids.data<int32_t>()[i]} - first_id;
+    float* to = out.data<float>() + i * h;
+    if (row < 0 || row >= table.dim(0)) {
+      std::fill_n(to, h, 0.0f);
+    } else if (table.dtype() == DType::kF32) {
+      const float* from = table.data<float>() + row * h;
+      for (int64_t k = 0; k < h; ++k) to[k] = from[k] + 0.0f;
+    } else {
+      const bool bf16 = table.dtype() == DType::kBF16;
+      const uint16_t* from = table.data<uint16_t>() + row * h;
+      for (int64_t k = 0; k < h; ++k) {
+        to[k] = (bf16 ? bf16_to_f32(from[k]) : f16_to_f32(from[k])) + 0.0f;
+      }
+    }
+  });
+}
+
+void CpuBackend::add_norm(const AddNormArgs& args) {
+  const int64_t h = args.residual.dim(1);
+  const auto row_of = [&](const Tensor& tensor, int64_t i) {
+    return tensor.empty() ? nullptr : tensor.data<float>() + i * h;
+  };
+  for_rows(args.residual.dim(0), [&](int64_t i) {
+    kernels_.norm_row({.residual = row_of(args.residual, i),
+                       .delta = row_of(args.delta, i),
+                       .delta_bias = row_of(args.delta_bias, 0),
+                       .weight = row_of(args.weight, 0),
+                       .bias = row_of(args.bias, 0),
+                       .out = row_of(args.out, i),
+                       .h = h,
+                       .eps = args.eps,
+                       .layer_norm = args.kind == NormKind::kLayer});
+  });
+}
+
+void CpuBackend::rope_store(const RopeStoreArgs& args) {
+  const int64_t d = args.head_dim, num_q = args.heads.num_q(), num_kv = args.heads.num_kv();
+  const int64_t width = (num_q + 2 * num_kv) * d, block_size = args.cache.k.dim(2);
+  const int64_t rotary = args.style == RopeStyle::kNone ? 0 : args.cos_sin.dim(1);
+  const int64_t half = rotary / 2;
+  const bool split = args.style == RopeStyle::kHalf;
+  const auto store = [](const Tensor& cache, int64_t at, const float* from, int64_t count) {
+    if (cache.dtype() == DType::kF32) {
+      std::copy_n(from, count, cache.data<float>() + at);
+    } else {
+      for (int64_t k = 0; k < count; ++k) cache.data<uint16_t>()[at + k] = f32_to_bf16(from[k]);
+    }
+  };
+  for_rows(args.positions.numel(), [&](int64_t i) {
+    float* row = args.qkv.data<float>() + i * width;
+    const float* cosines =
+        rotary > 0 ? args.cos_sin.data<float>() + args.positions.data<int32_t>()[i] * rotary
+                   : nullptr;
+    const float* sines = cosines + half;
+    for (int64_t head = 0; head < num_q + num_kv; ++head) {
+      float* x = row + head * d;
+      for (int64_t p = 0; p < half; ++p) {
+        float& a = x[split ? p : 2 * p];
+        float& b = x[split ? p + half : 2 * p + 1];
+        const float a0 = a, b0 = b;
+        a = a0 * cosines[p] - b0 * sines[p];
+        b = b0 * cosines[p] + a0 * sines[p];
+      }
+    }
+    const int64_t slot = args.slots.data<int32_t>()[i];
+    for (int64_t head = 0; head < num_kv; ++head) {
+      const int64_t at = ((slot / block_size * num_kv + head) * block_size + slot % block_size) * d;
+      store(args.cache.k, at, row + (num_q + head) * d, d);
+      store(args.cache.v, at, row + (num_q + num_kv + head) * d, d);
+    }
+  });
+}
+
+void CpuBackend::attention(const AttentionArgs& args) {
+  const HeadRange& heads = args.heads;
+  const int64_t d = args.head_dim, num_q = heads.num_q(), num_kv = heads.num_kv();
+  const int64_t n = args.out.dim(0), width = (num_q + 2 * num_kv) * d;
+  if (n == 0 || num_q == 0) return;
+  const int64_t padded = (d + kBlock - 1) / kBlock * kBlock;
+  const int64_t scratch = kAttentionSplit + 2 * padded;
+  if (static_cast<int64_t>(attention_scratch_.size()) < scratch * pool_.size()) {
+    attention_scratch_.resize(scratch * pool_.size());
+  }
+  row_sequence_.resize(n);
+  for (int64_t s = 0; s < args.context_lens.numel(); ++s) {
+    const int32_t* cu = args.cu_seqlens.data<int32_t>();
+    for (int32_t row = cu[s]; row < cu[s + 1]; ++row) row_sequence_[row] = static_cast<int32_t>(s);
+  }
+  const int64_t block_size = args.cache.k.dim(2), max_blocks = args.block_tables.dim(1);
+  const int64_t head_stride = block_size * d, element = dtype_size(args.cache.k.dtype());
+  pool_.run(n * num_kv, [&](int thread, int64_t task) {
+    // Late rows have the longest contexts; they go first.
+    const int64_t row = n - 1 - task / num_kv, kv = task % num_kv;
+    const int64_t s = row_sequence_[row];
+    const int position = args.context_lens.data<int32_t>()[s] -
+                         (args.cu_seqlens.data<int32_t>()[s + 1] - static_cast<int32_t>(row));
+    const int group_begin = (heads.kv_begin + static_cast<int>(kv)) * heads.group;
+    const int first_head = std::max(heads.q_begin, group_begin) - heads.q_begin;
+    const int end_head = std::min(heads.q_end, group_begin + heads.group) - heads.q_begin;
+    float* memory = attention_scratch_.data() + thread * scratch;
+    kernels_.attention_row(
+        {.q = args.qkv.data<float>() + row * width + first_head * d,
+         .heads = end_head - first_head,
+         .d = static_cast<int>(d),
+         .k = args.cache.k.raw_data() + kv * head_stride * element,
+         .v = args.cache.v.raw_data() + kv * head_stride * element,
+         .format = args.cache.k.dtype() == DType::kF32 ? FloatFormat::kF32 : FloatFormat::kBF16,
+         .block_stride = num_kv * head_stride,
+         .block_size = static_cast<int>(block_size),
+         .table = args.block_tables.data<int32_t>() + s * max_blocks,
+         .position = position,
+         .first = args.sliding_window > 0 ? std::max(0, position - args.sliding_window + 1) : 0,
+         .split = kAttentionSplit,
+         .scale = args.scale,
+         .slopes = args.alibi_slopes.empty() ? nullptr
+                                             : args.alibi_slopes.data<float>() + first_head,
+         .scores = memory,
+         .partial = memory + kAttentionSplit,
+         .out = args.out.data<float>() + (row * num_q + first_head) * d});
+  });
+}
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cpu_backend(const cpu::KernelTable& kernels, int threads) {
+  return std::make_unique<CpuBackend>(kernels, threads);
+}
+
+std::span<const cpu::KernelTable* const> cpu_kernel_tables() {
+  static const std::array<const cpu::KernelTable*, 2> tables{&cpu::avx512_vnni_kernels(),
+                                                             &cpu::avx2_kernels()};
+  return tables;
+}
+
+}  // namespace octet

@@ -1,0 +1,250 @@
+#include "kernels/cpu/cpu_linear.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/check.h"
+#include "kernels/cpu/host_memory.h"
+
+namespace octet::cpu {
+namespace {
+
+constexpr int kTileFloats = kMaxRows * kMaxBlocks * kBlock;
+constexpr int kMaxLeaves = 16;
+constexpr int64_t kRowsOfTask = 48;  // rows that one task takes through its blocks
+
+int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+FloatFormat format_of(DType dtype) {
+  return dtype == DType::kF32    ? FloatFormat::kF32
+         : dtype == DType::kBF16 ? FloatFormat::kBF16
+                                 : FloatFormat::kF16;
+}
+
+}  // namespace
+
+CpuLinear::CpuLinear(const LinearWeight& weight)
+    : dtype_(weight.weight.dtype()), activation_(weight.activation), rows_(weight.weight.dim(0)) {
+  const bool gated = activation_ == Activation::kSiluGate;
+  in_features_ = weight.weight.dim(1);
+  out_features_ = gated ? rows_ / 2 : rows_;
+  // Gate and up blocks alternate, each padded alone.
+  padded_rows_ = gated ? 2 * round_up(out_features_, kBlock) : round_up(rows_, kBlock);
+  const std::vector<int64_t> cuts =
+      weight.cuts.empty() ? std::vector<int64_t>{0, in_features_} : weight.cuts;
+  OCTET_CHECK(static_cast<int>(cuts.size()) == weight.shards.size() + 1 &&
+                  weight.shards.size() <= kMaxLeaves && cuts.back() == in_features_,
+              "{} cuts to {}, {} shards, {} inputs", cuts.size(), cuts.back(),
+              weight.shards.size(), in_features_);
+  for (size_t i = 0; i + 1 < cuts.size(); ++i) {
+    const int64_t length = cuts[i + 1] - cuts[i];
+    const int64_t padded = quantized() ? round_up(length, kGroup) : length;
+    shards_.push_back({cuts[i], cuts[i + 1], padded_in_, padded});
+    padded_in_ += padded;
+  }
+  for (const ShardRange root : subtree_roots(weight.num_shards, weight.shards)) {
+    std::vector<ShardRange> leaves;
+    for (int leaf = root.begin; leaf < root.end; ++leaf) leaves.push_back({leaf, leaf + 1});
+    roots_.push_back({root.begin - weight.shards.begin, root.size(),
+                      fold_order(weight.num_shards, root, leaves)});
+  }
+  num_roots_ = static_cast<int>(roots_.size());
+  if (!weight.bias.empty()) {
+    OCTET_CHECK(num_roots_ == 1 && weight.shards.size() == weight.num_shards,
+                "a bias on {} of {} shards", weight.shards.size(), weight.num_shards);
+    bias_ = Tensor::host(DType::kF32, {padded_rows_});
+    for (int64_t row = 0; row < padded_rows_; ++row) {
+      const int64_t source = source_row(row);
+      if (source >= 0) bias_.data<float>()[row] = weight.bias.data<float>()[source];
+    }
+  }
+  if (quantized()) {
+    pack_int8(weight);
+  } else {
+    pack_float(weight);
+  }
+  bytes_ = packed_.bytes() + scales_.bytes() + bias_.bytes();
+}
+
+int64_t CpuLinear::source_row(int64_t packed_row) const {
+  if (activation_ != Activation::kSiluGate) return packed_row < rows_ ? packed_row : -1;
+  const int64_t block = packed_row / kBlock;
+  const int64_t output = block / 2 * kBlock + packed_row % kBlock;
+  if (output >= out_features_) return -1;
+  return block % 2 == 0 ? output : out_features_ + output;
+}
+
+void CpuLinear::pack_int8(const LinearWeight& weight) {
+  packed_ = allocate_host(DType::kU8, {padded_rows_, padded_in_});
+  scales_ = Tensor::host(DType::kF32, {padded_rows_});
+  if (packed_.bytes() > 0) std::memset(packed_.raw_data(), 128, packed_.bytes());
+  for (int64_t row = 0; row < padded_rows_; ++row) {
+    const int64_t source = source_row(row);
+    if (source < 0) continue;
+    scales_.data<float>()[row] = weight.scales.data<float>()[source];
+    const int8_t* from = weight.weight.data<int8_t>() + source * in_features_;
+    uint8_t* block = packed_.data<uint8_t>() + row / kBlock * kBlock * padded_in_;
+    for (const Shard& shard : shards_) {
+      for (int64_t k = shard.begin; k < shard.end; ++k) {
+        const int64_t place = shard.place + k - shard.begin;
+        block[(place / kGroup * kBlock + row % kBlock) * kGroup + place % kGroup] =
+            static_cast<uint8_t>(from[k] + 128);
+      }
+    }
+  }
+}
+
+void CpuLinear::pack_float(const LinearWeight& weight) {
+  packed_ = allocate_host(dtype_, {padded_rows_, padded_in_});
+  const size_t size = dtype_size(dtype_);
+  for (int64_t row = 0; row < padded_rows_; ++row) {
+    const int64_t source = source_row(row);
+    if (source < 0) continue;
+    const std::byte* from = weight.weight.raw_data() + source * in_features_ * size;
+    std::byte* block = packed_.raw_data() + row / kBlock * kBlock * padded_in_ * size;
+    for (int64_t k = 0; k < in_features_; ++k) {
+      std::memcpy(block + (k * kBlock + row % kBlock) * size, from + k * size, size);
+    }
+  }
+}
+
+void CpuLinear::quantize_rows(const KernelTable& kernels, ThreadPool& pool,
+                              const LinearScratch& scratch, const Tensor& x) const {
+  const int64_t shards = num_shards(), n = x.dim(0);
+  const auto quantize = [&](int64_t i) {
+    const int64_t row = i / shards;
+    const Shard& shard = shards_[i % shards];
+    kernels.quantize(x.data<float>() + row * in_features_ + shard.begin, shard.end - shard.begin,
+                     shard.padded, scratch.values.data<int8_t>() + row * padded_in_ + shard.place,
+                     scratch.scales.data<float>() + i, scratch.sums.data<int32_t>() + i);
+  };
+  if (n * padded_in_ < 16384) {
+    for (int64_t i = 0; i < n * shards; ++i) quantize(i);
+  } else {
+    pool.run(n * shards, [&](int, int64_t i) { quantize(i); });
+  }
+}
+
+void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, const LinearScratch& scratch,
+                      const Tensor& x, const Tensor& out) const {
+  const int64_t n = x.dim(0);
+  OCTET_CHECK(x.dim(1) == in_features_ && out.numel() == num_roots_ * n * out_features_ &&
+                  (!quantized() || n <= scratch.max_rows),
+              "x {}, out {}, {} roots, room for {} rows", x.shape().to_string(),
+              out.shape().to_string(), num_roots_, scratch.max_rows);
+  if (n == 0 || out_features_ == 0) return;
+  if (quantized()) quantize_rows(kernels, pool, scratch, x);
+  const int64_t blocks = padded_rows_ / kBlock;
+  const int64_t columns = (blocks + kMaxBlocks - 1) / kMaxBlocks;
+  const int64_t bands = (n + kRowsOfTask - 1) / kRowsOfTask;
+  pool.run(columns * bands, [&](int, int64_t task) {
+    const int64_t block = task / bands * kMaxBlocks;
+    const int64_t end = std::min(n, (task % bands + 1) * kRowsOfTask);
+    for (int64_t row = task % bands * kRowsOfTask; row < end; row += kMaxRows) {
+      tile(kernels, scratch, x, row, static_cast<int>(std::min<int64_t>(kMaxRows, end - row)),
+           block, static_cast<int>(std::min<int64_t>(kMaxBlocks, blocks - block)), out);
+    }
+  });
+}
+
+void CpuLinear::tile(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
+                     int64_t row, int rows, int64_t block, int blocks, const Tensor& out) const {
+  alignas(64) float slots[kMaxLeaves][kTileFloats];
+  const int64_t n = x.dim(0);
+  for (size_t r = 0; r < roots_.size(); ++r) {
+    const Root& root = roots_[r];
+    leaves(kernels, scratch, x, row, rows, block, blocks, root, slots[0]);
+    for (const TreeAdd& add : root.adds) {
+      float* to = slots[add.target];
+      const float* from = slots[add.source];
+      for (int i = 0; i < rows * kMaxBlocks * kBlock; ++i) to[i] += from[i];
+    }
+    finish(kernels, slots[0], rows, row, block, blocks,
+           out.data<float>() + static_cast<int64_t>(r) * n * out_features_);
+  }
+}
+
+void CpuLinear::leaves(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
+                       int64_t row, int rows, int64_t block, int blocks, const Root& root,
+                       float* slots) const {
+  const size_t size = dtype_size(dtype_);
+  const std::byte* weights = packed_.raw_data() + block * kBlock * padded_in_ * size;
+  const int64_t block_stride = kBlock * padded_in_ * static_cast<int64_t>(size);
+  for (int i = 0; i < root.num_leaves; ++i) {
+    const int index = root.first_leaf + i;
+    const Shard& shard = shards_[index];
+    float* leaf = slots + i * kTileFloats;
+    if (!quantized()) {
+      kernels.float_tile({.x = x.data<float>() + row * in_features_ + shard.begin,
+                          .x_stride = in_features_,
+                          .weights = weights + shard.place * kBlock * size,
+                          .block_stride = block_stride,
+                          .format = format_of(dtype_),
+                          .rows = rows,
+                          .blocks = blocks,
+                          .k = shard.padded,
+                          .sums = leaf});
+      continue;
+    }
+    alignas(64) int32_t sums[kTileFloats];
+    kernels.int8_tile(
+        {.x = scratch.values.data<int8_t>() + row * padded_in_ + shard.place,
+         .x_stride = padded_in_,
+         .weights = reinterpret_cast<const uint8_t*>(weights) + shard.place * kBlock,
+         .block_stride = block_stride,
+         .rows = rows,
+         .blocks = blocks,
+         .groups = shard.padded / kGroup,
+         .sums = sums});
+    const float* scales = scales_.data<float>() + block * kBlock;
+    for (int r = 0; r < rows; ++r) {
+      const int64_t at = (row + r) * num_shards() + index;
+      const float scale = scratch.scales.data<float>()[at];
+      const int32_t excess = 128 * scratch.sums.data<int32_t>()[at];
+      const int32_t* sum = sums + r * kMaxBlocks * kBlock;
+      float* to = leaf + r * kMaxBlocks * kBlock;
+      for (int o = 0; o < blocks * kBlock; ++o) {
+        to[o] = static_cast<float>(sum[o] - excess) * (scale * scales[o]);
+      }
+    }
+  }
+}
+
+// Bias, activation, and the outputs that are not padding.
+void CpuLinear::finish(const KernelTable& kernels, float* sums, int rows, int64_t row,
+                       int64_t block, int blocks, float* out) const {
+  const bool gated = activation_ == Activation::kSiluGate;
+  const int64_t first = gated ? block / 2 * kBlock : block * kBlock;
+  const int64_t count = std::min<int64_t>(gated ? blocks / 2 * kBlock : blocks * kBlock,
+                                          out_features_ - first);
+  for (int r = 0; r < rows; ++r) {
+    float* line = sums + r * kMaxBlocks * kBlock;
+    if (!bias_.empty()) {
+      const float* bias = bias_.data<float>() + block * kBlock;
+      for (int o = 0; o < blocks * kBlock; ++o) line[o] += bias[o];
+    }
+    switch (activation_) {
+      case Activation::kNone:
+        break;
+      case Activation::kRelu:
+        for (int o = 0; o < blocks * kBlock; ++o) line[o] = std::max(line[o], 0.0f);
+        break;
+      case Activation::kGelu:
+        kernels.gelu(line, blocks * kBlock);
+        break;
+      case Activation::kGeluTanh:
+        kernels.gelu_tanh(line, blocks * kBlock);
+        break;
+      case Activation::kSiluGate:
+        for (int pair = 0; pair < blocks / 2; ++pair) {
+          float* gate = line + 2 * pair * kBlock;
+          kernels.silu_gate(gate, gate + kBlock, kBlock);
+          if (pair > 0) std::copy_n(gate, kBlock, line + pair * kBlock);
+        }
+        break;
+    }
+    std::copy_n(line, count, out + (row + r) * out_features_ + first);
+  }
+}
+
+}  // namespace octet::cpu

@@ -1,0 +1,75 @@
+// The KernelTable for AVX2 with FMA (x86-64-v3, the least that Octet starts on).
+#include <immintrin.h>
+
+#include "kernels/cpu/kernel_table.h"
+
+namespace octet::cpu {
+namespace {
+
+constexpr int kFloatRows = 1;
+
+// In this order: each is written in terms of the ones before it.
+// clang-format off
+#include "kernels/cpu/vec16.h"
+#include "kernels/cpu/rows.h"
+#include "kernels/cpu/float_tiles.h"
+#include "kernels/cpu/attention_rows.h"
+// clang-format on
+
+// Bytes are widened to 16 bits first, so that no pair sum saturates (255 * 127 * 2 does not fit in 16 bits). A register holds
+// four outputs, two half sums each; they meet at the end.
+template <int kRows>
+inline void int8_block(const Int8Tile& tile, int row, int block) {
+  __m256i sums[kRows][4];
+  for (int r = 0; r < kRows; ++r) {
+    for (int j = 0; j < 4; ++j) sums[r][j] = _mm256_setzero_si256();
+  }
+  const uint8_t* weights = tile.weights + block * tile.block_stride;
+  const int8_t* x = tile.x + row * tile.x_stride;
+  for (int64_t g = 0; g < tile.groups; ++g) {
+    __m256i w[4];
+    for (int j = 0; j < 4; ++j) {
+      w[j] = _mm256_cvtepu8_epi16(
+          _mm_loadu_si128(reinterpret_cast<const __m128i*>(weights + j * 16)));
+    }
+    for (int r = 0; r < kRows; ++r) {
+      int32_t four;
+      __builtin_memcpy(&four, x + r * tile.x_stride, sizeof four);
+      const __m256i wide =
+          _mm256_broadcastq_epi64(_mm_cvtepi8_epi16(_mm_cvtsi32_si128(four)));
+      for (int j = 0; j < 4; ++j) {
+        sums[r][j] = _mm256_add_epi32(sums[r][j], _mm256_madd_epi16(w[j], wide));
+      }
+    }
+    weights += kBlock * kGroup;
+    x += kGroup;
+  }
+  for (int r = 0; r < kRows; ++r) {
+    int32_t* out = tile.sums + ((row + r) * kMaxBlocks + block) * kBlock;
+    for (int j = 0; j < 4; j += 2) {
+      // hadd joins halves within 128-bit lanes: outputs 0 1 4 5 | 2 3 6 7 of the eight.
+      const __m256i joined = _mm256_hadd_epi32(sums[r][j], sums[r][j + 1]);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + j * 4),
+                          _mm256_permute4x64_epi64(joined, 0xD8));
+    }
+  }
+}
+
+void int8_tile(const Int8Tile& tile) {
+  for (int block = 0; block < tile.blocks; ++block) {
+    int row = 0;
+    for (; row + 2 <= tile.rows; row += 2) int8_block<2>(tile, row, block);
+    if (row < tile.rows) int8_block<1>(tile, row, block);
+  }
+}
+
+bool supported() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+
+constexpr KernelTable kTable{"avx2",   supported,     quantize,  int8_tile, float_tile, norm_row,
+                             attention_row, silu_gate, gelu, gelu_tanh};
+
+}  // namespace
+
+const KernelTable& avx2_kernels() { return kTable; }
+
+}  // namespace octet::cpu

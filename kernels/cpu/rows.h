@@ -1,0 +1,118 @@
+// Loops over one row: quantise, normalise, activate. Included only by the files that fill a KernelTable, after vec16.h,
+// inside their own unnamed namespace. Tails shorter than a vector are read with zeros behind.
+
+inline void quantize(const float* x, int64_t n, int64_t padded, int8_t* q, float* scale,
+                     int32_t* sum) {
+  Vec16 top = zero();
+  int64_t i = 0;
+  for (; i + kBlock <= n; i += kBlock) top = max(top, magnitude(load(x + i)));
+  const int tail = static_cast<int>(n - i);
+  if (tail > 0) top = max(top, magnitude(load_first(x + i, tail)));
+  const float absmax = max_lanes(top);
+  const Vec16 inverse = all(absmax > 0 ? 127.0f / absmax : 0.0f);
+  int32_t total = 0;
+  for (i = 0; i + kBlock <= n; i += kBlock) total += store_int8(q + i, mul(load(x + i), inverse));
+  if (i < padded) {
+    alignas(16) int8_t last[kBlock];
+    total += store_int8(last, mul(load_first(x + i, tail), inverse));
+    for (int64_t k = i; k < padded; ++k) q[k] = last[k - i];
+  }
+  *scale = absmax / 127.0f;
+  *sum = total;
+}
+
+inline Vec16 read(const float* p, int n) { return n == kBlock ? load(p) : load_first(p, n); }
+
+inline void write(float* p, Vec16 a, int n) {
+  if (n == kBlock) {
+    store(p, a);
+  } else {
+    store_first(p, a, n);
+  }
+}
+
+inline int lanes_left(int64_t n, int64_t i) {
+  return n - i < kBlock ? static_cast<int>(n - i) : kBlock;
+}
+
+inline void norm_row(const NormRow& row) {
+  const int64_t h = row.h;
+  Vec16 sum = zero(), squares = zero();
+  for (int64_t i = 0; i < h; i += kBlock) {
+    const int n = lanes_left(h, i);
+    Vec16 x = read(row.residual + i, n);
+    if (row.delta != nullptr) {
+      Vec16 delta = read(row.delta + i, n);
+      if (row.delta_bias != nullptr) delta = add(delta, read(row.delta_bias + i, n));
+      x = add(x, delta);
+      write(row.residual + i, x, n);
+    }
+    sum = add(sum, x);
+    squares = fma(x, x, squares);
+  }
+  if (row.out == nullptr) return;
+  const float count = static_cast<float>(h);
+  float mean = 0;
+  if (row.layer_norm) {
+    mean = sum_lanes(sum) / count;
+    squares = zero();
+    for (int64_t i = 0; i < h; i += kBlock) {
+      const int n = lanes_left(h, i);
+      Vec16 x = sub(read(row.residual + i, n), all(mean));
+      if (n < kBlock) {  // the lanes behind the end are not -mean but nothing
+        float lanes[kBlock] = {};
+        store_first(lanes, x, n);
+        x = load(lanes);
+      }
+      squares = fma(x, x, squares);
+    }
+  }
+  const float inverse = 1.0f / __builtin_sqrtf(sum_lanes(squares) / count + row.eps);
+  for (int64_t i = 0; i < h; i += kBlock) {
+    const int n = lanes_left(h, i);
+    Vec16 x = mul(mul(sub(read(row.residual + i, n), all(mean)), all(inverse)),
+                  read(row.weight + i, n));
+    if (row.bias != nullptr) x = add(x, read(row.bias + i, n));
+    write(row.out + i, x, n);
+  }
+}
+
+inline void silu_gate(float* gate, const float* up, int64_t n) {
+  for (int64_t i = 0; i < n; i += kBlock) {
+    const Vec16 x = load(gate + i);
+    const Vec16 sigmoid_inverse = add(all(1.0f), exponential(sub(zero(), x)));
+    store(gate + i, mul(div(x, sigmoid_inverse), load(up + i)));
+  }
+}
+
+// tanh(x) = 1 - 2 / (e^2x + 1)
+inline Vec16 tanh16(Vec16 x) {
+  return sub(all(1.0f), div(all(2.0f), add(exponential(add(x, x)), all(1.0f))));
+}
+
+inline void gelu_tanh(float* values, int64_t n) {
+  for (int64_t i = 0; i < n; i += kBlock) {
+    const Vec16 x = load(values + i);
+    const Vec16 cube = mul(mul(x, x), x);
+    const Vec16 inner = mul(all(0.79788456f), fma(all(0.044715f), cube, x));
+    store(values + i, mul(mul(all(0.5f), x), add(all(1.0f), tanh16(inner))));
+  }
+}
+
+// erf by Abramowitz and Stegun 7.1.26, absolute error 1.5e-7.
+inline void gelu(float* values, int64_t n) {
+  for (int64_t i = 0; i < n; i += kBlock) {
+    const Vec16 x = load(values + i);
+    const Vec16 z = mul(magnitude(x), all(0.70710678f));
+    const Vec16 t = div(all(1.0f), fma(all(0.3275911f), z, all(1.0f)));
+    Vec16 p = all(1.061405429f);
+    p = fma(p, t, all(-1.453152027f));
+    p = fma(p, t, all(1.421413741f));
+    p = fma(p, t, all(-0.284496736f));
+    p = fma(p, t, all(0.254829592f));
+    const Vec16 tail = mul(mul(p, t), exponential(sub(zero(), mul(z, z))));
+    // x * Phi(x) = max(x, 0) - |x| * tail / 2
+    store(values + i,
+          sub(max(x, zero()), mul(mul(magnitude(x), all(0.5f)), tail)));
+  }
+}

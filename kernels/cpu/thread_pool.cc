@@ -1,0 +1,81 @@
+#include "kernels/cpu/thread_pool.h"
+
+#include <immintrin.h>
+#include <sched.h>
+
+#include <algorithm>
+
+namespace octet::cpu {
+namespace {
+
+constexpr int kSpins = 2000;  // about 40 us
+constexpr int kYields = 20;
+
+// Spins, then yields, while done() is false; returns whether it became true.
+template <typename Done>
+bool spin(const Done& done) {
+  for (int i = 0; i < kSpins; ++i) {
+    if (done()) return true;
+    _mm_pause();
+  }
+  for (int i = 0; i < kYields; ++i) {
+    if (done()) return true;
+    sched_yield();
+  }
+  return done();
+}
+
+}  // namespace
+
+int available_processors() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  return std::max(1, CPU_COUNT(&set));
+}
+
+ThreadPool::ThreadPool(int threads) {
+  for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+}
+
+ThreadPool::~ThreadPool() {
+  stop_ = true;
+  generation_.fetch_add(1);
+  generation_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadPool::take_tasks(int thread) {
+  for (int64_t i = next_.fetch_add(1); i < count_; i = next_.fetch_add(1)) call_(task_, thread, i);
+}
+
+void ThreadPool::run_erased(int64_t count, const void* task, Call call) {
+  if (workers_.empty() || count <= 1) {
+    for (int64_t i = 0; i < count; ++i) call(task, 0, i);
+    return;
+  }
+  task_ = task;
+  call_ = call;
+  count_ = count;
+  next_.store(0);
+  busy_.store(static_cast<int>(workers_.size()));
+  generation_.fetch_add(1);
+  generation_.notify_all();
+  take_tasks(0);
+  while (!spin([&] { return busy_.load() == 0; })) {
+  }
+}
+
+void ThreadPool::work(int thread) {
+  uint32_t seen = 0;
+  while (true) {
+    if (!spin([&] { return generation_.load() != seen; })) generation_.wait(seen);
+    if (generation_.load() == seen) continue;
+    ++seen;
+    if (stop_) return;
+    take_tasks(thread);
+    busy_.fetch_sub(1);
+  }
+}
+
+}  // namespace octet::cpu

@@ -1,0 +1,49 @@
+// ThreadPool: the threads of one CPU back end. An operation hands out its tasks by number; whoever is free takes the next.
+// Waiting threads spin for some tens of microseconds, then sleep. One thread calls run(); no allocation in it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+namespace octet::cpu {
+
+class ThreadPool {
+ public:
+  explicit ThreadPool(int threads);  // counts the caller's: 1 starts none
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int size() const { return static_cast<int>(workers_.size()) + 1; }
+
+  // Calls task(thread, i) for each i in [0, count), thread in [0, size()); returns when all are done.
+  template <typename Task>
+  void run(int64_t count, const Task& task) {
+    run_erased(count, &task, [](const void* t, int thread, int64_t i) {
+      (*static_cast<const Task*>(t))(thread, i);
+    });
+  }
+
+ private:
+  using Call = void (*)(const void* task, int thread, int64_t i);
+
+  void run_erased(int64_t count, const void* task, Call call);
+  void work(int thread);
+  void take_tasks(int thread);
+
+  std::vector<std::thread> workers_;
+  const void* task_ = nullptr;
+  Call call_ = nullptr;
+  int64_t count_ = 0;
+  bool stop_ = false;
+  alignas(64) std::atomic<uint32_t> generation_{0};
+  alignas(64) std::atomic<int64_t> next_{0};
+  alignas(64) std::atomic<int> busy_{0};
+};
+
+// Processors that this process may run on.
+int available_processors();
+
+}  // namespace octet::cpu
