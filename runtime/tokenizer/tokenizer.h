@@ -29,6 +29,9 @@ class Tokenizer {
   // The text of a whole sequence (where a scheme drops the space before the first word, it is dropped).
   virtual std::string decode(std::span<const int32_t> ids, bool skip_special = true) const = 0;
 
+  // Does decode() drop a space at the very start (which encode() put there)?
+  virtual bool drops_first_space() const = 0;
+
   virtual int32_t vocab_size() const = 0;
   virtual std::optional<int32_t> token_id(std::string_view piece) const = 0;  // a special token's id by its text
   virtual std::optional<int32_t> bos_id() const = 0;
@@ -44,14 +47,15 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model);
 // incomplete or invalid sequence becomes U+FFFD, an incomplete one at the end only at finish()). One stream, one thread.
 class StreamDecoder {
  public:
-  explicit StreamDecoder(const Tokenizer& tokenizer);  // borrowed
+  explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = true);  // borrowed
   std::string push(int32_t id);  // the text that is complete now, maybe ""
   std::string finish();          // what is left
 
  private:
   const Tokenizer& tokenizer_;
-  std::string pending_;
-  bool first_ = true;
+  const bool skip_special_;
+  std::string pending_;  // bytes that are not a character yet
+  bool at_start_ = true;
 };
 
 }  // namespace octet
