@@ -198,13 +198,15 @@ void lead(Engine& engine, const GenerateFlags& flags) {
 
 int run(const GenerateFlags& flags) {
   if (flags.tensor_parallel_size > 1 && !World::launched_by_mpi()) {
-    return run_under_mpirun(flags.tensor_parallel_size);
+    become_mpirun(flags.tensor_parallel_size);
   }
-  World world(nullptr, nullptr);
-  const auto communicator =
-      world.make_communicator(comm_options(flags.engine, world.size()));
-  run_rank(flags.engine, *communicator, [&](Engine& engine) { lead(engine, flags); });
-  return 0;
+  return run_in_world("generate", [&](World& world) {
+    EngineOptions options = flags.engine;
+    options.threads = threads_of_rank(options, world);
+    const auto communicator = world.make_communicator(comm_options(options, world.size()));
+    run_rank(options, *communicator, [&](Engine& engine) { lead(engine, flags); });
+    return 0;
+  });
 }
 
 }  // namespace

@@ -1,0 +1,71 @@
+#include "launcher/client_flags.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+
+namespace octet {
+namespace {
+
+std::atomic<bool> interrupted = false;
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+void add_client_flags(CLI::App& command, ClientFlags& flags) {
+  GenerateCall& call = flags.call;
+  command.add_option("--server", flags.server, "HOST:PORT of octet serve")->capture_default_str();
+  command.add_option("--model", call.model, "Needed where the server has several");
+  command.add_option("--max-tokens", call.max_tokens, "0: as many as fit")->capture_default_str();
+  command.add_option("--temperature", call.temperature, "0: greedy (1)");
+  command.add_option("--top-p", call.top_p, "Mass of the nucleus (1)");
+  command.add_option("--top-k", call.top_k, "0: all");
+  command.add_option("--seed", call.seed, "Of the draws; drawn by the server when absent");
+  command.add_option("--stop", call.stop, "The answer ends before any of these texts");
+  command.add_flag("--ignore-eos", call.ignore_eos, "Go on after end-of-sequence");
+  command.add_option_function<double>(
+      "--timeout",
+      [&call](double seconds) {
+        call.timeout = std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
+      },
+      "Seconds after which the answer is given up");
+  command.add_flag("--stats", flags.stats, "Print time to first token and tokens/s");
+}
+
+std::string stream_answer(Client& client, const ClientFlags& flags) {
+  interrupted = false;
+  struct sigaction action {};
+  action.sa_handler = [](int) { interrupted = true; };
+  struct sigaction before;
+  sigaction(SIGINT, &action, &before);
+  const auto start = std::chrono::steady_clock::now();
+  double first = 0;
+  std::string text;
+  const GenerateResult result = client.generate(flags.call, [&](const GenerateDelta& delta) {
+    if (first == 0) first = seconds_since(start);
+    text += delta.text;
+    std::fwrite(delta.text.data(), 1, delta.text.size(), stdout);
+    std::fflush(stdout);
+    return !interrupted;
+  });
+  const double total = seconds_since(start);
+  sigaction(SIGINT, &before, nullptr);
+  std::fputc('\n', stdout);
+  std::fflush(stdout);
+  if (flags.stats) {
+    const double decode = result.completion_tokens > 1 ? (result.completion_tokens - 1) / (total - first) : 0;
+    fmt::print(stderr,
+               "{} prompt + {} completion tokens ({}); first token after {:.3f} s, then {:.1f} tokens/s\n",
+               result.prompt_tokens, result.completion_tokens, finish_reason_name(result.finish), first,
+               decode);
+  }
+  return text;
+}
+
+}  // namespace octet

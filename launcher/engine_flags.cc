@@ -1,0 +1,60 @@
+#include "launcher/engine_flags.h"
+
+#include <algorithm>
+#include <thread>
+
+namespace octet {
+
+void add_tensor_parallel_flag(CLI::App& command, int& tensor_parallel_size) {
+  command.add_option("--tensor-parallel-size,--tp", tensor_parallel_size, "Ranks of the group")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+}
+
+void add_engine_flags(CLI::App& command, EngineOptions& o, int& tensor_parallel_size) {
+  if (command.get_name() != "worker") add_tensor_parallel_flag(command, tensor_parallel_size);
+  command.add_option("--quantization", o.quantization, "w8a8 for an artefact, else none")
+      ->check(CLI::IsMember({"auto", "w8a8", "none"}))
+      ->capture_default_str();
+  command.add_option("--kv-cache-dtype", o.kv_cache_dtype, "How K and V are kept")
+      ->check(CLI::IsMember({"auto", "float32", "bfloat16"}))
+      ->capture_default_str();
+  command.add_option("--max-model-len", o.max_model_len, "Tokens of a sequence; 0: the model's own")
+      ->check(CLI::NonNegativeNumber);
+  command.add_option("--max-num-seqs", o.max_num_seqs, "Sequences in a step")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  command.add_option("--max-num-batched-tokens", o.max_num_batched_tokens, "Tokens in a step")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command.add_flag("--enable-chunked-prefill,!--no-enable-chunked-prefill",
+                   o.enable_chunked_prefill, "Long prompts in chunks (the default), or whole");
+  command.add_option("--block-size", o.block_size, "Tokens in a KV block")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  command.add_option("--kv-cache-memory", o.kv_cache_memory,
+                     "Bytes of KV cache on a rank (64MiB works too); 0: what the sequences need")
+      ->transform(CLI::AsSizeValue(false));
+  command.add_option("--device", o.device, "auto, cpu, or reference (slow, the oracle)")
+      ->capture_default_str();
+  command.add_option("--isa", o.isa, "Instruction set: auto, avx2, avx512-vnni")
+      ->capture_default_str();
+  command.add_option("--threads", o.threads, "Threads of a rank; 0: the host's cores / its ranks")
+      ->check(CLI::Range(0, 1024));
+  command.add_option("--communicator", o.communicator, "auto, local, shm, mpi")
+      ->capture_default_str();
+  command.add_option_function<double>(
+             "--step-timeout",
+             [&o](double seconds) {
+               o.step_timeout = std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
+             },
+             "Seconds without an answer after which a rank is lost (60)")
+      ->check(CLI::Range(0.1, 86400.0));
+}
+
+int threads_of_rank(const EngineOptions& options, const World& world) {
+  if (options.threads > 0) return options.threads;
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / world.local_size());
+}
+
+}  // namespace octet

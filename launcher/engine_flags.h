@@ -1,0 +1,19 @@
+// The engine's flags, under vLLM's names, the same on every verb that starts ranks.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include "comm/communicator_factory.h"
+#include "runtime/engine/engine_options.h"
+
+namespace octet {
+
+void add_engine_flags(CLI::App& command, EngineOptions& options, int& tensor_parallel_size);
+
+// --tensor-parallel-size alone; `octet worker` takes it from mpirun.
+void add_tensor_parallel_flag(CLI::App& command, int& tensor_parallel_size);
+
+// Threads of one rank when the flag was not given: this host's cores shared by its ranks.
+int threads_of_rank(const EngineOptions& options, const World& world);
+
+}  // namespace octet

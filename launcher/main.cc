@@ -1,0 +1,62 @@
+// The octet command: finds the verb, turns errors into one line and an exit code.
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <array>
+
+#include "launcher/exit_codes.h"
+#include "launcher/verbs.h"
+#include "runtime/request/error.h"
+
+namespace {
+
+constexpr const char* kFooter = R"(
+Exit codes: 0 all well; 1 a bug; 2 a wrong flag, file or request; 3 the worker group was lost;
+4 no server there, or no address to listen on; 130 interrupted.
+
+octet quantize MODEL OUT && octet serve OUT --tensor-parallel-size 2 &   then   octet chat "Hello"
+)";
+
+int run(int argc, char** argv) {
+  CLI::App app{"Octet: int8 tensor-parallel inference for large language models", "octet"};
+  app.footer(kFooter);
+  app.require_subcommand(1);
+  const std::array verbs{octet::add_quantize(app), octet::add_inspect(app),
+                         octet::add_generate(app), octet::add_serve(app),
+                         octet::add_worker(app),   octet::add_chat(app),
+                         octet::add_complete(app), octet::add_version(app)};
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& help) {
+    return app.exit(help);
+  } catch (const CLI::ParseError& error) {
+    std::string verb;
+    for (const octet::Verb& v : verbs) {
+      if (v.command->parsed()) verb = " " + v.command->get_name();
+    }
+    fmt::print(stderr, "octet{}: error: {} (octet{} --help tells more)\n", verb, error.what(), verb);
+    return octet::kExitUsage;
+  }
+  for (const octet::Verb& verb : verbs) {
+    if (!verb.command->parsed()) continue;
+    const std::string name = verb.command->get_name();
+    try {
+      return verb.run();
+    } catch (const octet::InputError& error) {
+      fmt::print(stderr, "octet {}: error: {}\n", name, error.what());
+      return error.code() == octet::ErrorCode::kUnavailable ? octet::kExitUnavailable
+                                                            : octet::kExitUsage;
+    } catch (const std::exception& error) {
+      fmt::print(stderr, "octet {}: error: {}\n", name, error.what());
+      return octet::kExitBug;
+    }
+  }
+  return octet::kExitUsage;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  signal(SIGPIPE, SIG_IGN);
+  return run(argc, argv);
+}

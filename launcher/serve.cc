@@ -1,0 +1,152 @@
+// octet serve: the coordinator in this process, and one worker group under mpirun, supervised.
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "launcher/engine_flags.h"
+#include "launcher/exit_codes.h"
+#include "launcher/mpirun.h"
+#include "launcher/process_group.h"
+#include "launcher/verbs.h"
+#include "runtime/coordinator/coordinator.h"
+#include "runtime/request/error.h"
+
+namespace octet {
+namespace {
+
+using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
+
+struct ServeFlags {
+  EngineOptions engine;
+  CoordinatorOptions coordinator;
+  int tensor_parallel_size = 1;
+  std::string host = "127.0.0.1";
+  int port = 50051;
+  std::string hostfile;
+  double grace = 5;  // seconds
+  std::vector<std::string> engine_arguments;  // as given, for the workers
+};
+
+std::atomic<int> caught_signal = 0;
+
+// What the coordinator's threads tell the supervisor.
+struct GroupState {
+  std::atomic<bool> attached = false, lost = false;
+  std::mutex mutex;
+  std::string why;
+};
+
+// The engine's flags as they stand on the command line of `command`, but the ranks, which are mpirun's.
+std::vector<std::string> engine_arguments(const CLI::App& command) {
+  static const std::vector<std::string> kOwn{"--tensor-parallel-size", "--host", "--port",
+                                             "--max-queue", "--hostfile", "--grace", "--help",
+                                             "--served-model-name"};
+  std::vector<std::string> arguments;
+  for (const CLI::Option* option : command.get_options()) {
+    const std::string name = option->get_name();
+    if (option->count() == 0 || name[0] != '-' ||
+        std::find(kOwn.begin(), kOwn.end(), name) != kOwn.end()) {
+      continue;
+    }
+    for (const std::string& value : option->results()) arguments.push_back(name + "=" + value);
+  }
+  return arguments;
+}
+
+int supervise(Coordinator& coordinator, ProcessGroup& group, GroupState& state,
+              const ServeFlags& flags, Clock::time_point start) {
+  bool announced = false;
+  while (true) {
+    if (const int signal = caught_signal.load()) {
+      const auto grace = milliseconds(static_cast<int64_t>(flags.grace * 1000));
+      coordinator.shutdown(grace);
+      group.terminate(std::chrono::seconds(5));
+      return signal == SIGINT || signal == SIGTERM ? kExitOk : kExitBug;
+    }
+    if (state.lost || group.poll()) {
+      // The coordinator has told the clients; what is left of the group goes now.
+      coordinator.shutdown(milliseconds(0));
+      const auto until = Clock::now() + std::chrono::seconds(3);
+      while (!group.poll() && Clock::now() < until) std::this_thread::sleep_for(milliseconds(10));
+      const int status = group.terminate(milliseconds(1000));
+      const std::lock_guard lock(state.mutex);
+      fmt::print(stderr, "octet serve: error: the worker group was lost: mpirun {}{}{}\n",
+                 describe_status(status), state.why.empty() ? "" : "; ", state.why);
+      const bool refused = !announced && WIFEXITED(status) && WEXITSTATUS(status) == kExitUsage;
+      return refused ? kExitUsage : kExitGroupLost;
+    }
+    if (state.attached && !announced) {
+      announced = true;
+      fmt::print("octet: serving {} on {}:{} (tp {}) ready in {:.2f} s\n",
+                 coordinator.served_model_name(), flags.host, coordinator.port(),
+                 flags.tensor_parallel_size,
+                 std::chrono::duration<double>(Clock::now() - start).count());
+      std::fflush(stdout);
+    }
+    std::this_thread::sleep_for(milliseconds(20));
+  }
+}
+
+int run(ServeFlags& flags) {
+  const auto start = Clock::now();
+  struct sigaction action {};
+  action.sa_handler = [](int signal) { caught_signal = signal; };
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+
+  GroupState state;
+  flags.coordinator.model = flags.engine.model;
+  flags.coordinator.listen = fmt::format("{}:{}", flags.host, flags.port);
+  flags.coordinator.on_group_attached = [&](const GroupInfo&) { state.attached = true; };
+  flags.coordinator.on_group_lost = [&](const std::string& why) {
+    const std::lock_guard lock(state.mutex);
+    state.why = why;
+    state.lost = true;
+  };
+  Coordinator coordinator(flags.coordinator);
+  const std::string dialled = flags.host == "0.0.0.0" ? "127.0.0.1" : flags.host;
+  std::vector<std::string> worker{"worker", flags.engine.model.string(),
+                                  fmt::format("--coordinator={}:{}", dialled, coordinator.port()),
+                                  "--served-model-name=" + coordinator.served_model_name()};
+  worker.insert(worker.end(), flags.engine_arguments.begin(), flags.engine_arguments.end());
+  ProcessGroup group(mpirun_command(flags.tensor_parallel_size, worker, flags.hostfile));
+  return supervise(coordinator, group, state, flags, start);
+}
+
+}  // namespace
+
+Verb add_serve(CLI::App& octet) {
+  auto flags = std::make_shared<ServeFlags>();
+  CLI::App* command =
+      octet.add_subcommand("serve", "Serve a model over gRPC: the coordinator and a worker group");
+  command->add_option("MODEL", flags->engine.model, "Artefact folder, Hugging Face folder or GGUF file")
+      ->required();
+  command->add_option("--host", flags->host, "Address to listen on")->capture_default_str();
+  command->add_option("--port", flags->port, "0: any that is free")
+      ->check(CLI::Range(0, 65535))
+      ->capture_default_str();
+  command->add_option("--served-model-name", flags->coordinator.served_model_name,
+                      "The model's name for clients (the last part of MODEL)");
+  command->add_option("--max-queue", flags->coordinator.max_queue,
+                      "Unfinished requests beyond which clients get RESOURCE_EXHAUSTED")
+      ->capture_default_str();
+  command->add_option("--hostfile", flags->hostfile, "mpirun's: hosts for the ranks")
+      ->check(CLI::ExistingFile);
+  command->add_option("--grace", flags->grace, "Seconds that live requests get at shutdown")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  add_engine_flags(*command, flags->engine, flags->tensor_parallel_size);
+  return {command, [flags, command] {
+            flags->engine_arguments = engine_arguments(*command);
+            return run(*flags);
+          }};
+}
+
+}  // namespace octet
