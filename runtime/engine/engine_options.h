@@ -18,7 +18,7 @@ struct EngineOptions {
   bool enable_chunked_prefill = true;      // off: a prompt is taken whole, max_num_batched_tokens grows to max_model_len
   int block_size = 16;                     // tokens in a KV block
   int64_t kv_cache_memory = 0;             // bytes of KV cache on each rank; 0: room for max_num_seqs full sequences,
-                                           // at most half of the memory that is free
+                                           // at most 4 GiB or a quarter of what is free on the host
   std::string device = "auto", isa = "auto";
   int threads = 0;                         // of this rank; 0: this host's cores / its ranks
   std::string communicator = "auto";

@@ -78,7 +78,8 @@ EngineOptions resolve_options(EngineOptions options, const ModelArgs& args, bool
     const int kv_heads = (args.num_key_value_heads + tensor_parallel_size - 1) / tensor_parallel_size;
     const int64_t full = int64_t{options.max_num_seqs} * max_blocks_per_sequence(options) *
                          kv_block_bytes(cache_shape(options, args, kv_heads));
-    options.kv_cache_memory = std::min(full, free_memory() / 2 / local_size);
+    constexpr int64_t kMost = int64_t{4} << 30;
+    options.kv_cache_memory = std::min({full, free_memory() / 4 / local_size, kMost});
   }
   return options;
 }
