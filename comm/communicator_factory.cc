@@ -28,7 +28,8 @@ std::unique_ptr<Communicator> make_local(const CommOptions& options) {
       "local", SharedRegion(map_anonymous(layout.bytes()), layout), 0, options.timeout, false);
 }
 
-// One region for the ranks of a host: the first makes it, tells its name, and takes the name away once all have it.
+// One region for the ranks of a host: the first makes it, tells its name, and takes the name away
+// once all have it.
 std::unique_ptr<Communicator> make_shared(int rank, int size, const CommOptions& options) {
   const RegionLayout layout = layout_of(size, options);
   std::array<char, 64> name{};
@@ -93,10 +94,10 @@ std::unique_ptr<Communicator> World::make_communicator(const CommOptions& option
   if (kind == "local" && size_ == 1) return make_local(options);
   if (kind == "shm" && mpi_ && local_size_ == size_) return make_shared(rank_, size_, options);
   if (kind == "mpi" && mpi_) return std::make_unique<MpiCommunicator>(options);
-  throw std::invalid_argument(
-      fmt::format("--communicator is \"{}\", which {} rank(s), {} of them on this host, cannot use; "
-                  "known: auto, local (one rank), shm (one host), mpi (under mpirun)",
-                  options.kind, size_, local_size_));
+  throw std::invalid_argument(fmt::format(
+      "--communicator is \"{}\", which {} rank(s), {} of them on this host, cannot use; "
+      "known: auto, local (one rank), shm (one host), mpi (under mpirun)",
+      options.kind, size_, local_size_));
 }
 
 std::vector<std::unique_ptr<Communicator>> make_thread_communicators(int size,

@@ -1,5 +1,5 @@
-// Makes a Communicator, and holds the process's membership of the MPI world. No MPI header is seen outside comm/mpi and
-// comm/shm.
+// Makes a Communicator, and holds the process's membership of the MPI world. No MPI header is seen
+// outside comm/mpi and comm/shm.
 #pragma once
 
 #include <chrono>
@@ -13,14 +13,18 @@
 namespace octet {
 
 struct CommOptions {
-  std::string kind = "auto";  // "auto" | "local" | "shm" | "mpi"; auto: local at one rank, shm on one host, else mpi
-  size_t max_reduce_floats = 1 << 20;  // roots of one all_reduce_sum, and rows of one gather, on one rank
+  std::string kind = "auto";  // "auto" | "local" | "shm" | "mpi"; auto: local at one rank, shm on
+                              // one host, else mpi
+  size_t max_reduce_floats =
+      1 << 20;  // roots of one all_reduce_sum, and rows of one gather, on one rank
   size_t max_message_bytes = 1 << 20;
-  std::chrono::milliseconds timeout{60000};  // the longest wait for a peer while it is known to be working
+  std::chrono::milliseconds timeout{
+      60000};  // the longest wait for a peer while it is known to be working
 };
 
-// The process's membership of the MPI world; at most one lives. Without mpirun a world of one rank, and MPI is not
-// started. ~World leaves the world; when an exception is in flight, or abort() was called, it ends the other ranks too.
+// The process's membership of the MPI world; at most one lives. Without mpirun a world of one rank,
+// and MPI is not started. ~World leaves the world; when an exception is in flight, or abort() was
+// called, it ends the other ranks too.
 class World {
  public:
   World(int* argc, char*** argv);
@@ -47,6 +51,7 @@ class World {
 };
 
 // `size` communicators for `size` threads of this process; [r] is rank r's. For tests.
-std::vector<std::unique_ptr<Communicator>> make_thread_communicators(int size, const CommOptions& options = {});
+std::vector<std::unique_ptr<Communicator>> make_thread_communicators(
+    int size, const CommOptions& options = {});
 
 }  // namespace octet

@@ -1,5 +1,5 @@
-// fold_roots: adds the roots of all ranks in a plan's order, a block of elements at a time, so that the partial sums stay in
-// the first-level cache. Pure; any thread.
+// fold_roots: adds the roots of all ranks in a plan's order, a block of elements at a time, so that
+// the partial sums stay in the first-level cache. Pure; any thread.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,6 @@
-// ReducePlan: which subtree roots each rank of a group sends, and in which order they are added (see
-// kernels/reduction_tree.h). A value, made once per model part (attention, MLP, embedding); immutable, any thread.
+// ReducePlan: which subtree roots each rank of a group sends, and in which order they are added
+// (see kernels/reduction_tree.h). A value, made once per model part (attention, MLP, embedding);
+// immutable, any thread.
 #pragma once
 
 #include <span>
@@ -11,12 +12,14 @@ namespace octet {
 
 class ReducePlan {
  public:
-  // The tree over num_shards leaves on `size` ranks, runs by rank_shards. REQUIRES: num_shards >= 1, size >= 1.
+  // The tree over num_shards leaves on `size` ranks, runs by rank_shards. REQUIRES: num_shards >=
+  // 1, size >= 1.
   ReducePlan(int num_shards, int size);
 
   int num_shards() const { return num_shards_; }
   int size() const { return static_cast<int>(first_root_.size()) - 1; }
-  // Roots of all ranks, in leaf order, are numbered 0..num_roots(); rank r sends [first_root(r), first_root(r + 1)).
+  // Roots of all ranks, in leaf order, are numbered 0..num_roots(); rank r sends [first_root(r),
+  // first_root(r + 1)).
   int num_roots() const { return first_root_.back(); }
   int first_root(int rank) const { return first_root_[rank]; }
   int num_roots(int rank) const { return first_root_[rank + 1] - first_root_[rank]; }

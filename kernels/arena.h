@@ -1,5 +1,5 @@
-// Arena: one block of memory taken at start, handed out in order, taken back all at once. A step allocates from here
-// and from nowhere else. Not thread-safe: one arena, one thread.
+// Arena: one block of memory taken at start, handed out in order, taken back all at once. A step
+// allocates from here and from nowhere else. Not thread-safe: one arena, one thread.
 #pragma once
 
 #include <cstddef>

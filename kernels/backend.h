@@ -1,20 +1,22 @@
-// Backend: THE device seam. This file is its specification: a new device copies kernels/reference/ (plain loops, the
-// oracle), fills it in, adds one row to backend_factory.cc, and is done when tests/kernels/backend_contract_test.cc
-// passes for it.
+// Backend: THE device seam. This file is its specification: a new device copies kernels/reference/
+// (plain loops, the oracle), fills it in, adds one row to backend_factory.cc, and is done when
+// tests/kernels/backend_contract_test.cc passes for it.
 //
-// A Backend is one device: its memory, its order of execution, and a dozen fused operations. Tensors handed to an
-// operation are this backend's (allocate()), unless a comment says host. Operations may return before the device has
-// finished; they run in the order called, and synchronize() waits. No operation allocates, waits for the device or
-// takes a lock that another step could hold.
+// A Backend is one device: its memory, its order of execution, and a dozen fused operations.
+// Tensors handed to an operation are this backend's (allocate()), unless a comment says host.
+// Operations may return before the device has finished; they run in the order called, and
+// synchronize() waits. No operation allocates, waits for the device or takes a lock that another
+// step could hold.
 //
 // Threads: one thread drives a Backend. A Backend may run its own threads inside an operation.
 // Errors: a violated REQUIRES is a bug (OCTET_CHECK). A lost device throws std::runtime_error.
 //
-// Exactness, required of every operation: a row's bits do not depend on the other rows of the call, on how many there
-// are, or on the kernel chosen for them (docs/architecture.md, contract 1). Float sums have one order per backend and
-// instruction set.
+// Exactness, required of every operation: a row's bits do not depend on the other rows of the call,
+// on how many there are, or on the kernel chosen for them (docs/architecture.md, contract 1). Float
+// sums have one order per backend and instruction set.
 //
-// Letters in shapes: n rows (tokens) of this call; h hidden_size; d head_dim; "f32" unless said otherwise.
+// Letters in shapes: n rows (tokens) of this call; h hidden_size; d head_dim; "f32" unless said
+// otherwise.
 #pragma once
 
 #include <cstdint>
@@ -30,20 +32,25 @@ namespace octet {
 
 enum class Activation { kNone, kRelu, kGelu, kGeluTanh, kSiluGate };
 enum class NormKind { kRms, kLayer };
-enum class RopeStyle { kNone, kHalf, kInterleaved };  // pairs (i, i + rotary/2) | pairs (2i, 2i + 1)
+enum class RopeStyle {
+  kNone,
+  kHalf,
+  kInterleaved
+};  // pairs (i, i + rotary/2) | pairs (2i, 2i + 1)
 
-// A linear layer's weights as they were read: host memory, needed only during pack(). Several layers with one input
-// are one product: their rows are stacked (q, k, v; gate, up).
+// A linear layer's weights as they were read: host memory, needed only during pack(). Several
+// layers with one input are one product: their rows are stacked (q, k, v; gate, up).
 struct LinearWeight {
   Tensor weight;  // [out, in] kI8, kF32, kBF16 or kF16
   Tensor scales;  // [out] weight row o is weight[o, :] * scales[o]; kI8 only, else empty
-  Tensor bias;    // [out] or empty; REQUIRES empty where the result is a partial sum (shards not the whole tree)
-  // kSiluGate: rows [0, out/2) are the gate, [out/2, out) the up projection; the result is silu(gate) * up,
-  // [n, out/2]. The others act on each element.
+  Tensor bias;  // [out] or empty; REQUIRES empty where the result is a partial sum (shards not the
+                // whole tree)
+  // kSiluGate: rows [0, out/2) are the gate, [out/2, out) the up projection; the result is
+  // silu(gate) * up, [n, out/2]. The others act on each element.
   Activation activation = Activation::kNone;
-  // Row-parallel: which leaves of the tree over num_shards the columns are; shard i of `shards` is columns
-  // [cuts[i], cuts[i + 1]), cuts has shards.size() + 1 entries from 0 to in, and may repeat (an empty shard adds +0).
-  // Not row-parallel: the defaults, meaning one shard, cuts {0, in}.
+  // Row-parallel: which leaves of the tree over num_shards the columns are; shard i of `shards` is
+  // columns [cuts[i], cuts[i + 1]), cuts has shards.size() + 1 entries from 0 to in, and may repeat
+  // (an empty shard adds +0). Not row-parallel: the defaults, meaning one shard, cuts {0, in}.
   int num_shards = 1;
   ShardRange shards{0, 1};
   std::vector<int64_t> cuts;
@@ -54,9 +61,11 @@ class PackedLinear {
  public:
   virtual ~PackedLinear() = default;
   int64_t in_features() const { return in_features_; }
-  int64_t out_features() const { return out_features_; }  // after the activation: half the rows for kSiluGate
-  int num_roots() const { return num_roots_; }            // subtree_roots(num_shards, shards).size()
-  size_t bytes() const { return bytes_; }                 // device memory held
+  int64_t out_features() const {
+    return out_features_;
+  }                                             // after the activation: half the rows for kSiluGate
+  int num_roots() const { return num_roots_; }  // subtree_roots(num_shards, shards).size()
+  size_t bytes() const { return bytes_; }       // device memory held
 
  protected:
   int64_t in_features_ = 0;
@@ -77,8 +86,8 @@ struct AddNormArgs {
   Tensor out;  // [n, h]; empty: only the residual is updated
 };
 
-// Which heads a rank has: query heads [q_begin, q_end) of the model, KV heads [kv_begin, kv_end). Query head i reads
-// KV head i / group. Locally both are counted from their begin.
+// Which heads a rank has: query heads [q_begin, q_end) of the model, KV heads [kv_begin, kv_end).
+// Query head i reads KV head i / group. Locally both are counted from their begin.
 struct HeadRange {
   int q_begin = 0, q_end = 0;
   int kv_begin = 0, kv_end = 0;
@@ -93,21 +102,24 @@ struct KVCacheView {
   Tensor v;  // [num_blocks, num_kv, block_size, d] as k
 };
 
-// Rotates q (in place) and k by their positions, and stores k and v, rounded to the cache's type, in their slots.
+// Rotates q (in place) and k by their positions, and stores k and v, rounded to the cache's type,
+// in their slots.
 struct RopeStoreArgs {
   Tensor qkv;        // [n, (num_q + 2 * num_kv) * d]: q heads, k heads, v heads; q in and out
   Tensor positions;  // [n] kI32
   Tensor slots;      // [n] kI32
-  Tensor cos_sin;    // [max_positions, rotary_dim]: rotary_dim / 2 cosines, then as many sines; empty for kNone
+  Tensor cos_sin;  // [max_positions, rotary_dim]: rotary_dim / 2 cosines, then as many sines; empty
+                   // for kNone
   RopeStyle style = RopeStyle::kHalf;
   HeadRange heads;
   int head_dim = 0;
   KVCacheView cache;
 };
 
-// Causal attention of q over the paged cache, softmax(q k^T * scale + bias) v. Sequence s has the query rows
-// [cu_seqlens[s], cu_seqlens[s + 1]), the last of its context_lens[s] positions; K and V are read as the cache stores
-// them (rounded), the sequence split every kAttentionSplit positions, the splits merged left to right.
+// Causal attention of q over the paged cache, softmax(q k^T * scale + bias) v. Sequence s has the
+// query rows [cu_seqlens[s], cu_seqlens[s + 1]), the last of its context_lens[s] positions; K and V
+// are read as the cache stores them (rounded), the sequence split every kAttentionSplit positions,
+// the splits merged left to right.
 inline constexpr int kAttentionSplit = 256;
 struct AttentionArgs {
   Tensor qkv;           // [n, (num_q + 2 * num_kv) * d]: only the q heads are read
@@ -129,19 +141,23 @@ class Backend {
 
   virtual std::string name() const = 0;  // "cpu avx512-vnni, 2 threads"
 
-  // Memory. allocate: zeroed, 64-byte aligned, freed with the Tensor. Copies: same number of bytes on both sides.
+  // Memory. allocate: zeroed, 64-byte aligned, freed with the Tensor. Copies: same number of bytes
+  // on both sides.
   virtual Tensor allocate(DType dtype, Shape shape) = 0;
-  virtual void upload(const Tensor& host, const Tensor& device) = 0;    // returns when `host` may be reused
-  virtual void download(const Tensor& device, const Tensor& host) = 0;  // returns when `host` is filled
+  virtual void upload(const Tensor& host,
+                      const Tensor& device) = 0;  // returns when `host` may be reused
+  virtual void download(const Tensor& device,
+                        const Tensor& host) = 0;  // returns when `host` is filled
   virtual void synchronize() = 0;
 
-  // Weights. pack: copies. reserve: takes all scratch that operations on up to max_rows rows with the weights packed
-  // so far need, and returns its bytes. REQUIRES: reserve before the first linear; no pack after it.
+  // Weights. pack: copies. reserve: takes all scratch that operations on up to max_rows rows with
+  // the weights packed so far need, and returns its bytes. REQUIRES: reserve before the first
+  // linear; no pack after it.
   virtual std::unique_ptr<PackedLinear> pack(const LinearWeight& weight) = 0;
   virtual size_t reserve(int64_t max_rows) = 0;
 
-  // out[i] = table[ids[i] - first_id], or +0 where ids[i] is outside the table's rows (another rank has it). +0.0 is
-  // added to every element, so that a sum over ranks changes no bit.
+  // out[i] = table[ids[i] - first_id], or +0 where ids[i] is outside the table's rows (another rank
+  // has it). +0.0 is added to every element, so that a sum over ranks changes no bit.
   virtual void embed(const Tensor& ids,    // [n] kI32
                      const Tensor& table,  // [rows, h] kF32, kBF16 or kF16
                      int32_t first_id,
@@ -149,9 +165,10 @@ class Backend {
 
   virtual void add_norm(const AddNormArgs& args) = 0;
 
-  // out[r] = root r of the tree over the shards of x * weight^T (+ bias, then activation, when there is one shard tree
-  // and this rank has all of it). kI8: each shard quantises its slice of each row to int8, symmetric, by the slice's
-  // absmax / 127; the int32 product is exact; a leaf is float(product) * (row scale * weight scale).
+  // out[r] = root r of the tree over the shards of x * weight^T (+ bias, then activation, when
+  // there is one shard tree and this rank has all of it). kI8: each shard quantises its slice of
+  // each row to int8, symmetric, by the slice's absmax / 127; the int32 product is exact; a leaf is
+  // float(product) * (row scale * weight scale).
   virtual void linear(const Tensor& x,  // [n, in]
                       const PackedLinear& weight,
                       const Tensor& out) = 0;  // [num_roots, n, out]

@@ -13,8 +13,8 @@ namespace octet {
 std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
   if (options.device == "reference") return make_reference_backend();
   if (options.device != "auto" && options.device != "cpu") {
-    throw std::invalid_argument(fmt::format(
-        "--device is \"{}\"; this build has auto, cpu, reference", options.device));
+    throw std::invalid_argument(
+        fmt::format("--device is \"{}\"; this build has auto, cpu, reference", options.device));
   }
   for (const cpu::KernelTable* kernels : cpu_kernel_tables()) {
     if (kernels->supported() && (options.isa == "auto" || options.isa == kernels->name)) {

@@ -10,9 +10,9 @@ namespace octet {
 
 enum class DType : uint8_t { kF32, kF16, kBF16, kI8, kU8, kI32, kI64 };
 
-size_t dtype_size(DType dtype);                                // bytes of one element
-std::string_view dtype_name(DType dtype);                      // safetensors' names: "F32", "BF16", "I8", ...
-std::optional<DType> dtype_from_name(std::string_view name);   // nullopt: not one of the names above
+size_t dtype_size(DType dtype);            // bytes of one element
+std::string_view dtype_name(DType dtype);  // safetensors' names: "F32", "BF16", "I8", ...
+std::optional<DType> dtype_from_name(std::string_view name);  // nullopt: not one of the names above
 
 float bf16_to_f32(uint16_t bits);
 uint16_t f32_to_bf16(float value);

@@ -1,8 +1,8 @@
 // Tensor: memory, element type and shape. No mathematics.
 //
-// A Tensor is a handle: copies share the storage. A view (storage() == nullptr) does not own its memory; whoever made
-// it keeps the memory alive. Row-major, contiguous. The memory may be a device's: only the Backend that allocated it
-// may touch the elements then. Thread-compatible.
+// A Tensor is a handle: copies share the storage. A view (storage() == nullptr) does not own its
+// memory; whoever made it keeps the memory alive. Row-major, contiguous. The memory may be a
+// device's: only the Backend that allocated it may touch the elements then. Thread-compatible.
 #pragma once
 
 #include <array>
@@ -23,7 +23,8 @@ class Shape {
   static constexpr int kMaxRank = 4;
   Shape() = default;
   Shape(std::initializer_list<int64_t> extents);
-  explicit Shape(std::span<const int64_t> extents);  // REQUIRES: at most kMaxRank extents, none negative
+  explicit Shape(
+      std::span<const int64_t> extents);  // REQUIRES: at most kMaxRank extents, none negative
 
   int rank() const { return rank_; }
   int64_t operator[](int i) const { return extents_[i]; }
@@ -38,10 +39,11 @@ class Shape {
 
 class Tensor {
  public:
-  Tensor() = default;                                          // empty: no data, shape [0]
-  static Tensor view(void* data, DType dtype, Shape shape);    // does not own
-  static Tensor host(DType dtype, Shape shape);                // owns zeroed host memory, 64-byte aligned
-  Tensor(std::shared_ptr<std::byte> storage, DType dtype, Shape shape);  // shares `storage` from its start
+  Tensor() = default;                                        // empty: no data, shape [0]
+  static Tensor view(void* data, DType dtype, Shape shape);  // does not own
+  static Tensor host(DType dtype, Shape shape);  // owns zeroed host memory, 64-byte aligned
+  Tensor(std::shared_ptr<std::byte> storage, DType dtype,
+         Shape shape);  // shares `storage` from its start
 
   bool empty() const { return data_ == nullptr; }
   DType dtype() const { return dtype_; }

@@ -59,11 +59,13 @@ std::string stream_answer(Client& client, const ClientFlags& flags) {
   std::fputc('\n', stdout);
   std::fflush(stdout);
   if (flags.stats) {
-    const double decode = result.completion_tokens > 1 ? (result.completion_tokens - 1) / (total - first) : 0;
-    fmt::print(stderr,
-               "{} prompt + {} completion tokens ({}); first token after {:.3f} s, then {:.1f} tokens/s\n",
-               result.prompt_tokens, result.completion_tokens, finish_reason_name(result.finish), first,
-               decode);
+    const double decode =
+        result.completion_tokens > 1 ? (result.completion_tokens - 1) / (total - first) : 0;
+    fmt::print(
+        stderr,
+        "{} prompt + {} completion tokens ({}); first token after {:.3f} s, then {:.1f} tokens/s\n",
+        result.prompt_tokens, result.completion_tokens, finish_reason_name(result.finish), first,
+        decode);
   }
   return text;
 }

@@ -19,7 +19,8 @@ void add_engine_flags(CLI::App& command, EngineOptions& o, int& tensor_parallel_
   command.add_option("--kv-cache-dtype", o.kv_cache_dtype, "How K and V are kept")
       ->check(CLI::IsMember({"auto", "float32", "bfloat16"}))
       ->capture_default_str();
-  command.add_option("--max-model-len", o.max_model_len, "Tokens of a sequence; 0: the model's own")
+  command
+      .add_option("--max-model-len", o.max_model_len, "Tokens of a sequence; 0: the model's own")
       ->check(CLI::NonNegativeNumber);
   command.add_option("--max-num-seqs", o.max_num_seqs, "Sequences in a step")
       ->check(CLI::Range(1, 4096))
@@ -32,8 +33,9 @@ void add_engine_flags(CLI::App& command, EngineOptions& o, int& tensor_parallel_
   command.add_option("--block-size", o.block_size, "Tokens in a KV block")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
-  command.add_option("--kv-cache-memory", o.kv_cache_memory,
-                     "Bytes of KV cache on a rank (64MiB works too); 0: what the sequences need")
+  command
+      .add_option("--kv-cache-memory", o.kv_cache_memory,
+                  "Bytes of KV cache on a rank (64MiB works too); 0: what the sequences need")
       ->transform(CLI::AsSizeValue(false));
   command.add_option("--device", o.device, "auto, cpu, or reference (slow, the oracle)")
       ->capture_default_str();
@@ -43,12 +45,13 @@ void add_engine_flags(CLI::App& command, EngineOptions& o, int& tensor_parallel_
       ->check(CLI::Range(0, 1024));
   command.add_option("--communicator", o.communicator, "auto, local, shm, mpi")
       ->capture_default_str();
-  command.add_option_function<double>(
-             "--step-timeout",
-             [&o](double seconds) {
-               o.step_timeout = std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
-             },
-             "Seconds without an answer after which a rank is lost (60)")
+  command
+      .add_option_function<double>(
+          "--step-timeout",
+          [&o](double seconds) {
+            o.step_timeout = std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
+          },
+          "Seconds without an answer after which a rank is lost (60)")
       ->check(CLI::Range(0.1, 86400.0));
 }
 

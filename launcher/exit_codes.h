@@ -5,10 +5,10 @@ namespace octet {
 
 enum ExitCode {
   kExitOk = 0,
-  kExitBug = 1,         // an error that should not have been possible
-  kExitUsage = 2,       // a wrong flag, file or request
-  kExitGroupLost = 3,   // the worker group ended on its own: a rank died or stopped answering
-  kExitUnavailable = 4, // no server there, or no address to listen on
+  kExitBug = 1,          // an error that should not have been possible
+  kExitUsage = 2,        // a wrong flag, file or request
+  kExitGroupLost = 3,    // the worker group ended on its own: a rank died or stopped answering
+  kExitUnavailable = 4,  // no server there, or no address to listen on
   kExitInterrupted = 130,
 };
 

@@ -1,4 +1,5 @@
-// octet generate: offline generation and scoring, no server. With more than one rank it runs itself again under mpirun.
+// octet generate: offline generation and scoring, no server. With more than one rank it runs itself
+// again under mpirun.
 #include <fmt/format.h>
 #include <xxhash.h>
 
@@ -61,7 +62,8 @@ std::vector<std::vector<int32_t>> load_prompts(const GenerateFlags& flags,
       try {
         prompts.push_back(nlohmann::json::parse(line).get<std::vector<int32_t>>());
       } catch (const nlohmann::json::exception&) {
-        throw InputError(fmt::format("{}:{}: not a JSON array of token ids", flags.ids_file, number));
+        throw InputError(
+            fmt::format("{}:{}: not a JSON array of token ids", flags.ids_file, number));
       }
     }
   }
@@ -71,7 +73,8 @@ std::vector<std::vector<int32_t>> load_prompts(const GenerateFlags& flags,
   return prompts;
 }
 
-// Text goes to the terminal while it is made when there is one prompt to continue, else answer by answer.
+// Text goes to the terminal while it is made when there is one prompt to continue, else answer by
+// answer.
 class Printer {
  public:
   Printer(const GenerateFlags& flags, const Tokenizer* tokenizer, size_t prompts)
@@ -112,7 +115,8 @@ class Printer {
   std::optional<StreamDecoder> stream_;
 };
 
-// One number over all ids and log-probability bits, in the prompts' order: equal if and only if all tokens are.
+// One number over all ids and log-probability bits, in the prompts' order: equal if and only if all
+// tokens are.
 uint64_t digest(const std::vector<Answer>& answers) {
   std::unique_ptr<XXH64_state_t, decltype(&XXH64_freeState)> state(XXH64_createState(),
                                                                    XXH64_freeState);
@@ -213,9 +217,11 @@ int run(const GenerateFlags& flags) {
 
 Verb add_generate(CLI::App& octet) {
   auto flags = std::make_shared<GenerateFlags>();
-  CLI::App* command = octet.add_subcommand("generate", "Continue or score prompts, without a server");
-  command->add_option("MODEL", flags->engine.model,
-                      "Artefact folder, Hugging Face folder or GGUF file")
+  CLI::App* command =
+      octet.add_subcommand("generate", "Continue or score prompts, without a server");
+  command
+      ->add_option("MODEL", flags->engine.model,
+                   "Artefact folder, Hugging Face folder or GGUF file")
       ->required();
   command->add_option("PROMPT", flags->prompts, "Texts to continue");
   command->add_option("--prompt-file", flags->prompt_file, "A file with one prompt a line");

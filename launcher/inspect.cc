@@ -93,8 +93,8 @@ void print_tensors(const Checkpoint& checkpoint) {
   fmt::print("{:<{}}  {:<5}  {:>16}  {:>13}  {:>5}\n", "name", width, "dtype", "shape", "bytes",
              "parts");
   for (const TensorInfo* info : in_model_order(checkpoint)) {
-    fmt::print("{:<{}}  {:<5}  {:>16}  {:>13}  {:>5}\n", escaped(info->name), width, info->stored_as,
-               info->shape.to_string(), info->stored_bytes, info->parts);
+    fmt::print("{:<{}}  {:<5}  {:>16}  {:>13}  {:>5}\n", escaped(info->name), width,
+               info->stored_as, info->shape.to_string(), info->stored_bytes, info->parts);
   }
   fmt::print("{} tensors, {} elements, {:.1f} MB\n", checkpoint.tensors().size(), elements,
              static_cast<double>(stored_bytes(checkpoint)) / 1e6);

@@ -34,7 +34,8 @@ int run(int argc, char** argv) {
     for (const octet::Verb& v : verbs) {
       if (v.command->parsed()) verb = " " + v.command->get_name();
     }
-    fmt::print(stderr, "octet{}: error: {} (octet{} --help tells more)\n", verb, error.what(), verb);
+    fmt::print(stderr, "octet{}: error: {} (octet{} --help tells more)\n", verb, error.what(),
+               verb);
     return octet::kExitUsage;
   }
   for (const octet::Verb& verb : verbs) {

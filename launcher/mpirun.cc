@@ -25,8 +25,9 @@ std::string find_mpirun() {
     const std::string candidate = folder + "/mpirun";
     if (access(candidate.c_str(), X_OK) == 0) return candidate;
   }
-  throw InputError("mpirun is not on PATH; Open MPI is needed for more than one rank "
-                   "(apt install openmpi-bin)");
+  throw InputError(
+      "mpirun is not on PATH; Open MPI is needed for more than one rank "
+      "(apt install openmpi-bin)");
 }
 
 std::vector<std::string> own_arguments() {
@@ -41,7 +42,8 @@ std::vector<std::string> own_arguments() {
 
 std::vector<std::string> mpirun_command(int ranks, const std::vector<std::string>& arguments,
                                         const std::string& hostfile) {
-  std::vector<std::string> command{find_mpirun(), "--quiet", "--oversubscribe", "--bind-to", "none"};
+  std::vector<std::string> command{find_mpirun(), "--quiet", "--oversubscribe", "--bind-to",
+                                   "none"};
   if (geteuid() == 0) command.push_back("--allow-run-as-root");
   if (!hostfile.empty()) command.insert(command.end(), {"--hostfile", hostfile});
   command.insert(command.end(), {"-n", std::to_string(ranks),

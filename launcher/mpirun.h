@@ -1,4 +1,5 @@
-// mpirun's command line: found on PATH, with the flags that it needs as root and with more ranks than cores.
+// mpirun's command line: found on PATH, with the flags that it needs as root and with more ranks
+// than cores.
 #pragma once
 
 #include <functional>
@@ -16,8 +17,8 @@ std::vector<std::string> mpirun_command(int ranks, const std::vector<std::string
 // Becomes `mpirun -n RANKS` of this very command line. Returns only by throwing InputError.
 [[noreturn]] void become_mpirun(int ranks);
 
-// Joins the world and runs body on this rank. An InputError is one line, from rank 0; a lost rank ends the others. Returns
-// the exit code. The process ends when mpirun does.
+// Joins the world and runs body on this rank. An InputError is one line, from rank 0; a lost rank
+// ends the others. Returns the exit code. The process ends when mpirun does.
 int run_in_world(const char* verb, const std::function<int(World&)>& body);
 
 }  // namespace octet

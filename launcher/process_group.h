@@ -1,6 +1,6 @@
-// ProcessGroup: a child process and its descendants, supervised. The child leads a process group of its own, gets SIGTERM
-// when this process dies in any way, and is ended and reaped in the destructor. One thread: the one that starts it must
-// live as long.
+// ProcessGroup: a child process and its descendants, supervised. The child leads a process group of
+// its own, gets SIGTERM when this process dies in any way, and is ended and reaped in the
+// destructor. One thread: the one that starts it must live as long.
 #pragma once
 
 #include <sys/types.h>

@@ -30,7 +30,7 @@ struct ServeFlags {
   std::string host = "127.0.0.1";
   int port = 50051;
   std::string hostfile;
-  double grace = 5;  // seconds
+  double grace = 5;                           // seconds
   std::vector<std::string> engine_arguments;  // as given, for the workers
 };
 
@@ -43,10 +43,16 @@ struct GroupState {
   std::string why;
 };
 
-// The engine's flags as they stand on the command line of `command`, but the ranks, which are mpirun's.
+// The engine's flags as they stand on the command line of `command`, but the ranks, which are
+// mpirun's.
 std::vector<std::string> engine_arguments(const CLI::App& command) {
-  static const std::vector<std::string> kOwn{"--tensor-parallel-size", "--host", "--port",
-                                             "--max-queue", "--hostfile", "--grace", "--help",
+  static const std::vector<std::string> kOwn{"--tensor-parallel-size",
+                                             "--host",
+                                             "--port",
+                                             "--max-queue",
+                                             "--hostfile",
+                                             "--grace",
+                                             "--help",
                                              "--served-model-name"};
   std::vector<std::string> arguments;
   for (const CLI::Option* option : command.get_options()) {
@@ -126,7 +132,9 @@ Verb add_serve(CLI::App& octet) {
   auto flags = std::make_shared<ServeFlags>();
   CLI::App* command =
       octet.add_subcommand("serve", "Serve a model over gRPC: the coordinator and a worker group");
-  command->add_option("MODEL", flags->engine.model, "Artefact folder, Hugging Face folder or GGUF file")
+  command
+      ->add_option("MODEL", flags->engine.model,
+                   "Artefact folder, Hugging Face folder or GGUF file")
       ->required();
   command->add_option("--host", flags->host, "Address to listen on")->capture_default_str();
   command->add_option("--port", flags->port, "0: any that is free")
@@ -134,8 +142,9 @@ Verb add_serve(CLI::App& octet) {
       ->capture_default_str();
   command->add_option("--served-model-name", flags->coordinator.served_model_name,
                       "The model's name for clients (the last part of MODEL)");
-  command->add_option("--max-queue", flags->coordinator.max_queue,
-                      "Unfinished requests beyond which clients get RESOURCE_EXHAUSTED")
+  command
+      ->add_option("--max-queue", flags->coordinator.max_queue,
+                   "Unfinished requests beyond which clients get RESOURCE_EXHAUSTED")
       ->capture_default_str();
   command->add_option("--hostfile", flags->hostfile, "mpirun's: hosts for the ranks")
       ->check(CLI::ExistingFile);

@@ -1,6 +1,6 @@
-// The verbs of the `octet` command, one file each (launcher/<verb>.cc). A verb declares its flags on a subcommand of its
-// own; run() is called when that subcommand was chosen and returns the exit code. An InputError that leaves run() is
-// printed as one line by main.cc.
+// The verbs of the `octet` command, one file each (launcher/<verb>.cc). A verb declares its flags
+// on a subcommand of its own; run() is called when that subcommand was chosen and returns the exit
+// code. An InputError that leaves run() is printed as one line by main.cc.
 #pragma once
 
 #include <CLI/CLI.hpp>

@@ -1,10 +1,11 @@
 // octet version: what this binary is and what it was built with.
+#include "runtime/coordinator/version.h"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "kernels/backend_factory.h"
 #include "launcher/verbs.h"
-#include "runtime/coordinator/version.h"
 #include "runtime/models/registry.h"
 
 namespace octet {

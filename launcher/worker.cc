@@ -32,8 +32,11 @@ int run(const WorkerFlags& flags) {
 Verb add_worker(CLI::App& octet) {
   auto flags = std::make_shared<WorkerFlags>();
   CLI::App* command = octet.add_subcommand(
-      "worker", "One rank of a worker group: mpirun -n N octet worker MODEL --coordinator HOST:PORT");
-  command->add_option("MODEL", flags->engine.model, "Artefact folder, Hugging Face folder or GGUF file")
+      "worker",
+      "One rank of a worker group: mpirun -n N octet worker MODEL --coordinator HOST:PORT");
+  command
+      ->add_option("MODEL", flags->engine.model,
+                   "Artefact folder, Hugging Face folder or GGUF file")
       ->required();
   command->add_option("--coordinator", flags->link.coordinator, "HOST:PORT of octet serve")
       ->required();
@@ -43,8 +46,9 @@ Verb add_worker(CLI::App& octet) {
   return {command, [flags] {
             if (flags->link.served_model_name.empty()) {
               const auto path = flags->engine.model.lexically_normal();
-              flags->link.served_model_name =
-                  path.has_filename() ? path.filename().string() : path.parent_path().filename().string();
+              flags->link.served_model_name = path.has_filename()
+                                                  ? path.filename().string()
+                                                  : path.parent_path().filename().string();
             }
             return run(*flags);
           }};

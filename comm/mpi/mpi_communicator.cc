@@ -13,8 +13,10 @@
 namespace octet {
 namespace {
 
-constexpr size_t kWholeFloats = 16384;  // up to here each rank receives all roots and folds them itself
-constexpr size_t kFirstPacket = 4096;   // bytes of a broadcast's first part: length, then as much as fits
+constexpr size_t kWholeFloats =
+    16384;  // up to here each rank receives all roots and folds them itself
+constexpr size_t kFirstPacket =
+    4096;  // bytes of a broadcast's first part: length, then as much as fits
 
 std::vector<int> running_sums(const std::vector<int>& counts) {
   std::vector<int> begins(counts.size());

@@ -1,5 +1,5 @@
-// MpiCommunicator: any hosts, over MPI's point-to-point and gathering operations. MPI adds nothing itself: the order of the
-// float sums is the plan's.
+// MpiCommunicator: any hosts, over MPI's point-to-point and gathering operations. MPI adds nothing
+// itself: the order of the float sums is the plan's.
 #pragma once
 
 #include <mpi.h>

@@ -1,5 +1,5 @@
-// Memory shared by processes: an anonymous one made before fork, or one with a name by which other processes find it once.
-// Errors: std::system_error.
+// Memory shared by processes: an anonymous one made before fork, or one with a name by which other
+// processes find it once. Errors: std::system_error.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,7 @@
 
 namespace octet {
 
-std::shared_ptr<std::byte> map_anonymous(size_t bytes);                        // for children by fork
+std::shared_ptr<std::byte> map_anonymous(size_t bytes);  // for children by fork
 std::shared_ptr<std::byte> map_named(const std::string& name, size_t bytes, bool create);
 void unlink_named(const std::string& name);  // the memory lives on where it is mapped
 

@@ -17,8 +17,8 @@
 namespace octet {
 namespace {
 
-// Up to this many floats each rank folds everything itself; above, each folds its slice and all copy. Measured with
-// bench/comm_bench.cc.
+// Up to this many floats each rank folds everything itself; above, each folds its slice and all
+// copy. Measured with bench/comm_bench.cc.
 constexpr size_t kOneShotFloats = 16384;
 
 constexpr std::chrono::milliseconds kSleep{20};  // between looks at the peers' health
@@ -38,9 +38,8 @@ SharedCommunicator::SharedCommunicator(std::string name, SharedRegion region, in
       rank_(rank),
       timeout_(timeout),
       watch_processes_(watch_processes),
-      spins_(static_cast<int>(std::thread::hardware_concurrency()) >= region_.layout().size
-                 ? kSpins
-                 : 50) {
+      spins_(static_cast<int>(std::thread::hardware_concurrency()) >= region_.layout().size ? kSpins
+                                                                                            : 50) {
   if (watch_processes_) region_.line(rank_).pid = current_process();
 }
 
@@ -100,8 +99,9 @@ void SharedCommunicator::check_peers(int awaited, const char* operation, double 
   for (int peer = 0; peer < size(); ++peer) {
     const int32_t pid = region_.line(peer).pid.load();
     if (peer == rank_ || process_alive(pid)) continue;
-    lose(peer, fmt::format("rank {}: rank {} (pid {}) died; noticed in {} with rank {} after {:.1f} s",
-                           rank_, peer, pid, operation, awaited, waited_seconds));
+    lose(peer,
+         fmt::format("rank {}: rank {} (pid {}) died; noticed in {} with rank {} after {:.1f} s",
+                     rank_, peer, pid, operation, awaited, waited_seconds));
   }
 }
 

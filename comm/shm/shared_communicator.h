@@ -1,8 +1,9 @@
-// SharedCommunicator: a Communicator over a SharedRegion; ranks are threads or processes of one host. Data never move
-// through a kernel: peers read each other's buffers in place.
+// SharedCommunicator: a Communicator over a SharedRegion; ranks are threads or processes of one
+// host. Data never move through a kernel: peers read each other's buffers in place.
 //
-// Why two buffers suffice: a rank refills a buffer only when every peer has entered an operation after the one that used
-// it last (await_released), and entering an operation lets go of what was read before.
+// Why two buffers suffice: a rank refills a buffer only when every peer has entered an operation
+// after the one that used it last (await_released), and entering an operation lets go of what was
+// read before.
 #pragma once
 
 #include <array>
@@ -60,7 +61,8 @@ class SharedCommunicator : public Communicator {
   uint32_t stage_ = 0;      // published so far
   int which_ = 0;           // the send buffer that the next operation uses
   int which_message_ = 0;
-  std::array<uint32_t, RegionLayout::kBuffers> send_use_{}, message_use_{};  // operation of the last use
+  std::array<uint32_t, RegionLayout::kBuffers> send_use_{},
+      message_use_{};  // operation of the last use
   std::vector<const float*> roots_;
 };
 

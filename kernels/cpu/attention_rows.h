@@ -1,5 +1,6 @@
-// Attention of one query row over the paged cache. Included only by the files that fill a KernelTable, after vec16.h,
-// inside their own unnamed namespace. Prefill and decode both come here, row by row: one order of the sums.
+// Attention of one query row over the paged cache. Included only by the files that fill a
+// KernelTable, after vec16.h, inside their own unnamed namespace. Prefill and decode both come
+// here, row by row: one order of the sums.
 
 template <FloatFormat kFormat>
 inline Vec16 read_cache(const void* base, int64_t at, int n) {
@@ -24,8 +25,7 @@ inline void score(const AttentionRow& row, int head, int begin, int end, float* 
       const int n = lanes_left(row.d, k);
       dot = fma(read(q + k, n), read_cache<kFormat>(row.k, at + k, n), dot);
     }
-    scores[p - begin] =
-        sum_lanes(dot) * row.scale + slope * static_cast<float>(p - row.position);
+    scores[p - begin] = sum_lanes(dot) * row.scale + slope * static_cast<float>(p - row.position);
   }
 }
 

@@ -206,8 +206,8 @@ void CpuBackend::attention(const AttentionArgs& args) {
          .first = args.sliding_window > 0 ? std::max(0, position - args.sliding_window + 1) : 0,
          .split = kAttentionSplit,
          .scale = args.scale,
-         .slopes = args.alibi_slopes.empty() ? nullptr
-                                             : args.alibi_slopes.data<float>() + first_head,
+         .slopes =
+             args.alibi_slopes.empty() ? nullptr : args.alibi_slopes.data<float>() + first_head,
          .scores = memory,
          .partial = memory + kAttentionSplit,
          .out = args.out.data<float>() + (row * num_q + first_head) * d});

@@ -34,8 +34,8 @@ CpuLinear::CpuLinear(const LinearWeight& weight)
       weight.cuts.empty() ? std::vector<int64_t>{0, in_features_} : weight.cuts;
   OCTET_CHECK(static_cast<int>(cuts.size()) == weight.shards.size() + 1 &&
                   weight.shards.size() <= kMaxLeaves && cuts.back() == in_features_,
-              "{} cuts to {}, {} shards, {} inputs", cuts.size(), cuts.back(),
-              weight.shards.size(), in_features_);
+              "{} cuts to {}, {} shards, {} inputs", cuts.size(), cuts.back(), weight.shards.size(),
+              in_features_);
   for (size_t i = 0; i + 1 < cuts.size(); ++i) {
     const int64_t length = cuts[i + 1] - cuts[i];
     const int64_t padded = quantized() ? round_up(length, kGroup) : length;
@@ -187,15 +187,14 @@ void CpuLinear::leaves(const KernelTable& kernels, const LinearScratch& scratch,
       continue;
     }
     alignas(64) int32_t sums[kTileFloats];
-    kernels.int8_tile(
-        {.x = scratch.values.data<int8_t>() + row * padded_in_ + shard.place,
-         .x_stride = padded_in_,
-         .weights = reinterpret_cast<const uint8_t*>(weights) + shard.place * kBlock,
-         .block_stride = block_stride,
-         .rows = rows,
-         .blocks = blocks,
-         .groups = shard.padded / kGroup,
-         .sums = sums});
+    kernels.int8_tile({.x = scratch.values.data<int8_t>() + row * padded_in_ + shard.place,
+                       .x_stride = padded_in_,
+                       .weights = reinterpret_cast<const uint8_t*>(weights) + shard.place * kBlock,
+                       .block_stride = block_stride,
+                       .rows = rows,
+                       .blocks = blocks,
+                       .groups = shard.padded / kGroup,
+                       .sums = sums});
     const float* scales = scales_.data<float>() + block * kBlock;
     for (int r = 0; r < rows; ++r) {
       const int64_t at = (row + r) * num_shards() + index;
@@ -215,8 +214,8 @@ void CpuLinear::finish(const KernelTable& kernels, float* sums, int rows, int64_
                        int64_t block, int blocks, float* out) const {
   const bool gated = activation_ == Activation::kSiluGate;
   const int64_t first = gated ? block / 2 * kBlock : block * kBlock;
-  const int64_t count = std::min<int64_t>(gated ? blocks / 2 * kBlock : blocks * kBlock,
-                                          out_features_ - first);
+  const int64_t count =
+      std::min<int64_t>(gated ? blocks / 2 * kBlock : blocks * kBlock, out_features_ - first);
   for (int r = 0; r < rows; ++r) {
     float* line = sums + r * kMaxBlocks * kBlock;
     if (!bias_.empty()) {

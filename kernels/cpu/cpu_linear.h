@@ -1,4 +1,5 @@
-// CpuLinear: a linear layer's weights in blocks of kBlock outputs, shards behind each other, and the product over them.
+// CpuLinear: a linear layer's weights in blocks of kBlock outputs, shards behind each other, and
+// the product over them.
 #pragma once
 
 #include <memory>
@@ -56,12 +57,13 @@ class CpuLinear : public PackedLinear {
 
   DType dtype_;
   Activation activation_;
-  int64_t rows_ = 0;    // of the weight; padded to padded_rows_
+  int64_t rows_ = 0;  // of the weight; padded to padded_rows_
   int64_t padded_rows_ = 0;
   int64_t padded_in_ = 0;
   std::vector<Shard> shards_;
   std::vector<Root> roots_;
-  Tensor packed_;  // [blocks][padded_in][kBlock] elements; int8: [blocks][padded_in / kGroup][kBlock][kGroup] kU8
+  Tensor packed_;  // [blocks][padded_in][kBlock] elements; int8: [blocks][padded_in /
+                   // kGroup][kBlock][kGroup] kU8
   Tensor scales_;  // [padded_rows]; int8
   Tensor bias_;    // [padded_rows] or empty
 };

@@ -1,10 +1,12 @@
-// Products of float rows with float weights. Included only by the files that fill a KernelTable, after vec16.h, inside
-// their own unnamed namespace. One accumulator for each row and block: a chain along K, the same at any tile size.
+// Products of float rows with float weights. Included only by the files that fill a KernelTable,
+// after vec16.h, inside their own unnamed namespace. One accumulator for each row and block: a
+// chain along K, the same at any tile size.
 
 template <FloatFormat kFormat>
 inline Vec16 load_weights(const char* p) {
   if constexpr (kFormat == FloatFormat::kF32) return load(reinterpret_cast<const float*>(p));
-  if constexpr (kFormat == FloatFormat::kBF16) return load_bf16(reinterpret_cast<const uint16_t*>(p));
+  if constexpr (kFormat == FloatFormat::kBF16)
+    return load_bf16(reinterpret_cast<const uint16_t*>(p));
   if constexpr (kFormat == FloatFormat::kF16) return load_f16(reinterpret_cast<const uint16_t*>(p));
 }
 

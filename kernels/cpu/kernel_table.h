@@ -1,8 +1,9 @@
-// KernelTable: the inner loops of the CPU back end, compiled once for each instruction set. The files that fill a table are
-// compiled with that set's flags and therefore include no shared inline code; everything else sees these pointers.
+// KernelTable: the inner loops of the CPU back end, compiled once for each instruction set. The
+// files that fill a table are compiled with that set's flags and therefore include no shared inline
+// code; everything else sees these pointers.
 //
-// Weights lie in blocks of kBlock outputs; the lanes of a vector are outputs, so each output is one chain along K and a
-// row's bits do not depend on how many rows or blocks a call has.
+// Weights lie in blocks of kBlock outputs; the lanes of a vector are outputs, so each output is one
+// chain along K and a row's bits do not depend on how many rows or blocks a call has.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +17,8 @@ inline constexpr int kGroup = 4;      // values along K that one int8 instructio
 
 enum class FloatFormat { kF32, kBF16, kF16 };
 
-// One shard of a tile of int8 products. Weights are stored as w + 128, unsigned; the sum's excess of 128 * sum(x) is the
-// caller's to take off.
+// One shard of a tile of int8 products. Weights are stored as w + 128, unsigned; the sum's excess
+// of 128 * sum(x) is the caller's to take off.
 struct Int8Tile {
   const int8_t* x;         // [rows, x_stride]
   int64_t x_stride;        // bytes
@@ -40,12 +41,12 @@ struct FloatTile {
 };
 
 struct NormRow {
-  float* residual;           // [h] in and out
-  const float* delta;        // [h] or nullptr
-  const float* delta_bias;   // [h] or nullptr
-  const float* weight;       // [h]
-  const float* bias;         // [h] or nullptr
-  float* out;                // [h] or nullptr
+  float* residual;          // [h] in and out
+  const float* delta;       // [h] or nullptr
+  const float* delta_bias;  // [h] or nullptr
+  const float* weight;      // [h]
+  const float* bias;        // [h] or nullptr
+  float* out;               // [h] or nullptr
   int64_t h;
   float eps;
   bool layer_norm;
@@ -53,30 +54,33 @@ struct NormRow {
 
 // One query row and the query heads that share one KV head.
 struct AttentionRow {
-  const float* q;          // [heads, d]
+  const float* q;  // [heads, d]
   int heads;
   int d;
-  const void* k;           // the layer's cache at this KV head: position p is at p's block * block_stride + ...
+  const void*
+      k;  // the layer's cache at this KV head: position p is at p's block * block_stride + ...
   const void* v;
-  FloatFormat format;      // kF32 or kBF16
-  int64_t block_stride;    // elements from block to block
+  FloatFormat format;    // kF32 or kBF16
+  int64_t block_stride;  // elements from block to block
   int block_size;
-  const int32_t* table;    // block of each block_size positions
-  int position;            // of the row; it sees [first, position]
+  const int32_t* table;  // block of each block_size positions
+  int position;          // of the row; it sees [first, position]
   int first;
-  int split;               // positions of a split
+  int split;  // positions of a split
   float scale;
-  const float* slopes;     // [heads] or nullptr
-  float* scores;           // scratch [heads, split]
-  float* partial;          // scratch [heads, padded d]
-  float* out;              // [heads, d]
+  const float* slopes;  // [heads] or nullptr
+  float* scores;        // scratch [heads, split]
+  float* partial;       // scratch [heads, padded d]
+  float* out;           // [heads, d]
 };
 
 struct KernelTable {
   const char* name;
   bool (*supported)();
-  // Quantises x to int8 by its absmax; zeros up to `padded`. scale: absmax / 127; sum: of the int8 values.
-  void (*quantize)(const float* x, int64_t n, int64_t padded, int8_t* q, float* scale, int32_t* sum);
+  // Quantises x to int8 by its absmax; zeros up to `padded`. scale: absmax / 127; sum: of the int8
+  // values.
+  void (*quantize)(const float* x, int64_t n, int64_t padded, int8_t* q, float* scale,
+                   int32_t* sum);
   void (*int8_tile)(const Int8Tile& tile);
   void (*float_tile)(const FloatTile& tile);
   void (*norm_row)(const NormRow& row);

@@ -16,8 +16,8 @@ constexpr int kFloatRows = 1;
 #include "kernels/cpu/attention_rows.h"
 // clang-format on
 
-// Bytes are widened to 16 bits first, so that no pair sum saturates (255 * 127 * 2 does not fit in 16 bits). A register holds
-// four outputs, two half sums each; they meet at the end.
+// Bytes are widened to 16 bits first, so that no pair sum saturates (255 * 127 * 2 does not fit in
+// 16 bits). A register holds four outputs, two half sums each; they meet at the end.
 template <int kRows>
 inline void int8_block(const Int8Tile& tile, int row, int block) {
   __m256i sums[kRows][4];
@@ -29,14 +29,13 @@ inline void int8_block(const Int8Tile& tile, int row, int block) {
   for (int64_t g = 0; g < tile.groups; ++g) {
     __m256i w[4];
     for (int j = 0; j < 4; ++j) {
-      w[j] = _mm256_cvtepu8_epi16(
-          _mm_loadu_si128(reinterpret_cast<const __m128i*>(weights + j * 16)));
+      w[j] =
+          _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(weights + j * 16)));
     }
     for (int r = 0; r < kRows; ++r) {
       int32_t four;
       __builtin_memcpy(&four, x + r * tile.x_stride, sizeof four);
-      const __m256i wide =
-          _mm256_broadcastq_epi64(_mm_cvtepi8_epi16(_mm_cvtsi32_si128(four)));
+      const __m256i wide = _mm256_broadcastq_epi64(_mm_cvtepi8_epi16(_mm_cvtsi32_si128(four)));
       for (int j = 0; j < 4; ++j) {
         sums[r][j] = _mm256_add_epi32(sums[r][j], _mm256_madd_epi16(w[j], wide));
       }
@@ -65,8 +64,8 @@ void int8_tile(const Int8Tile& tile) {
 
 bool supported() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
-constexpr KernelTable kTable{"avx2",   supported,     quantize,  int8_tile, float_tile, norm_row,
-                             attention_row, silu_gate, gelu, gelu_tanh};
+constexpr KernelTable kTable{"avx2",   supported,     quantize,  int8_tile, float_tile,
+                             norm_row, attention_row, silu_gate, gelu,      gelu_tanh};
 
 }  // namespace
 

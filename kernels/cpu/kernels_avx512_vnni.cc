@@ -88,8 +88,8 @@ bool supported() {
          __builtin_cpu_supports("avx512vnni");
 }
 
-constexpr KernelTable kTable{"avx512-vnni", supported, quantize, int8_tile, float_tile, norm_row,
-                             attention_row, silu_gate, gelu, gelu_tanh};
+constexpr KernelTable kTable{"avx512-vnni", supported,     quantize,  int8_tile, float_tile,
+                             norm_row,      attention_row, silu_gate, gelu,      gelu_tanh};
 
 }  // namespace
 

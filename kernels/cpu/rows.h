@@ -1,5 +1,6 @@
-// Loops over one row: quantise, normalise, activate. Included only by the files that fill a KernelTable, after vec16.h,
-// inside their own unnamed namespace. Tails shorter than a vector are read with zeros behind.
+// Loops over one row: quantise, normalise, activate. Included only by the files that fill a
+// KernelTable, after vec16.h, inside their own unnamed namespace. Tails shorter than a vector are
+// read with zeros behind.
 
 inline void quantize(const float* x, int64_t n, int64_t padded, int8_t* q, float* scale,
                      int32_t* sum) {
@@ -70,8 +71,8 @@ inline void norm_row(const NormRow& row) {
   const float inverse = 1.0f / __builtin_sqrtf(sum_lanes(squares) / count + row.eps);
   for (int64_t i = 0; i < h; i += kBlock) {
     const int n = lanes_left(h, i);
-    Vec16 x = mul(mul(sub(read(row.residual + i, n), all(mean)), all(inverse)),
-                  read(row.weight + i, n));
+    Vec16 x =
+        mul(mul(sub(read(row.residual + i, n), all(mean)), all(inverse)), read(row.weight + i, n));
     if (row.bias != nullptr) x = add(x, read(row.bias + i, n));
     write(row.out + i, x, n);
   }
@@ -112,7 +113,6 @@ inline void gelu(float* values, int64_t n) {
     p = fma(p, t, all(0.254829592f));
     const Vec16 tail = mul(mul(p, t), exponential(sub(zero(), mul(z, z))));
     // x * Phi(x) = max(x, 0) - |x| * tail / 2
-    store(values + i,
-          sub(max(x, zero()), mul(mul(magnitude(x), all(0.5f)), tail)));
+    store(values + i, sub(max(x, zero()), mul(mul(magnitude(x), all(0.5f)), tail)));
   }
 }

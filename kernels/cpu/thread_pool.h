@@ -1,5 +1,6 @@
-// ThreadPool: the threads of one CPU back end. An operation hands out its tasks by number; whoever is free takes the next.
-// Waiting threads spin for some tens of microseconds, then sleep. One thread calls run(); no allocation in it.
+// ThreadPool: the threads of one CPU back end. An operation hands out its tasks by number; whoever
+// is free takes the next. Waiting threads spin for some tens of microseconds, then sleep. One
+// thread calls run(); no allocation in it.
 #pragma once
 
 #include <atomic>
@@ -18,7 +19,8 @@ class ThreadPool {
 
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Calls task(thread, i) for each i in [0, count), thread in [0, size()); returns when all are done.
+  // Calls task(thread, i) for each i in [0, count), thread in [0, size()); returns when all are
+  // done.
   template <typename Task>
   void run(int64_t count, const Task& task) {
     run_erased(count, &task, [](const void* t, int thread, int64_t i) {

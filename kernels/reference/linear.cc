@@ -84,7 +84,8 @@ void Linear::apply(const Tensor& x, const Tensor& out) const {
         std::vector<float> slots;
         for (const ShardRange& l : leaves) {
           const int local = l.begin - shards_.begin;
-          slots.push_back(leaf(x.data<float>() + i * in_features_, o, cuts_[local], cuts_[local + 1]));
+          slots.push_back(
+              leaf(x.data<float>() + i * in_features_, o, cuts_[local], cuts_[local + 1]));
         }
         for (const TreeAdd& add : adds) slots[add.target] += slots[add.source];
         line[o] = slots[0] + (bias_.empty() ? 0.0f : bias_.data<float>()[o]);

@@ -58,8 +58,8 @@ void add_norm(const AddNormArgs& args) {
     const double inverse = 1.0 / std::sqrt(squares / static_cast<double>(h) + args.eps);
     for (int64_t k = 0; k < h; ++k) {
       const double bias = args.bias.empty() ? 0.0 : args.bias.data<float>()[k];
-      args.out.data<float>()[i * h + k] = static_cast<float>(
-          (residual[k] - mean) * inverse * args.weight.data<float>()[k] + bias);
+      args.out.data<float>()[i * h + k] =
+          static_cast<float>((residual[k] - mean) * inverse * args.weight.data<float>()[k] + bias);
     }
   }
 }
@@ -73,7 +73,8 @@ void rope_store(const RopeStoreArgs& args) {
   for (int64_t i = 0; i < n; ++i) {
     float* row = args.qkv.data<float>() + i * width;
     const float* angles =
-        rotary > 0 ? args.cos_sin.data<float>() + args.positions.data<int32_t>()[i] * rotary : nullptr;
+        rotary > 0 ? args.cos_sin.data<float>() + args.positions.data<int32_t>()[i] * rotary
+                   : nullptr;
     for (int head = 0; head < num_q + num_kv; ++head) {
       float* x = row + int64_t{head} * d;
       for (int p = 0; p < half; ++p) {
@@ -87,8 +88,7 @@ void rope_store(const RopeStoreArgs& args) {
     }
     const int32_t slot = args.slots.data<int32_t>()[i];
     for (int head = 0; head < num_kv; ++head) {
-      const int64_t to =
-          ((slot / block_size * num_kv + head) * block_size + slot % block_size) * d;
+      const int64_t to = ((slot / block_size * num_kv + head) * block_size + slot % block_size) * d;
       for (int k = 0; k < d; ++k) {
         store(args.cache.k, to + k, row[int64_t{num_q + head} * d + k]);
         store(args.cache.v, to + k, row[int64_t{num_q + num_kv + head} * d + k]);

@@ -1,5 +1,5 @@
-// The reference back end: plain loops on the host, one thread, no cleverness. The oracle that every other back end is
-// tested against, and the template for a new one.
+// The reference back end: plain loops on the host, one thread, no cleverness. The oracle that every
+// other back end is tested against, and the template for a new one.
 #pragma once
 
 #include <memory>

@@ -15,8 +15,8 @@ KVCache::KVCache(Backend& backend, const KVCacheConfig& config) : config_(config
   const Shape shape{config.num_blocks, config.num_kv_heads, config.block_size, config.head_dim};
   layers_.reserve(config.num_layers);
   for (int i = 0; i < config.num_layers; ++i) {
-    layers_.push_back({.k = backend.allocate(config.dtype, shape),
-                       .v = backend.allocate(config.dtype, shape)});
+    layers_.push_back(
+        {.k = backend.allocate(config.dtype, shape), .v = backend.allocate(config.dtype, shape)});
   }
 }
 

@@ -1,5 +1,6 @@
-// KVCache: this rank's paged keys and values of all layers, one allocation a layer and half, taken at start. Which blocks
-// belong to which sequence is the leader's business (BlockAllocator, Scheduler).
+// KVCache: this rank's paged keys and values of all layers, one allocation a layer and half, taken
+// at start. Which blocks belong to which sequence is the leader's business (BlockAllocator,
+// Scheduler).
 #pragma once
 
 #include <cstdint>

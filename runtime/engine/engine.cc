@@ -42,7 +42,8 @@ struct Plan {
   EngineOptions resolved;
 };
 
-// Every rank learns whether all are well; throws on every rank when one is not. `own`: this rank's error, if any.
+// Every rank learns whether all are well; throws on every rank when one is not. `own`: this rank's
+// error, if any.
 void agree(Communicator& communicator, std::exception_ptr own) {
   const float failed = own ? 1.0f : 0.0f;
   float total = 0;
@@ -65,8 +66,8 @@ void print_ledger(const Worker& worker, const GroupInfo& info, Communicator& com
   const MemoryLedger& own = worker.memory();
   constexpr size_t kColumns = 6;
   const std::array<float, kColumns> row{
-      static_cast<float>(own.weights), static_cast<float>(own.kv_cache),
-      static_cast<float>(own.workspace), static_cast<float>(own.scratch),
+      static_cast<float>(own.weights),    static_cast<float>(own.kv_cache),
+      static_cast<float>(own.workspace),  static_cast<float>(own.scratch),
       static_cast<float>(own.bytes_read), static_cast<float>(own.load_seconds)};
   const std::vector<size_t> counts(communicator.size(), kColumns);
   std::vector<float> rows(communicator.rank() == 0 ? kColumns * counts.size() : 0);

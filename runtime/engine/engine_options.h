@@ -1,4 +1,5 @@
-// What a worker group is started with; the flags of `octet serve`, `worker` and `generate`. Plain data.
+// What a worker group is started with; the flags of `octet serve`, `worker` and `generate`. Plain
+// data.
 #pragma once
 
 #include <chrono>
@@ -9,18 +10,21 @@
 namespace octet {
 
 struct EngineOptions {
-  std::filesystem::path model;             // artefact folder, Hugging Face folder, or GGUF file
-  std::string quantization = "auto";       // "auto": int8 for an artefact, none else | "none": weights in fp32
-  std::string kv_cache_dtype = "auto";     // "auto": bfloat16 for int8, float32 for none | "float32" | "bfloat16"
-  int max_model_len = 0;                   // 0: the model's max_position_embeddings
-  int max_num_seqs = 64;                   // sequences in one step
-  int max_num_batched_tokens = 512;        // tokens in one step; longer prompts are taken in chunks
-  bool enable_chunked_prefill = true;      // off: a prompt is taken whole, max_num_batched_tokens grows to max_model_len
-  int block_size = 16;                     // tokens in a KV block
-  int64_t kv_cache_memory = 0;             // bytes of KV cache on each rank; 0: room for max_num_seqs full sequences,
-                                           // at most 4 GiB or a quarter of what is free on the host
+  std::filesystem::path model;  // artefact folder, Hugging Face folder, or GGUF file
+  std::string quantization =
+      "auto";  // "auto": int8 for an artefact, none else | "none": weights in fp32
+  std::string kv_cache_dtype =
+      "auto";             // "auto": bfloat16 for int8, float32 for none | "float32" | "bfloat16"
+  int max_model_len = 0;  // 0: the model's max_position_embeddings
+  int max_num_seqs = 64;  // sequences in one step
+  int max_num_batched_tokens = 512;  // tokens in one step; longer prompts are taken in chunks
+  bool enable_chunked_prefill =
+      true;  // off: a prompt is taken whole, max_num_batched_tokens grows to max_model_len
+  int block_size = 16;          // tokens in a KV block
+  int64_t kv_cache_memory = 0;  // bytes of KV cache on each rank; 0: room for max_num_seqs full
+                                // sequences, at most 4 GiB or a quarter of what is free on the host
   std::string device = "auto", isa = "auto";
-  int threads = 0;                         // of this rank; 0: this host's cores / its ranks
+  int threads = 0;  // of this rank; 0: this host's cores / its ranks
   std::string communicator = "auto";
   std::chrono::milliseconds step_timeout{60000};
 };

@@ -1,4 +1,5 @@
-// Leader: the Engine on rank 0. Requests enter a mutex-guarded inbox from any thread; run()'s thread owns everything else.
+// Leader: the Engine on rank 0. Requests enter a mutex-guarded inbox from any thread; run()'s
+// thread owns everything else.
 #pragma once
 
 #include <atomic>

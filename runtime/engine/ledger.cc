@@ -45,13 +45,14 @@ EngineOptions resolve_options(EngineOptions options, const ModelArgs& args, bool
                               int tensor_parallel_size, int local_size) {
   if (options.quantization == "auto") options.quantization = quantized ? "w8a8" : "none";
   if (options.quantization != "none" && options.quantization != "w8a8") {
-    throw InputError(fmt::format("--quantization is \"{}\", must be auto, w8a8 or none",
-                                 options.quantization));
+    throw InputError(
+        fmt::format("--quantization is \"{}\", must be auto, w8a8 or none", options.quantization));
   }
   if (options.quantization == "w8a8" && !quantized) {
-    throw InputError(fmt::format("{}: --quantization w8a8 needs an int8 artefact; make one with "
-                                 "octet quantize",
-                                 options.model.string()));
+    throw InputError(
+        fmt::format("{}: --quantization w8a8 needs an int8 artefact; make one with "
+                    "octet quantize",
+                    options.model.string()));
   }
   if (options.kv_cache_dtype == "auto") {
     options.kv_cache_dtype = options.quantization == "none" ? "float32" : "bfloat16";
@@ -75,7 +76,8 @@ EngineOptions resolve_options(EngineOptions options, const ModelArgs& args, bool
     throw InputError(fmt::format("--kv-cache-memory is {}", options.kv_cache_memory));
   }
   if (options.kv_cache_memory == 0) {
-    const int kv_heads = (args.num_key_value_heads + tensor_parallel_size - 1) / tensor_parallel_size;
+    const int kv_heads =
+        (args.num_key_value_heads + tensor_parallel_size - 1) / tensor_parallel_size;
     const int64_t full = int64_t{options.max_num_seqs} * max_blocks_per_sequence(options) *
                          kv_block_bytes(cache_shape(options, args, kv_heads));
     constexpr int64_t kMost = int64_t{4} << 30;
@@ -110,12 +112,10 @@ size_t workspace_bytes(const EngineOptions& resolved, const ModelArgs& args,
   const auto f32 = [](int64_t rows, int64_t columns) {
     return arena_bytes(DType::kF32, {rows, columns});
   };
-  const TensorSlice mlp =
-      partition.slice(Role::kMlpOut, args.intermediate_size, rank, size);
+  const TensorSlice mlp = partition.slice(Role::kMlpOut, args.intermediate_size, rank, size);
   const TensorSlice vocab = partition.slice(Role::kVocab, args.vocab_size, rank, size);
-  const size_t attention =
-      f32(n, int64_t{heads.num_q() + 2 * heads.num_kv()} * args.head_dim) +
-      f32(n, int64_t{heads.num_q()} * args.head_dim);
+  const size_t attention = f32(n, int64_t{heads.num_q() + 2 * heads.num_kv()} * args.head_dim) +
+                           f32(n, int64_t{heads.num_q()} * args.head_dim);
   const size_t gate = f32(n, mlp.end - mlp.begin);
   size_t logits = f32(kLogitRows, vocab.end - vocab.begin);
   if (rank == 0 && size > 1) logits += 2 * f32(kLogitRows, args.vocab_size);
@@ -124,9 +124,8 @@ size_t workspace_bytes(const EngineOptions& resolved, const ModelArgs& args,
 
 size_t max_reduce_floats(const EngineOptions& resolved, const ModelArgs& args,
                          const Partition& partition, int size) {
-  const int roots =
-      std::max({1, ReducePlan(partition.mlp_shards(), size).max_roots_per_rank(),
-                ReducePlan(partition.attention_shards(), size).max_roots_per_rank()});
+  const int roots = std::max({1, ReducePlan(partition.mlp_shards(), size).max_roots_per_rank(),
+                              ReducePlan(partition.attention_shards(), size).max_roots_per_rank()});
   size_t most = static_cast<size_t>(roots) * resolved.max_num_batched_tokens * args.hidden_size;
   for (int rank = 0; rank < size; ++rank) {
     const TensorSlice vocab = partition.slice(Role::kVocab, args.vocab_size, rank, size);

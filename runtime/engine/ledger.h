@@ -1,5 +1,5 @@
-// The memory ledger of one rank: what the model, the cache and a step take, computed from the configuration alone. The
-// worker takes its memory by these figures and prints them at start.
+// The memory ledger of one rank: what the model, the cache and a step take, computed from the
+// configuration alone. The worker takes its memory by these figures and prints them at start.
 #pragma once
 
 #include <cstddef>
@@ -16,12 +16,14 @@ namespace octet {
 // Rows of logits made at a time; a step with more sampled rows takes several rounds.
 inline constexpr int kLogitRows = 64;
 
-// The options with every "auto" and 0 replaced by what it means for this model. Throws InputError naming the flag.
+// The options with every "auto" and 0 replaced by what it means for this model. Throws InputError
+// naming the flag.
 EngineOptions resolve_options(EngineOptions options, const ModelArgs& args, bool quantized,
                               int tensor_parallel_size, int local_size);
 
-// The cache of one rank: as many blocks as kv_cache_memory holds on the rank with the most KV heads, the same on every
-// rank, at most what max_num_seqs sequences of max_model_len need. Throws InputError when not one sequence fits.
+// The cache of one rank: as many blocks as kv_cache_memory holds on the rank with the most KV
+// heads, the same on every rank, at most what max_num_seqs sequences of max_model_len need. Throws
+// InputError when not one sequence fits.
 KVCacheConfig plan_kv_cache(const EngineOptions& resolved, const ModelArgs& args,
                             const Partition& partition, int rank, int size);
 

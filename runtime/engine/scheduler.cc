@@ -18,9 +18,7 @@ Scheduler::~Scheduler() {
   for (const auto& sequence : running_) release(*sequence);
 }
 
-void Scheduler::add(std::unique_ptr<Sequence> sequence) {
-  waiting_.push_back(std::move(sequence));
-}
+void Scheduler::add(std::unique_ptr<Sequence> sequence) { waiting_.push_back(std::move(sequence)); }
 
 std::unique_ptr<Sequence> Scheduler::remove(uint64_t request_id) {
   for (auto* queue : {&running_, &waiting_}) {

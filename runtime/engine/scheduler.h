@@ -1,9 +1,10 @@
-// Scheduler: continuous batching with chunked prefill over a paged KV cache. Each step it picks, within the token budget,
-// tokens of many sequences, prefill and decode alike, and lays them out as one ModelInput.
+// Scheduler: continuous batching with chunked prefill over a paged KV cache. Each step it picks,
+// within the token budget, tokens of many sequences, prefill and decode alike, and lays them out as
+// one ModelInput.
 //
-// Order: running sequences in order of arrival, then waiting ones. When blocks run out, the sequence that came last gives
-// its blocks up and waits again; its tokens are kept and computed anew later, which changes no bit (contract 1).
-// One thread; leader only.
+// Order: running sequences in order of arrival, then waiting ones. When blocks run out, the
+// sequence that came last gives its blocks up and waits again; its tokens are kept and computed
+// anew later, which changes no bit (contract 1). One thread; leader only.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +29,9 @@ struct SchedulerConfig {
 // Which logits row of the step belongs to what.
 struct SampledRow {
   Sequence* sequence = nullptr;
-  int position = 0;     // of the token whose logits these are
-  bool sample = false;  // the next token is to be drawn; else only the prompt's next token is scored
+  int position = 0;  // of the token whose logits these are
+  bool sample =
+      false;  // the next token is to be drawn; else only the prompt's next token is scored
 };
 
 class Scheduler {
@@ -42,8 +44,9 @@ class Scheduler {
   // Takes the sequence out, its blocks given back; nullptr when there is none with this id.
   std::unique_ptr<Sequence> remove(uint64_t request_id);
 
-  // The next step; false when nothing is live. `rows` are in the order of input.sampled_rows. Afterwards the scheduled
-  // tokens count as computed; the caller appends sampled tokens to their sequences before the next call.
+  // The next step; false when nothing is live. `rows` are in the order of input.sampled_rows.
+  // Afterwards the scheduled tokens count as computed; the caller appends sampled tokens to their
+  // sequences before the next call.
   bool schedule(ModelInput& input, std::vector<SampledRow>& rows);
 
   bool empty() const { return running_.empty() && waiting_.empty(); }
@@ -55,9 +58,12 @@ class Scheduler {
   std::vector<uint64_t> live_ids() const;
 
  private:
-  int blocks_for(int tokens) const { return (tokens + config_.block_size - 1) / config_.block_size; }
+  int blocks_for(int tokens) const {
+    return (tokens + config_.block_size - 1) / config_.block_size;
+  }
   int chunk(const Sequence& sequence, int budget) const;
-  bool reserve(Sequence& sequence, int tokens);  // blocks for the first `tokens` positions; false: too few are free
+  bool reserve(Sequence& sequence,
+               int tokens);  // blocks for the first `tokens` positions; false: too few are free
   void release(Sequence& sequence);
   void preempt_last();
   void lay_out(Sequence& sequence, int count, ModelInput& input, std::vector<SampledRow>& rows);

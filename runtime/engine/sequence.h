@@ -1,4 +1,5 @@
-// Sequence: a live request inside the scheduler: its tokens so far, how many of them the cache holds, and its blocks.
+// Sequence: a live request inside the scheduler: its tokens so far, how many of them the cache
+// holds, and its blocks.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +14,9 @@ struct Sequence {
   explicit Sequence(Request r) : request(std::move(r)), tokens(request.prompt) {}
 
   Request request;
-  std::vector<int32_t> tokens;   // prompt, then what was generated
-  int num_computed = 0;          // leading tokens whose k and v are in the cache
-  std::vector<int32_t> blocks;   // block i holds positions [i * block_size, (i + 1) * block_size)
+  std::vector<int32_t> tokens;  // prompt, then what was generated
+  int num_computed = 0;         // leading tokens whose k and v are in the cache
+  std::vector<int32_t> blocks;  // block i holds positions [i * block_size, (i + 1) * block_size)
   std::vector<float> prompt_logprobs;  // [prompt - 1] when asked for; filled as chunks are computed
   bool prompt_reported = false;
 

@@ -30,16 +30,15 @@ Worker::Worker(const EngineOptions& resolved, const Checkpoint& checkpoint, cons
                              .held_bytes = memory_.weights};
   model_ = find_family(args.model_type).make(context);
   memory_.scratch = backend_->reserve(resolved.max_num_batched_tokens);
-  cache_ = std::make_unique<KVCache>(*backend_,
-                                     plan_kv_cache(resolved, args, partition, rank, size));
+  cache_ =
+      std::make_unique<KVCache>(*backend_, plan_kv_cache(resolved, args, partition, rank, size));
   memory_.kv_cache = static_cast<size_t>(cache_->config().num_blocks) *
                      static_cast<size_t>(kv_block_bytes(cache_->config()));
   memory_.workspace = workspace_bytes(resolved, args, partition, rank, size);
   arena_ = std::make_unique<Arena>(
       backend_->allocate(DType::kU8, {static_cast<int64_t>(memory_.workspace)}));
-  const size_t input_bytes =
-      max_model_input_bytes(resolved.max_num_batched_tokens, resolved.max_num_seqs,
-                            max_blocks_per_sequence(resolved));
+  const size_t input_bytes = max_model_input_bytes(
+      resolved.max_num_batched_tokens, resolved.max_num_seqs, max_blocks_per_sequence(resolved));
   input_buffer_ =
       backend_->allocate(DType::kI32, {static_cast<int64_t>(input_bytes / sizeof(int32_t))});
   memory_.backend = backend_->name();

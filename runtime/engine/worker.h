@@ -1,4 +1,5 @@
-// Worker: one rank's part of the model and its step. The same code runs on every rank; only rank 0 sees logits.
+// Worker: one rank's part of the model and its step. The same code runs on every rank; only rank 0
+// sees logits.
 #pragma once
 
 #include <functional>
@@ -18,11 +19,11 @@ namespace octet {
 // What this rank's memory went to, in bytes.
 struct MemoryLedger {
   std::string backend;
-  size_t weights = 0;      // all that loading took on the device, position tables included
+  size_t weights = 0;  // all that loading took on the device, position tables included
   size_t kv_cache = 0;
-  size_t workspace = 0;    // activations and logits
-  size_t scratch = 0;      // the back end's own
-  uint64_t bytes_read = 0; // from the model's files
+  size_t workspace = 0;     // activations and logits
+  size_t scratch = 0;       // the back end's own
+  uint64_t bytes_read = 0;  // from the model's files
   double load_seconds = 0;
 };
 
@@ -32,7 +33,8 @@ class Worker {
   Worker(const EngineOptions& resolved, const Checkpoint& checkpoint, const ModelArgs& args,
          const Partition& partition, Communicator& communicator);
 
-  // Receives each round's logits on rank 0: rows [first, first + rows.size() / vocab_size) of the step's sampled rows.
+  // Receives each round's logits on rank 0: rows [first, first + rows.size() / vocab_size) of the
+  // step's sampled rows.
   using LogitsSink = std::function<void(int first, std::span<const float> rows)>;
 
   // Runs one step from a broadcast message; false when it said stop.

@@ -1,4 +1,5 @@
-// Attention: q, k, v as one product, rotation and cache write, paged causal attention, output product with its reduce.
+// Attention: q, k, v as one product, rotation and cache write, paged causal attention, output
+// product with its reduce.
 #pragma once
 
 #include "runtime/layers/linear.h"
@@ -7,8 +8,9 @@
 
 namespace octet {
 
-// cos and sin of every position and pair: [max_model_len, rotary_dim] on the device, rotary_dim / 2 cosines, then as many
-// sines. Angle of pair i at position p: p * theta^(-2i / rotary_dim) (Su et al. 2021, section 3.2.2).
+// cos and sin of every position and pair: [max_model_len, rotary_dim] on the device, rotary_dim / 2
+// cosines, then as many sines. Angle of pair i at position p: p * theta^(-2i / rotary_dim) (Su et
+// al. 2021, section 3.2.2).
 Tensor rope_table(const ModelContext& context, int rotary_dim, double theta);
 
 class Attention {

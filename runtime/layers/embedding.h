@@ -10,7 +10,8 @@
 
 namespace octet {
 
-// Each rank has some rows of the table; rows that another rank has are +0 here, so the sum over ranks is exact.
+// Each rank has some rows of the table; rows that another rank has are +0 here, so the sum over
+// ranks is exact.
 class VocabParallelEmbedding {
  public:
   VocabParallelEmbedding(const WeightScope& scope, int64_t vocab_size, int64_t hidden_size);

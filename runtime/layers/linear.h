@@ -1,4 +1,5 @@
-// The two tensor-parallel linear layers. The cut and the collective live in here; a model never names a rank.
+// The two tensor-parallel linear layers. The cut and the collective live in here; a model never
+// names a rank.
 #pragma once
 
 #include <memory>
@@ -9,7 +10,8 @@
 
 namespace octet {
 
-// What a block adds to the residual: the value, and a bias that is still to be added once (after the reduce).
+// What a block adds to the residual: the value, and a bias that is still to be added once (after
+// the reduce).
 struct Delta {
   Tensor value;  // [n, hidden] or empty
   Tensor bias;   // [hidden] or empty
@@ -27,7 +29,8 @@ class ColumnParallelLinear {
   std::unique_ptr<PackedLinear> packed_;
 };
 
-// Each rank has some of the inputs; the partial sums meet in one all-reduce, added in the tree's order.
+// Each rank has some of the inputs; the partial sums meet in one all-reduce, added in the tree's
+// order.
 class RowParallelLinear {
  public:
   RowParallelLinear(const WeightScope& scope, std::string_view name, int64_t out_features,
@@ -42,7 +45,8 @@ class RowParallelLinear {
   Tensor bias_;
 };
 
-// Sums over ranks what each holds of `out`; adds the time to the step's reduce_seconds. roots: [roots of this rank, n, h].
+// Sums over ranks what each holds of `out`; adds the time to the step's reduce_seconds. roots:
+// [roots of this rank, n, h].
 void reduce(Step& step, const ReducePlan& plan, const Tensor& roots, const Tensor& out);
 
 // Memory for this rank's roots, from where reduce() needs no copy: [roots, n, h].

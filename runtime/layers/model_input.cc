@@ -59,12 +59,11 @@ DeviceInput upload_model_input(Backend& backend, std::span<const std::byte> mess
   DeviceInput input;
   input.stop = header[kStop] != 0;
   if (input.stop) return input;
-  OCTET_CHECK(words == total_words(header[kTokens], header[kSeqs], header[kMaxBlocks],
-                                   header[kSampled]) &&
-                  static_cast<int64_t>(words) <= buffer.numel(),
-              "{} words for {} tokens, {} seqs of {} blocks, {} sampled; buffer {}", words,
-              header[kTokens], header[kSeqs], header[kMaxBlocks], header[kSampled],
-              buffer.numel());
+  OCTET_CHECK(
+      words == total_words(header[kTokens], header[kSeqs], header[kMaxBlocks], header[kSampled]) &&
+          static_cast<int64_t>(words) <= buffer.numel(),
+      "{} words for {} tokens, {} seqs of {} blocks, {} sampled; buffer {}", words, header[kTokens],
+      header[kSeqs], header[kMaxBlocks], header[kSampled], buffer.numel());
   const Tensor device = buffer.rows(0, static_cast<int64_t>(words));
   backend.upload(Tensor::view(const_cast<std::byte*>(message.data()), DType::kI32,
                               {static_cast<int64_t>(words)}),

@@ -1,5 +1,6 @@
-// ModelInput: all that the ranks need to know of one step, as plain data. The leader builds one and broadcasts it; every
-// rank runs the same step from it. On the wire: kHeader int32 words, then the arrays in the order declared.
+// ModelInput: all that the ranks need to know of one step, as plain data. The leader builds one and
+// broadcasts it; every rank runs the same step from it. On the wire: kHeader int32 words, then the
+// arrays in the order declared.
 #pragma once
 
 #include <cstddef>
@@ -44,8 +45,8 @@ struct DeviceInput {
   int num_sampled() const { return static_cast<int>(sampled_rows.numel()); }
 };
 
-// Uploads a received message into `buffer` (device, kI32, at least as many words) and cuts it into views.
-// REQUIRES (checked): the message is one that encode() made.
+// Uploads a received message into `buffer` (device, kI32, at least as many words) and cuts it into
+// views. REQUIRES (checked): the message is one that encode() made.
 DeviceInput upload_model_input(Backend& backend, std::span<const std::byte> message,
                                const Tensor& buffer);
 

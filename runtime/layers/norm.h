@@ -1,4 +1,5 @@
-// Norm: adds what the block before it made to the residual, and normalises the sum for the block after it.
+// Norm: adds what the block before it made to the residual, and normalises the sum for the block
+// after it.
 #pragma once
 
 #include "runtime/layers/linear.h"

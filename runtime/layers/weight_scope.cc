@@ -94,8 +94,7 @@ void WeightScope::read_weight(const TensorInfo& info, const TensorSlice& slice,
     throw InputError(fmt::format("{}: tensor {} has dtype {}, must be F32",
                                  checkpoint.path().string(), scale.name, dtype_name(scale.dtype)));
   }
-  const TensorSlice scale_slice =
-      slice.axis == 0 ? slice : this->slice(scale.name, info.shape[0]);
+  const TensorSlice scale_slice = slice.axis == 0 ? slice : this->slice(scale.name, info.shape[0]);
   checkpoint.read(scale.name, scale_slice, scales);
   if (weight.dtype() == DType::kI8) {
     checkpoint.read(info.name, slice, weight);
@@ -122,10 +121,9 @@ LinearWeight WeightScope::column_parallel(std::initializer_list<ColumnWeight> we
     const std::string name = fmt::format("{}{}.weight", prefix_, weight.name);
     const TensorInfo& info = require(name, Shape{weight.out_features, in_features});
     if (!parts.empty() && info.dtype != parts[0].info->dtype) {
-      throw InputError(fmt::format("{}: tensor {} has dtype {}, but {} has {}",
-                                   context_->checkpoint.path().string(), name,
-                                   dtype_name(info.dtype), parts[0].info->name,
-                                   dtype_name(parts[0].info->dtype)));
+      throw InputError(fmt::format(
+          "{}: tensor {} has dtype {}, but {} has {}", context_->checkpoint.path().string(), name,
+          dtype_name(info.dtype), parts[0].info->name, dtype_name(parts[0].info->dtype)));
     }
     parts.push_back({&info, slice(name, weight.out_features)});
     total += parts.back().slice.end - parts.back().slice.begin;

@@ -1,5 +1,5 @@
-// WeightScope: a named view of this rank's slices of a checkpoint. `scope / "mlp"` goes one name deeper; the readers cut
-// by the Partition, so that no layer and no family names a rank.
+// WeightScope: a named view of this rank's slices of a checkpoint. `scope / "mlp"` goes one name
+// deeper; the readers cut by the Partition, so that no layer and no family names a rank.
 //
 // Borrows everything in its ModelContext. Errors are InputError naming file and tensor.
 #pragma once
@@ -49,16 +49,17 @@ class WeightScope {
   // A replicated tensor as fp32 on the device: [extent].
   Tensor vector(std::string_view name, int64_t extent) const;
 
-  // This rank's rows of the tensor `name` (a full name, "embed_tokens.weight") as stored, on the host: [rows,
-  // in_features]; `slice` receives which rows they are.
+  // This rank's rows of the tensor `name` (a full name, "embed_tokens.weight") as stored, on the
+  // host: [rows, in_features]; `slice` receives which rows they are.
   Tensor rows(std::string_view name, int64_t extent, int64_t in_features, TensorSlice* slice) const;
 
-  // One product out of several weights with one input. Their rows are stacked on the host; biases ("q_proj.bias") are
-  // taken where present.
+  // One product out of several weights with one input. Their rows are stacked on the host; biases
+  // ("q_proj.bias") are taken where present.
   LinearWeight column_parallel(std::initializer_list<ColumnWeight> weights,
                                int64_t in_features) const;
 
-  // This rank's columns of `name`, with the reduction shards that they are. The bias is not part of it.
+  // This rank's columns of `name`, with the reduction shards that they are. The bias is not part of
+  // it.
   LinearWeight row_parallel(std::string_view name, int64_t out_features, int64_t in_features) const;
 
  private:

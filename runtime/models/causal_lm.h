@@ -1,5 +1,5 @@
-// CausalLM: one rank's part of a decoder-only language model. A family is one file that composes shared layers; it names
-// no rank and no device. One thread.
+// CausalLM: one rank's part of a decoder-only language model. A family is one file that composes
+// shared layers; it names no rank and no device. One thread.
 #pragma once
 
 #include "runtime/layers/step.h"
@@ -10,8 +10,8 @@ class CausalLM {
  public:
   virtual ~CausalLM() = default;
 
-  // Runs all layers over the step's tokens; returns the rows to be sampled, after the final norm: [num_sampled, hidden],
-  // in the step's arena.
+  // Runs all layers over the step's tokens; returns the rows to be sampled, after the final norm:
+  // [num_sampled, hidden], in the step's arena.
   virtual Tensor forward(Step& step) const = 0;
 
   // Logits of some of those rows: [m, hidden] -> [m, vocab_size] on rank 0, empty elsewhere.

@@ -1,5 +1,5 @@
-// The LLaMA architecture (Touvron et al. 2023): RMSNorm, rotary positions, grouped-query attention, SwiGLU, optionally a
-// head tied to the embedding.
+// The LLaMA architecture (Touvron et al. 2023): RMSNorm, rotary positions, grouped-query attention,
+// SwiGLU, optionally a head tied to the embedding.
 #include "runtime/models/llama.h"
 
 #include <vector>

@@ -1,5 +1,6 @@
-// The third kind of failure (docs/architecture.md, contract 2): something from outside is wrong. Nothing is lost and no
-// process dies; the message is one line that names the file, tensor or field and the values.
+// The third kind of failure (docs/architecture.md, contract 2): something from outside is wrong.
+// Nothing is lost and no process dies; the message is one line that names the file, tensor or field
+// and the values.
 #pragma once
 
 #include <stdexcept>
@@ -16,7 +17,8 @@ enum class ErrorCode {
   kCancelled,
 };
 
-// A file, flag, message or request that is not what it should be. what() is one line, printable as it is.
+// A file, flag, message or request that is not what it should be. what() is one line, printable as
+// it is.
 class InputError : public std::runtime_error {
  public:
   explicit InputError(const std::string& line, ErrorCode code = ErrorCode::kInvalidArgument)

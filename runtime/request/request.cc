@@ -27,12 +27,14 @@ const char* finish_reason_name(FinishReason reason) {
 void validate(const SamplingParams& sampling) {
   const int least = sampling.prompt_logprobs ? 0 : 1;
   if (sampling.max_tokens < least) {
-    throw InputError(fmt::format("max_tokens is {}, must be at least {}", sampling.max_tokens, least));
+    throw InputError(
+        fmt::format("max_tokens is {}, must be at least {}", sampling.max_tokens, least));
   }
   if (!std::isfinite(sampling.temperature) || sampling.temperature < 0) {
     throw InputError(fmt::format("temperature is {}, must be 0 or more", sampling.temperature));
   }
-  if (sampling.top_k < 0) throw InputError(fmt::format("top_k is {}, must be 0 or more", sampling.top_k));
+  if (sampling.top_k < 0)
+    throw InputError(fmt::format("top_k is {}, must be 0 or more", sampling.top_k));
   if (!(sampling.top_p > 0.0f && sampling.top_p <= 1.0f)) {
     throw InputError(fmt::format("top_p is {}, must be above 0 and at most 1", sampling.top_p));
   }

@@ -1,4 +1,5 @@
-// What a client asks of a model and what comes back: plain data, the same on the wire, in the scheduler and in tests.
+// What a client asks of a model and what comes back: plain data, the same on the wire, in the
+// scheduler and in tests.
 #pragma once
 
 #include <cstdint>
@@ -8,14 +9,14 @@
 namespace octet {
 
 struct SamplingParams {
-  int max_tokens = 16;        // at least 1, unless prompt_logprobs, where 0 asks for scores alone
-  float temperature = 1.0f;   // 0: greedy
-  int top_k = 0;              // 0: all
-  float top_p = 1.0f;         // (0, 1]
-  uint64_t seed = 0;          // the draw for position p depends on (seed, p) alone
-  bool ignore_eos = false;    // go on after the model's end-of-sequence tokens
+  int max_tokens = 16;       // at least 1, unless prompt_logprobs, where 0 asks for scores alone
+  float temperature = 1.0f;  // 0: greedy
+  int top_k = 0;             // 0: all
+  float top_p = 1.0f;        // (0, 1]
+  uint64_t seed = 0;         // the draw for position p depends on (seed, p) alone
+  bool ignore_eos = false;   // go on after the model's end-of-sequence tokens
   std::vector<int32_t> stop_token_ids;  // besides the model's own; the stop token is emitted last
-  bool prompt_logprobs = false;         // also the log-probability of each prompt token after the first
+  bool prompt_logprobs = false;  // also the log-probability of each prompt token after the first
 };
 
 struct Request {
@@ -30,8 +31,8 @@ const char* finish_reason_name(FinishReason reason);  // "", "stop", "length", "
 // One event of a request's stream. Events of a request come in order; the last has finish != kNone.
 struct RequestOutput {
   uint64_t request_id = 0;
-  int32_t token = -1;     // -1: no token in this event
-  float logprob = 0.0f;   // natural log of the token's probability under the model (temperature 1)
+  int32_t token = -1;    // -1: no token in this event
+  float logprob = 0.0f;  // natural log of the token's probability under the model (temperature 1)
   FinishReason finish = FinishReason::kNone;
   std::vector<float> prompt_logprobs;  // [prompt.size() - 1], in the first event, when asked for
   std::string error;                   // kError: one line

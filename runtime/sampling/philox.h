@@ -1,5 +1,6 @@
-// Philox4x32-10, a counter-based random generator (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"):
-// the draw for a position needs no state, so a replayed request draws the same numbers again.
+// Philox4x32-10, a counter-based random generator (Salmon et al. 2011, "Parallel random numbers: as
+// easy as 1, 2, 3"): the draw for a position needs no state, so a replayed request draws the same
+// numbers again.
 #pragma once
 
 #include <array>

@@ -13,18 +13,18 @@ namespace {
 
 constexpr size_t kLanes = 16;  // partial sums of log_sum_exp; element i goes to lane i % kLanes
 
-// exp(x) for x <= 0 within 2 ulp, in plain arithmetic that a compiler vectorises without reordering: 2^n * p(r), with
-// x = n ln 2 + r and p the Taylor polynomial of degree 7.
+// exp(x) for x <= 0 within 2 ulp, in plain arithmetic that a compiler vectorises without
+// reordering: 2^n * p(r), with x = n ln 2 + r and p the Taylor polynomial of degree 7.
 inline float exp_not_positive(float x) {
-  constexpr float kLog2E = 1.44269504088896341f, kLn2High = 0.693359375f,
-                  kLn2Low = -2.12194440e-4f;
+  constexpr float kLog2E = 1.44269504088896341f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
   x = std::max(x, -87.0f);
   constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
   const float shifted = x * kLog2E + kRound;
   const float n = shifted - kRound;
   const float r = (x - n * kLn2High) - n * kLn2Low;
   float p = 1.0f / 5040;
-  for (const float c : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f}) p = p * r + c;
+  for (const float c : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f})
+    p = p * r + c;
   int32_t bits;
   std::memcpy(&bits, &p, sizeof bits);
   int32_t exponent;
@@ -98,7 +98,8 @@ int32_t Sampler::draw(std::span<const float> logits, const SamplingParams& sampl
   for (size_t i = 0; i < keep; ++i) total += weights_[i] = weight(order_[i]);
 
   if (sampling.top_p < 1.0f) {
-    // Sorts only as far as the nucleus reaches: the likeliest `ready` ids, four times as many each round.
+    // Sorts only as far as the nucleus reaches: the likeliest `ready` ids, four times as many each
+    // round.
     size_t ready = sorted ? keep : 0, used = 0;
     double mass = 0;
     const double wanted = sampling.top_p * total;

@@ -1,4 +1,5 @@
-// bpe_merge: byte-pair merging, whatever decides which pair goes first. O(n log n) in the number of symbols.
+// bpe_merge: byte-pair merging, whatever decides which pair goes first. O(n log n) in the number of
+// symbols.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +22,8 @@ struct BpeMerge {
   int32_t id = -1;
 };
 
-// find(left, right) -> std::optional<BpeMerge>. Links the symbols, merges until nothing can be; afterwards follow `next`
-// from symbol 0.
+// find(left, right) -> std::optional<BpeMerge>. Links the symbols, merges until nothing can be;
+// afterwards follow `next` from symbol 0.
 template <typename Find>
 void bpe_merge(std::vector<BpeSymbol>& symbols, const Find& find) {
   struct Candidate {
@@ -39,8 +40,8 @@ void bpe_merge(std::vector<BpeSymbol>& symbols, const Find& find) {
     if (left < 0 || right < 0) return;
     const std::optional<BpeMerge> merge = find(symbols[left], symbols[right]);
     if (!merge) return;
-    queue.push({merge->priority, left, right, symbols[left].length + symbols[right].length,
-                merge->id});
+    queue.push(
+        {merge->priority, left, right, symbols[left].length + symbols[right].length, merge->id});
   };
   const int32_t count = static_cast<int32_t>(symbols.size());
   for (int32_t i = 0; i < count; ++i) {
@@ -53,7 +54,8 @@ void bpe_merge(std::vector<BpeSymbol>& symbols, const Find& find) {
     queue.pop();
     BpeSymbol& left = symbols[best.left];
     BpeSymbol& right = symbols[best.right];
-    if (left.length == 0 || right.length == 0 || left.length + right.length != best.length) continue;
+    if (left.length == 0 || right.length == 0 || left.length + right.length != best.length)
+      continue;
     left.length = best.length;
     left.id = best.id;
     left.next = right.next;

@@ -24,7 +24,8 @@ std::string normalized(std::string_view text, UnicodeForm form) {
   const auto length = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
                                    static_cast<utf8proc_ssize_t>(text.size()), &out, options);
   const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(out, std::free);
-  if (length < 0) throw InputError(fmt::format("the text cannot be normalised: {}", utf8proc_errmsg(length)));
+  if (length < 0)
+    throw InputError(fmt::format("the text cannot be normalised: {}", utf8proc_errmsg(length)));
   return {reinterpret_cast<char*>(out), static_cast<size_t>(length)};
 }
 
@@ -47,7 +48,8 @@ struct StandIns {
   StandIns() {
     uint32_t next = 0x100;
     for (uint32_t byte = 0; byte < 256; ++byte) {
-      const bool printable = (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
+      const bool printable =
+          (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
       const uint32_t point = printable ? byte : next++;
       std::array<utf8proc_uint8_t, 4> utf8;
       const auto length = utf8proc_encode_char(static_cast<utf8proc_int32_t>(point), utf8.data());

@@ -1,8 +1,9 @@
 // BpeTokenizer: the two byte-pair schemes, both merging neighbours until nothing can be merged.
 //
-// kByteLevel (Radford et al. 2019): each byte is a printable character, words are cut by regular expressions, merges have
-// ranks. kByteFallback (SentencePiece's BPE): characters of a text in which U+2581 stands for the space; merges have ranks
-// (tokenizer.json) or go by the score of what they make (GGUF); what is not in the vocabulary becomes byte tokens "<0x0A>".
+// kByteLevel (Radford et al. 2019): each byte is a printable character, words are cut by regular
+// expressions, merges have ranks. kByteFallback (SentencePiece's BPE): characters of a text in
+// which U+2581 stands for the space; merges have ranks (tokenizer.json) or go by the score of what
+// they make (GGUF); what is not in the vocabulary becomes byte tokens "<0x0A>".
 #pragma once
 
 #include <cstdint>
@@ -26,8 +27,9 @@ struct BpeModel {
   BpeScheme scheme = BpeScheme::kByteLevel;
   PreTokenizer pre_tokenizer;  // kByteLevel
   UnicodeForm form = UnicodeForm::kAsIs;
-  bool space_prefix = false;   // a space is put before a text (kByteFallback: and dropped again by decode)
-  bool whole_words = false;    // a word that is a piece is not merged up from its letters
+  bool space_prefix =
+      false;  // a space is put before a text (kByteFallback: and dropped again by decode)
+  bool whole_words = false;  // a word that is a piece is not merged up from its letters
   std::unordered_map<uint64_t, BpeMerge> merges;  // by left id << 32 | right id; empty: by score
   std::vector<float> scores;                      // by id
   std::optional<int32_t> unknown;

@@ -1,5 +1,5 @@
-// ChatTemplate: a model's chat template (Jinja, the subset that published models use), compiled once. Immutable; any
-// thread.
+// ChatTemplate: a model's chat template (Jinja, the subset that published models use), compiled
+// once. Immutable; any thread.
 #pragma once
 
 #include <memory>
@@ -20,7 +20,8 @@ class ChatTemplate {
   explicit ChatTemplate(std::string_view jinja);
   ~ChatTemplate();
 
-  // The prompt's text. bos/eos are the texts of those tokens. Throws InputError (a template's raise_exception too).
+  // The prompt's text. bos/eos are the texts of those tokens. Throws InputError (a template's
+  // raise_exception too).
   std::string render(const std::vector<ChatMessage>& messages, bool add_generation_prompt,
                      std::string_view bos, std::string_view eos) const;
 

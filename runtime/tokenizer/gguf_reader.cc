@@ -8,7 +8,14 @@ namespace octet {
 namespace {
 
 // llama.cpp's token types.
-enum TokenType { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6 };
+enum TokenType {
+  kNormal = 1,
+  kUnknown = 2,
+  kControl = 3,
+  kUserDefined = 4,
+  kUnused = 5,
+  kByte = 6
+};
 
 class Reader {
  public:
@@ -52,15 +59,15 @@ class Reader {
     if (!file_.has("tokenizer.ggml.token_type")) return;
     const auto types = file_.get<std::vector<int64_t>>("tokenizer.ggml.token_type");
     if (types.size() != count) {
-      fail("tokenizer.ggml.token_type", fmt::format("has {} entries for {} tokens", types.size(), count));
+      fail("tokenizer.ggml.token_type",
+           fmt::format("has {} entries for {} tokens", types.size(), count));
     }
     for (size_t id = 0; id < count; ++id) {
       const bool control = types[id] == kControl || types[id] == kUnknown;
       vocabulary.special[id] = control;
       if (control || types[id] == kUserDefined) {
-        vocabulary.added.push_back({.text = vocabulary.pieces[id],
-                                    .id = static_cast<int32_t>(id),
-                                    .special = control});
+        vocabulary.added.push_back(
+            {.text = vocabulary.pieces[id], .id = static_cast<int32_t>(id), .special = control});
       }
     }
   }
@@ -71,14 +78,15 @@ class Reader {
       const std::string& merge = merges[rank];
       const size_t space = merge.find(' ', 1);
       const auto left = model_.vocabulary.find(merge.substr(0, space));
-      const auto right = space == merge.npos ? std::nullopt
-                                             : model_.vocabulary.find(merge.substr(space + 1));
-      const auto both = space == merge.npos
-                            ? std::nullopt
-                            : model_.vocabulary.find(merge.substr(0, space) + merge.substr(space + 1));
+      const auto right =
+          space == merge.npos ? std::nullopt : model_.vocabulary.find(merge.substr(space + 1));
+      const auto both =
+          space == merge.npos
+              ? std::nullopt
+              : model_.vocabulary.find(merge.substr(0, space) + merge.substr(space + 1));
       if (!left || !right || !both) {
-        fail("tokenizer.ggml.merges", fmt::format("entry {} (\"{}\") is not of two pieces that make a piece",
-                                                  rank, merge));
+        fail("tokenizer.ggml.merges",
+             fmt::format("entry {} (\"{}\") is not of two pieces that make a piece", rank, merge));
       }
       model_.merges.emplace(static_cast<uint64_t>(*left) << 32 | static_cast<uint32_t>(*right),
                             BpeMerge{static_cast<double>(rank), *both});

@@ -26,7 +26,8 @@ struct Call {
 Call parse_call(Cursor& cursor) {  // after "("
   Call call;
   while (!cursor.take_sign(")")) {
-    if (cursor.peek().kind == Token::Kind::kName && cursor.peek(1).kind == Token::Kind::kSign && cursor.peek(1).text == "=") {
+    if (cursor.peek().kind == Token::Kind::kName && cursor.peek(1).kind == Token::Kind::kSign &&
+        cursor.peek(1).text == "=") {
       const std::string name = cursor.next().text;
       cursor.next();
       call.named.emplace_back(name, parse_expression(cursor));
@@ -76,7 +77,8 @@ Expression primary(Cursor& cursor) {
     case Token::Kind::kString:
       return constant(token.text);
     case Token::Kind::kNumber:
-      if (token.text.find('.') != token.text.npos) return constant(std::strtod(token.text.c_str(), nullptr));
+      if (token.text.find('.') != token.text.npos)
+        return constant(std::strtod(token.text.c_str(), nullptr));
       return constant(static_cast<int64_t>(std::strtoll(token.text.c_str(), nullptr, 10)));
     case Token::Kind::kName:
       if (token.text == "true" || token.text == "True") return constant(true);
@@ -165,7 +167,8 @@ Expression postfix(Cursor& cursor) {
 Expression unary(Cursor& cursor) {
   if (!cursor.take_sign("-")) return postfix(cursor);
   const Nesting nesting(cursor);
-  return [inner = unary(cursor)](Context& context) { return binary("-", Value(0), inner(context)); };
+  return
+      [inner = unary(cursor)](Context& context) { return binary("-", Value(0), inner(context)); };
 }
 
 // Left-associative operators of one rank.
@@ -255,12 +258,14 @@ void Cursor::expect_sign(const char* sign) {
 }
 
 std::string Cursor::expect_name() {
-  if (peek().kind != Token::Kind::kName) fail(fmt::format("\"{}\" where a name should be", peek().text));
+  if (peek().kind != Token::Kind::kName)
+    fail(fmt::format("\"{}\" where a name should be", peek().text));
   return next().text;
 }
 
 void Cursor::expect_end() {
-  if (peek().kind != Token::Kind::kEnd) fail(fmt::format("\"{}\" where the tag should end", peek().text));
+  if (peek().kind != Token::Kind::kEnd)
+    fail(fmt::format("\"{}\" where the tag should end", peek().text));
   next();
 }
 

@@ -1,4 +1,5 @@
-// Expressions of chat templates, by precedence: inline if, or, and, not, comparison, ~ + -, * / %, unary, postfix.
+// Expressions of chat templates, by precedence: inline if, or, and, not, comparison, ~ + -, * / %,
+// unary, postfix.
 #pragma once
 
 #include <vector>
@@ -12,9 +13,13 @@ class Cursor {
  public:
   explicit Cursor(const std::vector<Token>& tokens) : tokens_(tokens) {}
 
-  const Token& peek(size_t ahead = 0) const { return tokens_[std::min(at_ + ahead, tokens_.size() - 1)]; }
+  const Token& peek(size_t ahead = 0) const {
+    return tokens_[std::min(at_ + ahead, tokens_.size() - 1)];
+  }
   Token next();
-  bool is_sign(const char* sign) const { return peek().kind == Token::Kind::kSign && peek().text == sign; }
+  bool is_sign(const char* sign) const {
+    return peek().kind == Token::Kind::kSign && peek().text == sign;
+  }
   bool take_sign(const char* sign);
   bool take_name(const char* name);
   void expect_sign(const char* sign);

@@ -38,11 +38,15 @@ class Lexer {
     throw InputError(fmt::format("chat template, line {}: {}", line_, what));
   }
 
-  void put(Token::Kind kind, std::string text) { tokens_.push_back({kind, std::move(text), line_}); }
+  void put(Token::Kind kind, std::string text) {
+    tokens_.push_back({kind, std::move(text), line_});
+  }
 
   size_t find_open() const {
     for (size_t i = at_; i + 1 < source_.size(); ++i) {
-      if (source_[i] == '{' && (source_[i + 1] == '{' || source_[i + 1] == '%' || source_[i + 1] == '#')) return i;
+      if (source_[i] == '{' &&
+          (source_[i + 1] == '{' || source_[i + 1] == '%' || source_[i + 1] == '#'))
+        return i;
     }
     return source_.size();
   }
@@ -53,8 +57,10 @@ class Lexer {
     line_ += static_cast<size_t>(std::count(part.begin(), part.end(), '\n'));
     if (strip_next_) part.erase(0, part.find_first_not_of(" \t\r\n"));
     if (trim_newline_ && !strip_next_) {
-      if (part.starts_with("\r\n")) part.erase(0, 2);
-      else if (part.starts_with("\n")) part.erase(0, 1);
+      if (part.starts_with("\r\n"))
+        part.erase(0, 2);
+      else if (part.starts_with("\n"))
+        part.erase(0, 1);
     }
     if (open < source_.size()) {
       const char sign = open + 2 < source_.size() ? source_[open + 2] : ' ';
@@ -62,8 +68,9 @@ class Lexer {
         part.erase(part.find_last_not_of(" \t\r\n") + 1);
       } else if (source_[open + 1] != '{' && sign != '+') {
         const size_t last = part.find_last_not_of(" \t");
-        const bool own_line = last == part.npos ? at_ == 0 || source_[at_ - 1] == '\n' || trim_newline_
-                                                : part[last] == '\n';
+        const bool own_line = last == part.npos
+                                  ? at_ == 0 || source_[at_ - 1] == '\n' || trim_newline_
+                                  : part[last] == '\n';
         if (own_line) part.erase(last == part.npos ? 0 : last + 1);
       }
     }
@@ -103,12 +110,16 @@ class Lexer {
   }
 
   void token(std::string_view rest) {
-    const auto is_name = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; };
+    const auto is_name = [](char c) {
+      return std::isalnum(static_cast<unsigned char>(c)) || c == '_';
+    };
     if (rest[0] == '"' || rest[0] == '\'') {
       string(rest[0]);
     } else if (std::isdigit(static_cast<unsigned char>(rest[0]))) {
       size_t n = 1;
-      while (n < rest.size() && (std::isdigit(static_cast<unsigned char>(rest[n])) || rest[n] == '.')) ++n;
+      while (n < rest.size() &&
+             (std::isdigit(static_cast<unsigned char>(rest[n])) || rest[n] == '.'))
+        ++n;
       put(Token::Kind::kNumber, std::string(rest.substr(0, n)));
       at_ += n;
     } else if (is_name(rest[0])) {

@@ -1,5 +1,5 @@
-// The lexer of chat templates: text, expressions and statements, with Jinja's white space control. trim_blocks and
-// lstrip_blocks are on, as they are wherever chat templates are rendered.
+// The lexer of chat templates: text, expressions and statements, with Jinja's white space control.
+// trim_blocks and lstrip_blocks are on, as they are wherever chat templates are rendered.
 #pragma once
 
 #include <string>
@@ -9,7 +9,17 @@
 namespace octet::jinja {
 
 struct Token {
-  enum class Kind { kText, kOutputBegin, kStatementBegin, kEnd, kName, kString, kNumber, kSign, kFinish };
+  enum class Kind {
+    kText,
+    kOutputBegin,
+    kStatementBegin,
+    kEnd,
+    kName,
+    kString,
+    kNumber,
+    kSign,
+    kFinish
+  };
   Kind kind = Kind::kFinish;
   std::string text;  // kString: its value
   size_t line = 1;

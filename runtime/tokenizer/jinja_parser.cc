@@ -28,7 +28,8 @@ class Parser {
 
   Statement run() {
     Statement all = block({});
-    if (cursor_.peek().kind != Token::Kind::kFinish) cursor_.fail("a block ends that did not begin");
+    if (cursor_.peek().kind != Token::Kind::kFinish)
+      cursor_.fail("a block ends that did not begin");
     return all;
   }
 
@@ -66,7 +67,8 @@ class Parser {
     if (name == "if") return conditional();
     if (name == "for") return loop();
     if (name == "set") return assignment();
-    if (name == "generation" || name == "endgeneration") {  // marks what the assistant says; prints nothing
+    if (name == "generation" ||
+        name == "endgeneration") {  // marks what the assistant says; prints nothing
       cursor_.expect_end();
       return [](Context&) {};
     }
@@ -194,7 +196,8 @@ Value* Context::find(const std::string& name) {
 }
 
 void Context::write(const std::string& text) {
-  if (output.size() + text.size() > kMostOutput) throw InputError("chat template: it prints too much");
+  if (output.size() + text.size() > kMostOutput)
+    throw InputError("chat template: it prints too much");
   output += text;
 }
 

@@ -19,7 +19,8 @@ const std::string& string_of(const Value& value, const char* what) {
   return value.get_ref<const std::string&>();
 }
 
-std::string stripped(const std::string& text, bool left, bool right, const std::string& set = " \t\r\n\v\f") {
+std::string stripped(const std::string& text, bool left, bool right,
+                     const std::string& set = " \t\r\n\v\f") {
   const size_t begin = left ? text.find_first_not_of(set) : 0;
   if (begin == text.npos) return "";
   const size_t end = right ? text.find_last_not_of(set) + 1 : text.size();
@@ -81,7 +82,8 @@ Value length(const Value& subject) {
 }
 
 int64_t integer(const Value& value, const char* what) {
-  if (!value.is_number_integer() && !value.is_boolean()) fail(fmt::format("{} needs an integer", what));
+  if (!value.is_number_integer() && !value.is_boolean())
+    fail(fmt::format("{} needs an integer", what));
   return value.is_boolean() ? value.get<bool>() : value.get<int64_t>();
 }
 
@@ -119,7 +121,9 @@ Value apply_filter(const std::string& name, const Value& subject, const Argument
   if (name == "string") return text_of(subject);
   if (name == "list") return subject;
   if (name == "items") return items(subject);
-  if (name == "int") return subject.is_string() ? Value(std::atoll(subject.get_ref<const std::string&>().c_str())) : Value(integer(subject, "int"));
+  if (name == "int")
+    return subject.is_string() ? Value(std::atoll(subject.get_ref<const std::string&>().c_str()))
+                               : Value(integer(subject, "int"));
   if (name == "default" || name == "d") {
     const bool falsy = truthy(arguments.get(1, "boolean", false)) && !truthy(subject);
     return is_undefined(subject) || falsy ? arguments.get(0, "default_value", "") : subject;
@@ -137,7 +141,8 @@ Value apply_filter(const std::string& name, const Value& subject, const Argument
   if (name == "replace") return call_method(name, subject, arguments);
   if (name == "tojson") {
     const Value indent = arguments.get(0, "indent", nullptr);
-    if (indent.is_number_integer()) return subject.dump(static_cast<int>(integer(indent, "indent")));
+    if (indent.is_number_integer())
+      return subject.dump(static_cast<int>(integer(indent, "indent")));
     std::string text;  // Python's separators: ", " and ": "
     bool quoted = false;
     const std::string dense = subject.dump();
@@ -156,7 +161,8 @@ Value call_method(const std::string& name, const Value& subject, const Arguments
     if (name == "items") return items(subject);
     if (name == "get") {
       const Value key = arguments.get(0, "key", "");
-      return subject.contains(text_of(key)) ? subject.at(text_of(key)) : arguments.get(1, "default", nullptr);
+      return subject.contains(text_of(key)) ? subject.at(text_of(key))
+                                            : arguments.get(1, "default", nullptr);
     }
     if (name == "keys") {
       Value keys = Value::array();
@@ -179,17 +185,21 @@ Value call_method(const std::string& name, const Value& subject, const Arguments
   if (name == "title" || name == "capitalize") {
     std::string result = mapped(text, std::tolower);
     for (size_t i = 0; i < result.size(); ++i) {
-      const bool first = i == 0 || (name == "title" && !std::isalpha(static_cast<unsigned char>(result[i - 1])));
+      const bool first =
+          i == 0 || (name == "title" && !std::isalpha(static_cast<unsigned char>(result[i - 1])));
       if (first) result[i] = static_cast<char>(std::toupper(static_cast<unsigned char>(result[i])));
     }
     return result;
   }
-  if (name == "replace") return replaced(text, string_of(argument, "replace"), string_of(arguments.get(1, "new", ""), "replace"));
+  if (name == "replace")
+    return replaced(text, string_of(argument, "replace"),
+                    string_of(arguments.get(1, "new", ""), "replace"));
   fail(fmt::format("a string has no method \"{}\"", name));
 }
 
 Value call_function(const std::string& name, const Arguments& arguments) {
-  if (name == "raise_exception") throw InputError("chat template: " + text_of(arguments.get(0, "message", "")));
+  if (name == "raise_exception")
+    throw InputError("chat template: " + text_of(arguments.get(0, "message", "")));
   if (name == "namespace" || name == "dict") {
     Value object = Value::object();
     for (const auto& [key, value] : arguments.named) object[key] = value;
@@ -200,7 +210,8 @@ Value call_function(const std::string& name, const Arguments& arguments) {
     const int64_t begin = second.is_null() ? 0 : integer(first, "range");
     const int64_t end = integer(second.is_null() ? first : second, "range");
     const int64_t step = integer(arguments.get(2, "", 1), "range");
-    if (step == 0 || std::abs(static_cast<double>(end) - static_cast<double>(begin)) > kLargest) fail("range is too long");
+    if (step == 0 || std::abs(static_cast<double>(end) - static_cast<double>(begin)) > kLargest)
+      fail("range is too long");
     Value numbers = Value::array();
     for (int64_t i = begin; step > 0 ? i < end : i > end; i += step) numbers.push_back(i);
     return numbers;
@@ -217,18 +228,23 @@ bool apply_test(const std::string& name, const Value& subject, const Arguments& 
   if (name == "number") return subject.is_number();
   if (name == "integer") return subject.is_number_integer();
   if (name == "boolean") return subject.is_boolean();
-  if (name == "true" || name == "false") return subject.is_boolean() && subject.get<bool>() == (name == "true");
-  if (name == "iterable" || name == "sequence") return subject.is_array() || subject.is_string() || (name == "iterable" && subject.is_object());
-  if (name == "odd" || name == "even") return (integer(subject, name.c_str()) % 2 != 0) == (name == "odd");
+  if (name == "true" || name == "false")
+    return subject.is_boolean() && subject.get<bool>() == (name == "true");
+  if (name == "iterable" || name == "sequence")
+    return subject.is_array() || subject.is_string() || (name == "iterable" && subject.is_object());
+  if (name == "odd" || name == "even")
+    return (integer(subject, name.c_str()) % 2 != 0) == (name == "odd");
   if (name == "equalto" || name == "eq") return subject == arguments.get(0, "", nullptr);
   if (name == "in") return contains(arguments.get(0, "", nullptr), subject);
   fail(fmt::format("the test \"{}\" is not known", name));
 }
 
 bool contains(const Value& container, const Value& element) {
-  if (container.is_string()) return text_of(container).find(string_of(element, "in")) != std::string::npos;
+  if (container.is_string())
+    return text_of(container).find(string_of(element, "in")) != std::string::npos;
   if (container.is_object()) return element.is_string() && container.contains(text_of(element));
-  return container.is_array() && std::find(container.begin(), container.end(), element) != container.end();
+  return container.is_array() &&
+         std::find(container.begin(), container.end(), element) != container.end();
 }
 
 Value binary(const std::string& sign, const Value& left, const Value& right) {
@@ -279,7 +295,8 @@ Value item_of(const Value& subject, const Value& key) {
     return place == subject.end() ? undefined() : *place;
   }
   if ((subject.is_array() || subject.is_string()) && key.is_number_integer()) {
-    const auto size = static_cast<int64_t>(subject.is_array() ? subject.size() : text_of(subject).size());
+    const auto size =
+        static_cast<int64_t>(subject.is_array() ? subject.size() : text_of(subject).size());
     const int64_t given = key.get<int64_t>(), index = given < 0 ? given + size : given;
     if (index < 0 || index >= size) return undefined();
     if (subject.is_array()) return subject[static_cast<size_t>(index)];
@@ -291,20 +308,24 @@ Value item_of(const Value& subject, const Value& key) {
 
 Value slice_of(const Value& subject, const Value& begin, const Value& end, const Value& step) {
   if (!subject.is_array() && !subject.is_string()) fail("a slice needs a list or a string");
-  const auto size = static_cast<int64_t>(subject.is_array() ? subject.size() : text_of(subject).size());
+  const auto size =
+      static_cast<int64_t>(subject.is_array() ? subject.size() : text_of(subject).size());
   const int64_t by = step.is_null() ? 1 : integer(step, "slice");
   if (by == 0) fail("a slice with step 0");
   const auto bound = [&](const Value& value, int64_t fallback) {
     if (value.is_null()) return fallback;
     const int64_t given = integer(value, "slice");
-    return std::clamp(given < 0 ? given + size : given, by > 0 ? 0 : int64_t{-1}, by > 0 ? size : size - 1);
+    return std::clamp(given < 0 ? given + size : given, by > 0 ? 0 : int64_t{-1},
+                      by > 0 ? size : size - 1);
   };
   Value list = Value::array();
   std::string text;
   const int64_t last = bound(end, by > 0 ? size : -1);
   for (int64_t i = bound(begin, by > 0 ? 0 : size - 1); by > 0 ? i < last : i > last; i += by) {
-    if (subject.is_array()) list.push_back(subject[static_cast<size_t>(i)]);
-    else text += text_of(subject)[static_cast<size_t>(i)];
+    if (subject.is_array())
+      list.push_back(subject[static_cast<size_t>(i)]);
+    else
+      text += text_of(subject)[static_cast<size_t>(i)];
   }
   return subject.is_array() ? list : Value(text);
 }

@@ -1,4 +1,5 @@
-// Values of a chat template: JSON, with Python's idea of truth and text. `undefined` is a value of its own.
+// Values of a chat template: JSON, with Python's idea of truth and text. `undefined` is a value of
+// its own.
 #pragma once
 
 #include <map>

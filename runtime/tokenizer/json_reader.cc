@@ -14,14 +14,16 @@ using nlohmann::json;
 // Every component is understood or refused by name; nothing is passed over.
 class Reader {
  public:
-  explicit Reader(const std::filesystem::path& path) : path_(path.string()), root_(read_json_file(path)) {}
+  explicit Reader(const std::filesystem::path& path)
+      : path_(path.string()), root_(read_json_file(path)) {}
 
   BpeModel read() {
     if (!root_.is_object()) fail("the file", "is not a JSON object");
     const json& model = section(root_, "model");
     const std::string type = model.value("type", "BPE");
     if (type != "BPE") fail("model.type", fmt::format("is \"{}\"; known: BPE", type));
-    model_.scheme = model.value("byte_fallback", false) ? BpeScheme::kByteFallback : BpeScheme::kByteLevel;
+    model_.scheme =
+        model.value("byte_fallback", false) ? BpeScheme::kByteFallback : BpeScheme::kByteLevel;
     model_.whole_words = model.value("ignore_merges", false);
     read_pieces(section(model, "vocab"));
     read_merges(section(model, "merges"));
@@ -59,16 +61,19 @@ class Reader {
       vocabulary.special.resize(id + 1, false);
     }
     if (!vocabulary.pieces[id].empty() && vocabulary.pieces[id] != piece) {
-      fail(field, fmt::format("gives the id {} to \"{}\" and to \"{}\"", id, vocabulary.pieces[id], piece));
+      fail(field, fmt::format("gives the id {} to \"{}\" and to \"{}\"", id, vocabulary.pieces[id],
+                              piece));
     }
     vocabulary.pieces[id] = piece;
     vocabulary.ids.insert_or_assign(piece, static_cast<int32_t>(id));
   }
 
   void read_pieces(const json& vocab) {
-    if (!vocab.is_object() || vocab.empty()) fail("model.vocab", "is not an object of pieces and ids");
+    if (!vocab.is_object() || vocab.empty())
+      fail("model.vocab", "is not an object of pieces and ids");
     for (const auto& [piece, id] : vocab.items()) {
-      if (!id.is_number_integer()) fail("model.vocab", fmt::format("gives \"{}\" an id that is no integer", piece));
+      if (!id.is_number_integer())
+        fail("model.vocab", fmt::format("gives \"{}\" an id that is no integer", piece));
       set_piece(piece, id.get<int64_t>(), "model.vocab");
     }
   }
@@ -81,10 +86,12 @@ class Reader {
       if (entry.is_string()) {
         const std::string text = entry.get<std::string>();
         const size_t space = text.find(' ', 1);
-        if (space == text.npos) fail("model.merges", fmt::format("entry {} is not two pieces", rank));
+        if (space == text.npos)
+          fail("model.merges", fmt::format("entry {} is not two pieces", rank));
         left = text.substr(0, space);
         right = text.substr(space + 1);
-      } else if (entry.is_array() && entry.size() == 2 && entry[0].is_string() && entry[1].is_string()) {
+      } else if (entry.is_array() && entry.size() == 2 && entry[0].is_string() &&
+                 entry[1].is_string()) {
         left = entry[0].get<std::string>();
         right = entry[1].get<std::string>();
       } else {
@@ -93,8 +100,9 @@ class Reader {
       const auto a = model_.vocabulary.find(left), b = model_.vocabulary.find(right);
       const auto both = model_.vocabulary.find(left + right);
       if (!a || !b || !both) {
-        fail("model.merges", fmt::format("entry {} (\"{}\", \"{}\") is not of two pieces that make a piece",
-                                         rank, left, right));
+        fail("model.merges",
+             fmt::format("entry {} (\"{}\", \"{}\") is not of two pieces that make a piece", rank,
+                         left, right));
       }
       model_.merges.emplace(static_cast<uint64_t>(*a) << 32 | static_cast<uint32_t>(*b),
                             BpeMerge{static_cast<double>(rank), *both});
@@ -142,7 +150,8 @@ class Reader {
   void read_pre_tokenizer(const json& part) {
     const std::string type = type_of(part);
     if (part.is_null()) {
-      if (model_.scheme == BpeScheme::kByteLevel) fail("pre_tokenizer", "is missing, and the model has no byte_fallback");
+      if (model_.scheme == BpeScheme::kByteLevel)
+        fail("pre_tokenizer", "is missing, and the model has no byte_fallback");
     } else if (type == "Sequence") {
       for (const json& inner : section(part, "pretokenizers")) read_pre_tokenizer(inner);
     } else if (type == "ByteLevel") {
@@ -151,8 +160,9 @@ class Reader {
         model_.pre_tokenizer.add(Splitter(kGpt2Pattern, Splitter::Kind::kIsolated));
       }
     } else if (type == "Digits") {
-      model_.pre_tokenizer.add(Splitter(part.value("individual_digits", false) ? R"(\p{N})" : R"(\p{N}+)",
-                                        Splitter::Kind::kIsolated));
+      model_.pre_tokenizer.add(
+          Splitter(part.value("individual_digits", false) ? R"(\p{N})" : R"(\p{N}+)",
+                   Splitter::Kind::kIsolated));
     } else if (type == "Split") {
       add_split(part);
     } else if (type == "Metaspace" && model_.scheme == BpeScheme::kByteFallback) {
@@ -180,7 +190,8 @@ class Reader {
     } else if (behavior != "Isolated") {
       fail("pre_tokenizer", fmt::format("\"Split\" has the behavior \"{}\"", behavior));
     }
-    model_.pre_tokenizer.add(Splitter(pattern[literal ? "String" : "Regex"].get<std::string>(), kind, literal));
+    model_.pre_tokenizer.add(
+        Splitter(pattern[literal ? "String" : "Regex"].get<std::string>(), kind, literal));
   }
 
   void read_post_processor(const json& part) {
@@ -190,7 +201,8 @@ class Reader {
       for (const json& inner : section(part, "processors")) read_post_processor(inner);
       return;
     }
-    if (type != "TemplateProcessing") fail("post_processor", fmt::format("\"{}\" is not understood", type));
+    if (type != "TemplateProcessing")
+      fail("post_processor", fmt::format("\"{}\" is not understood", type));
     bool before = true;
     for (const json& piece : section(part, "single")) {
       if (piece.contains("Sequence")) {
@@ -215,7 +227,8 @@ BpeModel read_json_vocabulary(const std::filesystem::path& file) {
   try {
     return Reader(file).read();
   } catch (const json::exception& wrong) {
-    throw InputError(fmt::format("{}: a field has the wrong type ({})", file.string(), wrong.what()));
+    throw InputError(
+        fmt::format("{}: a field has the wrong type ({})", file.string(), wrong.what()));
   }
 }
 

@@ -32,19 +32,22 @@ std::string template_text(const json& value) {
   if (value.is_string()) return value.get<std::string>();
   if (!value.is_array()) return "";
   for (const json& entry : value) {
-    if (entry.is_object() && entry.value("name", "") == "default") return entry.value("template", "");
+    if (entry.is_object() && entry.value("name", "") == "default")
+      return entry.value("template", "");
   }
   return "";
 }
 
 void read_settings(const fs::path& file, Vocabulary& vocabulary) {
   const json settings = read_json_file(file);
-  if (!settings.is_object()) throw InputError(fmt::format("{}: is not a JSON object", file.string()));
+  if (!settings.is_object())
+    throw InputError(fmt::format("{}: is not a JSON object", file.string()));
   if (const auto text = token_text(settings, "bos_token")) vocabulary.bos = vocabulary.find(*text);
   if (const auto text = token_text(settings, "eos_token")) {
     if (const auto id = vocabulary.find(*text)) vocabulary.add_eos(*id);
   }
-  if (settings.contains("add_bos_token") && settings["add_bos_token"].is_boolean() && vocabulary.bos) {
+  if (settings.contains("add_bos_token") && settings["add_bos_token"].is_boolean() &&
+      vocabulary.bos) {
     const bool prefixed = !vocabulary.prefix.empty() && vocabulary.prefix[0] == *vocabulary.bos;
     if (settings["add_bos_token"].get<bool>() && !prefixed) {
       vocabulary.prefix.insert(vocabulary.prefix.begin(), *vocabulary.bos);
@@ -81,7 +84,8 @@ void read_folder_settings(const fs::path& folder, Vocabulary& vocabulary) {
       if (fs::exists(folder / name)) read_eos(folder / name, vocabulary);
     }
   } catch (const json::exception& wrong) {
-    throw InputError(fmt::format("{}: a field has the wrong type ({})", folder.string(), wrong.what()));
+    throw InputError(
+        fmt::format("{}: a field has the wrong type ({})", folder.string(), wrong.what()));
   }
   if (fs::exists(folder / "chat_template.jinja")) {
     vocabulary.chat_template = read_text_file(folder / "chat_template.jinja", kLargestTemplate);
@@ -98,8 +102,9 @@ std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& model) {
   } else if (fs::exists(model / "tokenizer.gguf")) {
     vocabulary = read_gguf_vocabulary(model / "tokenizer.gguf");
   } else {
-    throw InputError(fmt::format("{}: has neither tokenizer.json nor tokenizer.gguf", model.string()),
-                     ErrorCode::kNotFound);
+    throw InputError(
+        fmt::format("{}: has neither tokenizer.json nor tokenizer.gguf", model.string()),
+        ErrorCode::kNotFound);
   }
   read_folder_settings(model, vocabulary.vocabulary);
   return std::make_unique<BpeTokenizer>(std::move(vocabulary));

@@ -8,7 +8,8 @@
 
 namespace octet {
 
-// Radford et al. 2019: contractions, words with the space before them, numbers, other signs, white space.
+// Radford et al. 2019: contractions, words with the space before them, numbers, other signs, white
+// space.
 const char* const kGpt2Pattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 

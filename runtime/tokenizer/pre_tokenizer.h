@@ -1,5 +1,5 @@
-// PreTokenizer: cuts text into the words inside which byte pairs are merged, by one regular expression after the other.
-// Immutable; any thread.
+// PreTokenizer: cuts text into the words inside which byte pairs are merged, by one regular
+// expression after the other. Immutable; any thread.
 #pragma once
 
 #include <memory>
@@ -39,8 +39,8 @@ class PreTokenizer {
   std::vector<Splitter> splitters_;
 };
 
-// The cuts that GGUF files name (tokenizer.ggml.pre): "gpt-2", "smollm", "llama-bpe", ... Throws InputError for an unknown
-// name.
+// The cuts that GGUF files name (tokenizer.ggml.pre): "gpt-2", "smollm", "llama-bpe", ... Throws
+// InputError for an unknown name.
 PreTokenizer named_pre_tokenizer(const std::string& name);
 
 extern const char* const kGpt2Pattern;

@@ -10,8 +10,8 @@ namespace octet {
 BpeModel read_gguf_vocabulary(const std::filesystem::path& file);  // tokenizer.ggml.*
 BpeModel read_json_vocabulary(const std::filesystem::path& file);  // tokenizer.json
 
-// What a folder's other files say: tokenizer_config.json, chat_template.jinja, generation_config.json, config.json. Each
-// may be absent.
+// What a folder's other files say: tokenizer_config.json, chat_template.jinja,
+// generation_config.json, config.json. Each may be absent.
 void read_folder_settings(const std::filesystem::path& folder, Vocabulary& vocabulary);
 
 }  // namespace octet

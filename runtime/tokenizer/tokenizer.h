@@ -1,4 +1,5 @@
-// Tokenizer: text <-> token ids, exactly as the model was trained. Immutable after construction; any thread.
+// Tokenizer: text <-> token ids, exactly as the model was trained. Immutable after construction;
+// any thread.
 #pragma once
 
 #include <cstdint>
@@ -16,35 +17,39 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  // Ids of `text`. Special tokens written out in the text ("<|im_start|>") become their ids when parse_special; the
-  // model's own prefix and suffix (BOS, ...) are added when add_special. Throws InputError for malformed UTF-8, naming
-  // the byte offset.
+  // Ids of `text`. Special tokens written out in the text ("<|im_start|>") become their ids when
+  // parse_special; the model's own prefix and suffix (BOS, ...) are added when add_special. Throws
+  // InputError for malformed UTF-8, naming the byte offset.
   virtual std::vector<int32_t> encode(std::string_view text, bool add_special,
                                       bool parse_special) const = 0;
 
-  // The bytes of one token as it stands in running text; a special token is "" when skip_special. May be part of a
-  // UTF-8 character. REQUIRES: 0 <= id < vocab_size().
+  // The bytes of one token as it stands in running text; a special token is "" when skip_special.
+  // May be part of a UTF-8 character. REQUIRES: 0 <= id < vocab_size().
   virtual std::string token_bytes(int32_t id, bool skip_special = true) const = 0;
 
-  // The text of a whole sequence (where a scheme drops the space before the first word, it is dropped).
+  // The text of a whole sequence (where a scheme drops the space before the first word, it is
+  // dropped).
   virtual std::string decode(std::span<const int32_t> ids, bool skip_special = true) const = 0;
 
   // Does decode() drop a space at the very start (which encode() put there)?
   virtual bool drops_first_space() const = 0;
 
   virtual int32_t vocab_size() const = 0;
-  virtual std::optional<int32_t> token_id(std::string_view piece) const = 0;  // a special token's id by its text
+  virtual std::optional<int32_t> token_id(
+      std::string_view piece) const = 0;  // a special token's id by its text
   virtual std::optional<int32_t> bos_id() const = 0;
-  virtual std::vector<int32_t> eos_ids() const = 0;  // every id that ends a generation
+  virtual std::vector<int32_t> eos_ids() const = 0;      // every id that ends a generation
   virtual const std::string& chat_template() const = 0;  // Jinja text, "" when the model has none
 };
 
-// From a model folder (tokenizer.json, or tokenizer.gguf: a GGUF file without tensors; with tokenizer_config.json and
-// generation_config.json where present), or from a GGUF file. Throws InputError naming the file and the field.
+// From a model folder (tokenizer.json, or tokenizer.gguf: a GGUF file without tensors; with
+// tokenizer_config.json and generation_config.json where present), or from a GGUF file. Throws
+// InputError naming the file and the field.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model);
 
-// Turns a stream of ids into text deltas that are whole UTF-8 characters, together exactly decode() of all ids (an
-// incomplete or invalid sequence becomes U+FFFD, an incomplete one at the end only at finish()). One stream, one thread.
+// Turns a stream of ids into text deltas that are whole UTF-8 characters, together exactly decode()
+// of all ids (an incomplete or invalid sequence becomes U+FFFD, an incomplete one at the end only
+// at finish()). One stream, one thread.
 class StreamDecoder {
  public:
   explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = true);  // borrowed

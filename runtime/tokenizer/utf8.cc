@@ -10,8 +10,8 @@ namespace octet {
 namespace {
 
 struct Lead {
-  size_t length = 0;                 // 0: not a lead byte
-  uint8_t low = 0x80, high = 0xBF;   // of the second byte
+  size_t length = 0;                // 0: not a lead byte
+  uint8_t low = 0x80, high = 0xBF;  // of the second byte
 };
 
 Lead lead_of(uint8_t byte) {

@@ -1,5 +1,6 @@
-// Vocabulary: what all schemes share: pieces and ids, special tokens and where they stand in a text, what ends a
-// generation. Filled by the readers (gguf_tokenizer.cc, json_tokenizer.cc), immutable afterwards.
+// Vocabulary: what all schemes share: pieces and ids, special tokens and where they stand in a
+// text, what ends a generation. Filled by the readers (gguf_tokenizer.cc, json_tokenizer.cc),
+// immutable afterwards.
 #pragma once
 
 #include <array>
@@ -17,7 +18,7 @@ namespace octet {
 struct AddedToken {
   std::string text;
   int32_t id = -1;
-  bool special = true;  // a control token: only with parse_special
+  bool special = true;                  // a control token: only with parse_special
   bool lstrip = false, rstrip = false;  // takes the white space before, behind it
 };
 

@@ -109,17 +109,19 @@ std::string manifest_text(const ArtefactManifest& manifest) {
                     {"files", files},
                     {"tensors", tensors},
                     {"xxh64", kNoHash}};
-  std::string text = all.dump();  // keys in order: the hash is last
-  text.resize(text.size() - kNoHash.size() - 2);
-  return text + hash_text(hash_of(text)) + std::string(kEnd);
+  return with_own_hash(without_own_hash(all.dump() + "\n"));  // keys in order: the hash is last
+}
+
+std::string with_own_hash(const std::string& body) {
+  return fmt::format("{}{}{}", body, hash_text(hash_of(body)), kEnd);
+}
+
+std::string without_own_hash(const std::string& text) {
+  return text.substr(0, text.size() - std::min(text.size(), kNoHash.size() + kEnd.size()));
 }
 
 ArtefactManifest parse_manifest(const std::string& text, const std::string& source) {
-  const size_t tail = kNoHash.size() + kEnd.size();
-  const std::string_view view(text);
-  if (view.size() < tail || !view.ends_with(kEnd) ||
-      hash_from_text(view.substr(view.size() - tail, kNoHash.size())) !=
-          hash_of(view.substr(0, view.size() - tail))) {
+  if (with_own_hash(without_own_hash(text)) != text) {
     throw InputError(source + ": its own checksum does not match: the file is damaged");
   }
   const json all = parse_json(text, source);

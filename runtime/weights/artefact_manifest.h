@@ -36,6 +36,11 @@ struct ArtefactManifest {
 
 std::string manifest_text(const ArtefactManifest& manifest);
 
+// The text's frame: its own hash, 16 hex digits of all that is before them, is put at the end, or
+// taken away.
+std::string with_own_hash(const std::string& body);
+std::string without_own_hash(const std::string& text);
+
 // Throws InputError naming `source`: not what manifest_text() writes, another version, cuts that do
 // not rise from 0.
 ArtefactManifest parse_manifest(const std::string& text, const std::string& source);

@@ -30,15 +30,19 @@ std::vector<const TensorInfo*> in_model_order(const Checkpoint& source) {
   return tensors;
 }
 
-// A layer has what the other layers have, and no layer is missing.
-void check_layers(const Checkpoint& source, const ModelArgs& args) {
+// The family knows every tensor, a layer has what the other layers have, and no layer is missing.
+void check_names(const Checkpoint& source, const Partition& partition, const ModelArgs& args) {
   std::map<std::string_view, std::set<int>> layers;  // of each name
   for (const TensorInfo& info : source.tensors()) {
     const auto [layer, name] = split_layer(info.name);
+    if (is_derived(name)) continue;
+    if (partition.find(info.name) == nullptr) {
+      fail(source, info.name, "the model family has no such tensor");
+    }
     if (layer >= args.num_hidden_layers) {
       fail(source, info.name, fmt::format("the model has {} layers", args.num_hidden_layers));
     }
-    if (layer >= 0 && !is_derived(name)) layers[name].insert(layer);
+    if (layer >= 0) layers[name].insert(layer);
   }
   for (const auto& [name, having] : layers) {
     for (int layer = 0; layer < args.num_hidden_layers; ++layer) {
@@ -68,7 +72,6 @@ DType stored_dtype(const TensorInfo& info, const TensorRule& rule) {
 PlannedTensor plan_tensor(const Checkpoint& source, const Partition& partition,
                           const TensorInfo& info) {
   const TensorRule* rule = partition.find(info.name);
-  if (rule == nullptr) fail(source, info.name, "the model family has no such tensor");
   if (info.dtype != DType::kF32 && info.dtype != DType::kF16 && info.dtype != DType::kBF16) {
     fail(source, info.name, fmt::format("dtype {} is not a float type", dtype_name(info.dtype)));
   }
@@ -108,7 +111,7 @@ ArtefactPlan plan_artefact(const Checkpoint& source, const Partition& partition,
     throw InputError(name + ": config.json: quantization_config: quantised weights are not read");
   }
   const ModelArgs args = parse_model_args(source.config(), name);
-  check_layers(source, args);
+  check_names(source, partition, args);
   check_complete(source, partition, args);
 
   ArtefactPlan plan;

@@ -1,5 +1,5 @@
-// Contract 1 with ranks as threads: the same tokens and the same log-probability bits at any number of ranks, any batch
-// and any chunking. tests/e2e proves it again with ranks as processes.
+// Contract 1 with ranks as threads: the same tokens and the same log-probability bits at any number
+// of ranks, any batch and any chunking. tests/e2e proves it again with ranks as processes.
 #include <gtest/gtest.h>
 
 #include "tests/testing/group.h"
@@ -68,19 +68,18 @@ TEST_P(Exactness, SameBitsWhenBlocksRunOut) {
   EXPECT_EQ(run(tight, 2), expected);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Models, Exactness,
-    ::testing::Values(Case{"Fp32", {}, false}, Case{"Int8", {}, true},
-                      Case{"Int8NineHeadsUntiedBias",
-                           {.hidden_size = 72,
-                            .intermediate_size = 172,
-                            .num_attention_heads = 9,
-                            .num_key_value_heads = 3,
-                            .tie_word_embeddings = false,
-                            .attention_bias = true,
-                            .seed = 2},
-                           true}),
-    [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Models, Exactness,
+                         ::testing::Values(Case{"Fp32", {}, false}, Case{"Int8", {}, true},
+                                           Case{"Int8NineHeadsUntiedBias",
+                                                {.hidden_size = 72,
+                                                 .intermediate_size = 172,
+                                                 .num_attention_heads = 9,
+                                                 .num_key_value_heads = 3,
+                                                 .tie_word_embeddings = false,
+                                                 .attention_bias = true,
+                                                 .seed = 2},
+                                                true}),
+                         [](const auto& info) { return info.param.name; });
 
 }  // namespace
 }  // namespace octet

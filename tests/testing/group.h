@@ -19,15 +19,16 @@ struct Answer {
   bool operator==(const Answer&) const = default;
 };
 
-// Runs `lead` on rank 0 of a group of `ranks` threads; rethrows what rank 0 threw, else what another rank threw.
+// Runs `lead` on rank 0 of a group of `ranks` threads; rethrows what rank 0 threw, else what
+// another rank threw.
 void run_group(const EngineOptions& options, int ranks, const std::function<void(Engine&)>& lead);
 
 // Submits all requests at once and collects their answers, by request id.
 std::map<uint64_t, Answer> answer_all(const EngineOptions& options, int ranks,
                                       const std::vector<Request>& requests);
 
-// `count` prompts of 1 to max_length random tokens, sampled with temperature, top_k and seeds of their own (every third
-// greedy).
+// `count` prompts of 1 to max_length random tokens, sampled with temperature, top_k and seeds of
+// their own (every third greedy).
 std::vector<Request> random_requests(int count, int max_length, int max_tokens, int vocab_size,
                                      uint32_t seed);
 

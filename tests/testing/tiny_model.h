@@ -1,5 +1,5 @@
-// Small random LLaMA-architecture models, written as Hugging Face folders; for tests that need a geometry rather than
-// sense.
+// Small random LLaMA-architecture models, written as Hugging Face folders; for tests that need a
+// geometry rather than sense.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,8 @@ struct TinyLlama {
 // Writes config.json and model.safetensors (fp32) into `folder`, made when absent; returns it.
 std::filesystem::path write_tiny_llama(const std::filesystem::path& folder, const TinyLlama& shape);
 
-// A fresh folder under the system's temporary one, removed with everything in it at the end of its life.
+// A fresh folder under the system's temporary one, removed with everything in it at the end of its
+// life.
 class TempFolder {
  public:
   TempFolder();
