@@ -20,7 +20,7 @@ octet quantize MODEL OUT && octet serve OUT --tensor-parallel-size 2 &   then   
 int run(int argc, char** argv) {
   CLI::App app{"Octet: int8 tensor-parallel inference for large language models", "octet"};
   app.footer(kFooter);
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);
   const std::array verbs{octet::add_quantize(app), octet::add_inspect(app),
                          octet::add_generate(app), octet::add_serve(app),
                          octet::add_worker(app),   octet::add_chat(app),
@@ -52,6 +52,7 @@ int run(int argc, char** argv) {
       return octet::kExitBug;
     }
   }
+  fmt::print(stderr, "octet: error: a verb is needed (octet --help tells more)\n");
   return octet::kExitUsage;
 }
 

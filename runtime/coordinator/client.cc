@@ -6,6 +6,7 @@
 #include "octet/v1/inference.grpc.pb.h"
 #include "runtime/coordinator/wire.h"
 #include "runtime/request/error.h"
+#include "runtime/tokenizer/utf8.h"
 
 namespace octet {
 namespace {
@@ -44,6 +45,14 @@ v1::GenerateRequest to_message(const GenerateCall& call) {
 FinishReason to_finish(v1::FinishReason reason) {
   if (reason == v1::FINISH_REASON_STOP) return FinishReason::kStop;
   return reason == v1::FINISH_REASON_LENGTH ? FinishReason::kLength : FinishReason::kNone;
+}
+
+// A protobuf string must be UTF-8; said here, by name, rather than by protobuf.
+void require_text(const GenerateCall& call) {
+  if (const auto* prompt = std::get_if<std::string>(&call.input)) require_utf8(*prompt);
+  if (const auto* messages = std::get_if<std::vector<ChatMessage>>(&call.input)) {
+    for (const ChatMessage& message : *messages) require_utf8(message.content);
+  }
 }
 
 }  // namespace
@@ -86,6 +95,7 @@ std::vector<ServedModelInfo> Client::list_models() {
 
 GenerateResult Client::generate(const GenerateCall& call,
                                 const std::function<bool(const GenerateDelta&)>& on_delta) {
+  require_text(call);
   grpc::ClientContext context;
   if (call.timeout) context.set_deadline(std::chrono::system_clock::now() + *call.timeout);
   const auto reader = impl_->stub->Generate(&context, to_message(call));

@@ -89,6 +89,19 @@ void print_ledger(const Worker& worker, const GroupInfo& info, Communicator& com
   fmt::print(stderr, "{}", text);
 }
 
+// One token through everything, on every rank: first touches of memory and threads are not the first request's.
+void warm_up(Worker& worker) {
+  ModelInput input;
+  input.max_blocks = 1;
+  input.token_ids = input.positions = input.slot_mapping = input.block_tables =
+      input.sampled_rows = {0};
+  input.cu_seqlens = {0, 1};
+  input.context_lens = {1};
+  std::vector<int32_t> words;
+  input.encode(words);
+  worker.step(std::as_bytes(std::span(words)), [](int, std::span<const float>) {});
+}
+
 void lead_group(Leader& leader, const std::function<void(Engine&)>& lead) {
   try {
     lead(leader);
@@ -142,6 +155,7 @@ void run_rank(const EngineOptions& options, Communicator& communicator,
                        .max_num_seqs = resolved.max_num_seqs,
                        .kv_cache_tokens = int64_t{cache.num_blocks} * cache.block_size,
                        .vocab_size = plan->args.vocab_size};
+  warm_up(*worker);
   print_ledger(*worker, info, communicator);
 
   if (communicator.rank() == 0) {
