@@ -1,0 +1,33 @@
+// Artefacts of the tiny model, and reads of all that is in one.
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "runtime/weights/checkpoint.h"
+#include "runtime/weights/quantizer.h"
+#include "tests/weights/tiny_model.h"
+
+namespace octet {
+
+inline QuantizeReport quantize(const std::filesystem::path& in, const std::filesystem::path& out,
+                               const QuantizeOptions& options = {}, int shards = 4) {
+  const auto source = Checkpoint::open(in);
+  const Partition partition(parse_model_args(source->config(), in.string()), llama_rules(), shards);
+  return quantize_checkpoint(*source, partition, out, options);
+}
+
+inline Tensor read_whole(const Checkpoint& checkpoint, std::string_view name) {
+  const TensorInfo* info = checkpoint.find(name);
+  Tensor out = Tensor::host(info->dtype, info->shape);
+  checkpoint.read(name, {.axis = 0, .begin = 0, .end = info->shape[0]}, out);
+  return out;
+}
+
+// open() and a read of every tensor: what finds any damage.
+inline void read_everything(const std::filesystem::path& artefact) {
+  const auto checkpoint = Checkpoint::open(artefact);
+  for (const TensorInfo& info : checkpoint->tensors()) read_whole(*checkpoint, info.name);
+}
+
+}  // namespace octet
