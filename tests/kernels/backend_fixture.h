@@ -1,0 +1,114 @@
+// What the backend contract suite shares: every back end of this build at 1 and 3 threads, random
+// tensors, and linear layers with their inputs.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernels/backend_factory.h"
+
+namespace octet::testing {
+
+struct BackendCase {
+  std::string device, isa;
+  int threads = 1;
+};
+
+inline std::vector<BackendCase> backend_cases() {
+  std::vector<BackendCase> cases{{"reference", "auto", 1}};
+  for (const char* isa : {"avx2", "avx512-vnni"}) {
+    for (const int threads : {1, 3}) cases.push_back({"cpu", isa, threads});
+  }
+  return cases;
+}
+
+inline std::string case_name(const ::testing::TestParamInfo<BackendCase>& info) {
+  std::string name = info.param.device + info.param.isa + std::to_string(info.param.threads);
+  std::erase(name, '-');
+  return name;
+}
+
+class BackendTest : public ::testing::TestWithParam<BackendCase> {
+ protected:
+  void SetUp() override {
+    const BackendCase& c = GetParam();
+    const auto isas = available_isas();
+    if (c.device == "cpu" && std::find(isas.begin(), isas.end(), c.isa) == isas.end()) {
+      GTEST_SKIP() << "this machine has no " << c.isa;
+    }
+    backend_ = make_backend({.device = c.device, .isa = c.isa, .threads = c.threads});
+    reference_ = make_backend({.device = "reference"});
+  }
+
+  Tensor random(Shape shape, float spread = 1.0f) {
+    const Tensor tensor = Tensor::host(DType::kF32, shape);
+    std::normal_distribution<float> normal(0, spread);
+    for (float& x : tensor.span<float>()) x = normal(generator_);
+    return tensor;
+  }
+
+  Tensor integers(Shape shape, int low, int high) {
+    const Tensor tensor = Tensor::host(DType::kI32, shape);
+    for (int32_t& x : tensor.span<int32_t>()) {
+      x = low + static_cast<int>(generator_() % static_cast<uint32_t>(high - low));
+    }
+    return tensor;
+  }
+
+  // Weights as a checkpoint would have them; int8 with scales, or rounded to a float type.
+  LinearWeight random_weight(DType dtype, int64_t out, int64_t in) {
+    LinearWeight weight;
+    weight.weight = Tensor::host(dtype, {out, in});
+    if (dtype == DType::kI8) {
+      for (int8_t& w : weight.weight.span<int8_t>())
+        w = static_cast<int8_t>(generator_() % 255) - 127;
+      weight.scales = random({out}, 0.01f);
+      return weight;
+    }
+    const Tensor values = random({out, in}, 0.2f);
+    for (int64_t i = 0; i < values.numel(); ++i) {
+      const float x = values.data<float>()[i];
+      if (dtype == DType::kF32) weight.weight.data<float>()[i] = x;
+      if (dtype == DType::kBF16) weight.weight.data<uint16_t>()[i] = f32_to_bf16(x);
+      if (dtype == DType::kF16) weight.weight.data<uint16_t>()[i] = f32_to_f16(x);
+    }
+    return weight;
+  }
+
+  static Tensor apply(Backend& backend, const LinearWeight& weight, const Tensor& x) {
+    const auto packed = backend.pack(weight);
+    backend.reserve(std::max<int64_t>(x.dim(0), 1));
+    const Tensor out =
+        backend.allocate(DType::kF32, {packed->num_roots(), x.dim(0), packed->out_features()});
+    backend.linear(x, *packed, out);
+    backend.synchronize();
+    return out;
+  }
+
+  static void expect_near(const Tensor& actual, const Tensor& expected, float tolerance) {
+    ASSERT_EQ(actual.numel(), expected.numel());
+    float scale = 1e-3f;
+    for (const float x : expected.span<float>()) scale = std::max(scale, std::fabs(x));
+    for (int64_t i = 0; i < actual.numel(); ++i) {
+      ASSERT_NEAR(actual.data<float>()[i], expected.data<float>()[i], tolerance * scale)
+          << "element " << i;
+    }
+  }
+
+  static bool same_bits(const float* a, const float* b, int64_t count) {
+    return std::equal(reinterpret_cast<const uint32_t*>(a),
+                      reinterpret_cast<const uint32_t*>(a) + count,
+                      reinterpret_cast<const uint32_t*>(b));
+  }
+
+  std::mt19937 generator_{1};
+  std::unique_ptr<Backend> backend_, reference_;
+};
+
+}  // namespace octet::testing

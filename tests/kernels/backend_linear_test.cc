@@ -1,0 +1,146 @@
+// The backend contract suite: linear.
+#include "tests/kernels/backend_fixture.h"
+
+namespace octet {
+namespace {
+
+class BackendLinear : public testing::BackendTest {};
+
+TEST_P(BackendLinear, Int8HasTheReferencesBitsWhateverTheShape) {
+  for (const auto& [out, in] : std::vector<std::pair<int64_t, int64_t>>{
+           {1, 1}, {16, 64}, {17, 3}, {64, 100}, {200, 257}, {130, 576}}) {
+    LinearWeight weight = random_weight(DType::kI8, out, in);
+    if (out % 2 == 1) weight.bias = random({out});
+    const Tensor x = random({9, in}, 3);
+    const Tensor actual = apply(*backend_, weight, x), expected = apply(*reference_, weight, x);
+    EXPECT_TRUE(same_bits(actual.data<float>(), expected.data<float>(), actual.numel()))
+        << out << " x " << in;
+  }
+}
+
+TEST_P(BackendLinear, FloatWeightsAgreeWithTheReference) {
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
+    LinearWeight weight = random_weight(dtype, 75, 131);
+    weight.bias = random({75});
+    const Tensor x = random({7, 131});
+    expect_near(apply(*backend_, weight, x), apply(*reference_, weight, x), 1e-5f);
+  }
+}
+
+TEST_P(BackendLinear, EveryActivationAgreesWithTheReference) {
+  for (const Activation activation :
+       {Activation::kRelu, Activation::kGelu, Activation::kGeluTanh, Activation::kSiluGate}) {
+    for (const DType dtype : {DType::kI8, DType::kF32}) {
+      LinearWeight weight = random_weight(dtype, 154, 60);  // gates of 77: no multiple of a block
+      weight.activation = activation;
+      const Tensor x = random({5, 60}, 2);
+      expect_near(apply(*backend_, weight, x), apply(*reference_, weight, x), 2e-5f);
+    }
+  }
+}
+
+TEST_P(BackendLinear, ARowsBitsDoNotDependOnTheRowsBesideIt) {
+  for (const DType dtype : {DType::kI8, DType::kF32, DType::kBF16}) {
+    LinearWeight weight = random_weight(dtype, 150, 140);
+    weight.activation = Activation::kSiluGate;
+    const auto packed = backend_->pack(weight);
+    backend_->reserve(100);
+    const Tensor x = random({100, 140});
+    const int64_t out_features = packed->out_features();
+    const Tensor alone = Tensor::host(DType::kF32, {100, out_features});
+    for (int64_t i = 0; i < 100; ++i) {
+      backend_->linear(x.rows(i, i + 1), *packed,
+                       alone.rows(i, i + 1).reshape({1, 1, out_features}));
+    }
+    for (const int64_t n : {2, 3, 4, 5, 6, 7, 8, 11, 13, 31, 48, 49, 64, 100}) {
+      const Tensor together = Tensor::host(DType::kF32, {1, n, out_features});
+      backend_->linear(x.rows(0, n), *packed, together);
+      EXPECT_TRUE(same_bits(together.data<float>(), alone.data<float>(), n * out_features))
+          << n << " rows of " << dtype_name(dtype);
+    }
+  }
+}
+
+// The shards [begin, end) of a weight cut at `cuts`, as a rank would load them.
+LinearWeight shards_of(const LinearWeight& whole, const std::vector<int64_t>& cuts,
+                       ShardRange run) {
+  const int64_t out = whole.weight.dim(0), in = whole.weight.dim(1);
+  const int64_t begin = cuts[run.begin], end = cuts[run.end];
+  const size_t size = dtype_size(whole.weight.dtype());
+  LinearWeight part;
+  part.weight = Tensor::host(whole.weight.dtype(), {out, end - begin});
+  for (int64_t row = 0; row < out; ++row) {
+    std::copy_n(whole.weight.raw_data() + (row * in + begin) * size, (end - begin) * size,
+                part.weight.raw_data() + row * (end - begin) * size);
+  }
+  part.scales = whole.scales;
+  part.num_shards = static_cast<int>(cuts.size()) - 1;
+  part.shards = run;
+  for (int i = run.begin; i <= run.end; ++i) part.cuts.push_back(cuts[i] - begin);
+  return part;
+}
+
+TEST_P(BackendLinear, RootsOfAnySplitFoldToTheBitsOfOneRank) {
+  const int64_t in = 172, out = 45;
+  std::vector<int64_t> even;
+  for (int i = 0; i <= 8; ++i) even.push_back(balanced_cut(in, 8, i));
+  const std::vector<std::vector<int64_t>> all_cuts{
+      even, {0, 40, 40, 41, 172}, {0, 32, 48, 64, 80, 96, 112, 172}};
+  for (const DType dtype : {DType::kI8, DType::kF32}) {
+    const LinearWeight whole = random_weight(dtype, out, in);
+    const Tensor x = random({5, in});
+    for (const auto& cuts : all_cuts) {
+      const int shards = static_cast<int>(cuts.size()) - 1;
+      const Tensor expected = apply(*backend_, shards_of(whole, cuts, {0, shards}), x);
+      ASSERT_EQ(expected.numel(), 5 * out);
+      for (int size = 2; size <= shards + 1; ++size) {
+        std::vector<ShardRange> nodes;
+        std::vector<std::vector<float>> slots;
+        for (int rank = 0; rank < size; ++rank) {
+          const ShardRange run = rank_shards(shards, rank, size);
+          if (run.size() == 0) continue;
+          const Tensor slice = Tensor::host(DType::kF32, {5, cuts[run.end] - cuts[run.begin]});
+          for (int64_t row = 0; row < 5; ++row) {
+            std::copy_n(x.data<float>() + row * in + cuts[run.begin], slice.dim(1),
+                        slice.data<float>() + row * slice.dim(1));
+          }
+          const Tensor roots = apply(*backend_, shards_of(whole, cuts, run), slice);
+          for (const ShardRange root : subtree_roots(shards, run)) nodes.push_back(root);
+          for (int64_t r = 0; r < roots.dim(0); ++r) {
+            const float* from = roots.data<float>() + r * 5 * out;
+            slots.emplace_back(from, from + 5 * out);
+          }
+        }
+        for (const TreeAdd& add : fold_order(shards, {0, shards}, nodes)) {
+          for (int64_t i = 0; i < 5 * out; ++i) slots[add.target][i] += slots[add.source][i];
+        }
+        EXPECT_TRUE(same_bits(slots[0].data(), expected.data<float>(), 5 * out))
+            << size << " ranks";
+      }
+    }
+  }
+}
+
+TEST_P(BackendLinear, NothingIsALegalSize) {
+  const LinearWeight weight = random_weight(DType::kI8, 32, 16);
+  apply(*backend_, weight, Tensor::host(DType::kF32, {0, 16}));
+  LinearWeight none = random_weight(DType::kI8, 0, 16);
+  EXPECT_EQ(apply(*backend_, none, random({3, 16})).numel(), 0);
+  LinearWeight no_shards = random_weight(DType::kI8, 32, 0);
+  no_shards.num_shards = 4;
+  no_shards.shards = {4, 4};
+  no_shards.cuts = {0};
+  EXPECT_EQ(apply(*backend_, no_shards, Tensor::host(DType::kF32, {3, 0})).numel(), 0);
+}
+
+TEST_P(BackendLinear, ARowOfZerosGivesZeros) {
+  const Tensor out =
+      apply(*backend_, random_weight(DType::kI8, 20, 30), Tensor::host(DType::kF32, {2, 30}));
+  for (const float x : out.span<float>()) EXPECT_EQ(x, 0.0f);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, BackendLinear, ::testing::ValuesIn(testing::backend_cases()),
+                         testing::case_name);
+
+}  // namespace
+}  // namespace octet

@@ -1,0 +1,203 @@
+// The backend contract suite: embedding, norms, rotation and cache, attention, rows.
+#include "tests/kernels/backend_fixture.h"
+
+namespace octet {
+namespace {
+
+class BackendOps : public testing::BackendTest {
+ protected:
+  // A cache whose sequence s has the blocks s, s + count, s + 2 * count, ...
+  struct Cached {
+    KVCacheView cache;
+    Tensor tables, cu_seqlens, context_lens;
+  };
+
+  static Tensor int32s(std::vector<int32_t> values) {
+    const Tensor tensor = Tensor::host(DType::kI32, {static_cast<int64_t>(values.size())});
+    std::copy(values.begin(), values.end(), tensor.data<int32_t>());
+    return tensor;
+  }
+
+  static Tensor copy(const Tensor& tensor) {
+    const Tensor result = Tensor::host(tensor.dtype(), tensor.shape());
+    std::copy_n(tensor.raw_data(), tensor.bytes(), result.raw_data());
+    return result;
+  }
+};
+
+TEST_P(BackendOps, EmbeddingGivesRowsAndPositiveZerosForRowsOfOthers) {
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
+    const Tensor table = random_weight(dtype, 10, 37).weight;
+    table.raw_data()[0] = std::byte{0};
+    const Tensor ids = int32s({4, 5, 14, 3, 15, 9});
+    const Tensor out = Tensor::host(DType::kF32, {6, 37}),
+                 expected = Tensor::host(DType::kF32, {6, 37});
+    std::fill(out.span<float>().begin(), out.span<float>().end(), 7.0f);
+    backend_->embed(ids, table, 5, out);
+    reference_->embed(ids, table, 5, expected);
+    EXPECT_TRUE(same_bits(out.data<float>(), expected.data<float>(), out.numel()));
+    EXPECT_EQ(out.data<float>()[0], 0.0f);
+    EXPECT_FALSE(std::signbit(out.data<float>()[0]));
+  }
+}
+
+TEST_P(BackendOps, AddNormAgreesWithTheReferenceForBothKinds) {
+  for (const NormKind kind : {NormKind::kRms, NormKind::kLayer}) {
+    for (const int64_t h : {3, 16, 48, 100, 576}) {
+      AddNormArgs args{.residual = random({9, h}, 2),
+                       .delta = random({9, h}),
+                       .delta_bias = random({h}),
+                       .weight = random({h}),
+                       .kind = kind,
+                       .out = Tensor::host(DType::kF32, {9, h})};
+      if (kind == NormKind::kLayer) args.bias = random({h});
+      AddNormArgs expected = args;
+      expected.residual = copy(args.residual);
+      expected.out = Tensor::host(DType::kF32, {9, h});
+      backend_->add_norm(args);
+      reference_->add_norm(expected);
+      expect_near(args.residual, expected.residual, 1e-6f);
+      expect_near(args.out, expected.out, 2e-5f);
+    }
+  }
+}
+
+TEST_P(BackendOps, RowsOfANormAreAlone) {
+  const Tensor weight = random({100}), rows = random({40, 100});
+  const Tensor together = Tensor::host(DType::kF32, {40, 100}),
+               alone = Tensor::host(DType::kF32, {40, 100});
+  backend_->add_norm({.residual = copy(rows), .weight = weight, .out = together});
+  for (int64_t i = 0; i < 40; ++i) {
+    backend_->add_norm(
+        {.residual = copy(rows.rows(i, i + 1)), .weight = weight, .out = alone.rows(i, i + 1)});
+  }
+  EXPECT_TRUE(same_bits(together.data<float>(), alone.data<float>(), 4000));
+}
+
+TEST_P(BackendOps, RotationAndCacheAgreeWithTheReference) {
+  for (const RopeStyle style : {RopeStyle::kNone, RopeStyle::kHalf, RopeStyle::kInterleaved}) {
+    for (const DType dtype : {DType::kF32, DType::kBF16}) {
+      RopeStoreArgs args{
+          .qkv = random({20, 7 * 12}),
+          .positions = integers({20}, 0, 50),
+          .slots = Tensor::host(DType::kI32, {20}),
+          .cos_sin = random({50, 12}),
+          .style = style,
+          .heads = {.q_begin = 2, .q_end = 5, .kv_begin = 0, .kv_end = 2, .group = 3},
+          .head_dim = 12,
+          .cache = {Tensor::host(dtype, {6, 2, 4, 12}), Tensor::host(dtype, {6, 2, 4, 12})}};
+      for (int i = 0; i < 20; ++i) args.slots.data<int32_t>()[i] = (i * 7) % 24;
+      RopeStoreArgs expected = args;
+      expected.qkv = copy(args.qkv);
+      expected.cache = {copy(args.cache.k), copy(args.cache.v)};
+      backend_->rope_store(args);
+      reference_->rope_store(expected);
+      expect_near(args.qkv, expected.qkv, 1e-6f);
+      EXPECT_TRUE(std::equal(args.cache.k.raw_data(),
+                             args.cache.k.raw_data() + args.cache.k.bytes(),
+                             expected.cache.k.raw_data()));
+      EXPECT_TRUE(std::equal(args.cache.v.raw_data(),
+                             args.cache.v.raw_data() + args.cache.v.bytes(),
+                             expected.cache.v.raw_data()));
+    }
+  }
+}
+
+// Three sequences of 40, 300 and 600 cached positions; their last 40, 5 and 1 are this step's rows.
+TEST_P(BackendOps, AttentionAgreesWithTheReference) {
+  struct Form {
+    HeadRange heads;
+    int d, window;
+    bool alibi;
+    DType dtype;
+  };
+  const std::vector<Form> forms{{{0, 4, 0, 2, 2}, 16, 0, false, DType::kF32},
+                                {{1, 6, 0, 2, 3}, 20, 0, false, DType::kBF16},
+                                {{0, 3, 0, 3, 1}, 8, 37, false, DType::kF32},
+                                {{0, 4, 0, 1, 4}, 64, 300, true, DType::kBF16}};
+  for (const Form& form : forms) {
+    const int64_t num_q = form.heads.num_q(), num_kv = form.heads.num_kv();
+    KVCacheView cache{Tensor::host(form.dtype, {120, num_kv, 16, form.d}),
+                      Tensor::host(form.dtype, {120, num_kv, 16, form.d})};
+    for (const Tensor& half : {cache.k, cache.v}) {
+      const Tensor values = random(half.shape());
+      for (int64_t i = 0; i < half.numel(); ++i) {
+        if (form.dtype == DType::kF32)
+          half.data<float>()[i] = values.data<float>()[i];
+        else
+          half.data<uint16_t>()[i] = f32_to_bf16(values.data<float>()[i]);
+      }
+    }
+    AttentionArgs args{.qkv = random({46, (num_q + 2 * num_kv) * form.d}),
+                       .cu_seqlens = int32s({0, 40, 45, 46}),
+                       .context_lens = int32s({40, 300, 600}),
+                       .block_tables = Tensor::host(DType::kI32, {3, 38}),
+                       .heads = form.heads,
+                       .head_dim = form.d,
+                       .scale = 0.3f,
+                       .sliding_window = form.window,
+                       .alibi_slopes = form.alibi ? random({num_q}, 0.1f) : Tensor(),
+                       .cache = cache,
+                       .out = Tensor::host(DType::kF32, {46, num_q * form.d})};
+    for (int i = 0; i < 3 * 38; ++i) args.block_tables.data<int32_t>()[i] = (i * 53) % 120;
+    AttentionArgs expected = args;
+    expected.out = Tensor::host(DType::kF32, args.out.shape());
+    backend_->attention(args);
+    reference_->attention(expected);
+    expect_near(args.out, expected.out, 1e-5f);
+
+    // The same rows one step at a time have the same bits.
+    for (int32_t row = 0; row < 46; ++row) {
+      const int s = row < 40 ? 0 : row < 45 ? 1 : 2;
+      AttentionArgs one = args;
+      one.qkv = args.qkv.rows(row, row + 1);
+      one.cu_seqlens = int32s({0, 1});
+      one.context_lens = int32s({args.context_lens.data<int32_t>()[s] -
+                                 (args.cu_seqlens.data<int32_t>()[s + 1] - row - 1)});
+      one.block_tables = args.block_tables.rows(s, s + 1);
+      one.out = Tensor::host(DType::kF32, {1, num_q * form.d});
+      backend_->attention(one);
+      ASSERT_TRUE(same_bits(one.out.data<float>(), args.out.data<float>() + row * num_q * form.d,
+                            num_q * form.d))
+          << row;
+    }
+  }
+}
+
+TEST_P(BackendOps, ARankWithoutHeadsHasNothingToDo) {
+  const KVCacheView cache{Tensor::host(DType::kF32, {2, 0, 4, 8}),
+                          Tensor::host(DType::kF32, {2, 0, 4, 8})};
+  const Tensor none = Tensor::host(DType::kF32, {3, 0});
+  backend_->rope_store({.qkv = none,
+                        .positions = int32s({0, 1, 2}),
+                        .slots = int32s({0, 1, 2}),
+                        .cos_sin = random({4, 8}),
+                        .heads = {9, 9, 3, 3, 3},
+                        .head_dim = 8,
+                        .cache = cache});
+  backend_->attention({.qkv = none,
+                       .cu_seqlens = int32s({0, 3}),
+                       .context_lens = int32s({3}),
+                       .block_tables = Tensor::host(DType::kI32, {1, 1}),
+                       .heads = {9, 9, 3, 3, 3},
+                       .head_dim = 8,
+                       .alibi_slopes = {},
+                       .cache = cache,
+                       .out = none});
+}
+
+TEST_P(BackendOps, GatherRowsCopiesThemInOrder) {
+  const Tensor x = random({6, 5}), out = Tensor::host(DType::kF32, {3, 5});
+  backend_->gather_rows(x, int32s({5, 0, 5}), out);
+  for (int k = 0; k < 5; ++k) {
+    EXPECT_EQ(out.data<float>()[k], x.data<float>()[25 + k]);
+    EXPECT_EQ(out.data<float>()[5 + k], x.data<float>()[k]);
+    EXPECT_EQ(out.data<float>()[10 + k], x.data<float>()[25 + k]);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, BackendOps, ::testing::ValuesIn(testing::backend_cases()),
+                         testing::case_name);
+
+}  // namespace
+}  // namespace octet
