@@ -1,0 +1,167 @@
+#include "tests/comm/contract.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstring>
+#include <random>
+#include <thread>
+#include <vector>
+
+namespace octet::testing {
+namespace {
+
+constexpr size_t kMebi = 1 << 20;
+
+void require(bool condition, const std::string& what) {
+  if (!condition) throw std::runtime_error(what);
+}
+
+// Leaf `leaf` of element i in round `round`; magnitudes differ so much that the order of adding
+// shows in the bits.
+float leaf_value(uint32_t round, int leaf, size_t i) {
+  uint32_t x = round * 2654435761u + static_cast<uint32_t>(leaf) * 40503u +
+               static_cast<uint32_t>(i) * 2246822519u;
+  x ^= x >> 15;
+  x *= 2246822519u;
+  x ^= x >> 13;
+  const float magnitude = static_cast<float>(1u << (x % 20));
+  return (static_cast<float>(x >> 8) / 16777216.0f - 0.5f) * magnitude;
+}
+
+// The definition: value(node) = value(left) + value(right), left of the largest power of two below
+// the node's size.
+float tree_value(uint32_t round, int begin, int end, size_t i) {
+  if (end - begin == 1) return leaf_value(round, begin, i);
+  int left = 1;
+  while (left * 2 < end - begin) left *= 2;
+  return tree_value(round, begin, begin + left, i) + tree_value(round, begin + left, end, i);
+}
+
+void check_reduce(Communicator& communicator, int shards, size_t count, uint32_t round,
+                  bool zero_copy) {
+  const ReducePlan plan(shards, communicator.size());
+  const auto nodes =
+      subtree_roots(shards, rank_shards(shards, communicator.rank(), communicator.size()));
+  std::vector<float> own;
+  std::span<float> roots;
+  if (zero_copy) {
+    roots = communicator.send_buffer(nodes.size() * count);
+  } else {
+    own.resize(nodes.size() * count);
+    roots = own;
+  }
+  for (size_t r = 0; r < nodes.size(); ++r) {
+    for (size_t i = 0; i < count; ++i)
+      roots[r * count + i] = tree_value(round, nodes[r].begin, nodes[r].end, i);
+  }
+  std::vector<float> out(count, -1);
+  communicator.all_reduce_sum(plan, roots, out);
+  size_t orders_that_show = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const float expected = tree_value(round, 0, shards, i);
+    require(
+        std::memcmp(&out[i], &expected, sizeof expected) == 0,
+        fmt::format("rank {} of {}: {} shards, {} floats: element {} is {}, must be {}",
+                    communicator.rank(), communicator.size(), shards, count, i, out[i], expected));
+    float in_order = 0;
+    for (int leaf = 0; leaf < shards; ++leaf) in_order += leaf_value(round, leaf, i);
+    orders_that_show += in_order != expected;
+  }
+  require(shards < 4 || count < 1000 || orders_that_show > count / 20,
+          "the inputs do not show the order");
+}
+
+void check_gather(Communicator& communicator, uint32_t round, size_t most) {
+  std::vector<size_t> counts;
+  size_t total = 0;
+  for (int rank = 0; rank < communicator.size(); ++rank) {
+    counts.push_back(rank % 3 == 1 ? 0 : (round * 7919 + rank * 104729) % (most + 1));
+    total += counts.back();
+  }
+  const int root = static_cast<int>(round) % communicator.size();
+  std::vector<float> in(counts[communicator.rank()]), out(communicator.rank() == root ? total : 0);
+  for (size_t i = 0; i < in.size(); ++i) in[i] = leaf_value(round, communicator.rank(), i);
+  communicator.gather(in, counts, out, root);
+  if (communicator.rank() != root) return;
+  size_t at = 0;
+  for (int rank = 0; rank < communicator.size(); ++rank) {
+    for (size_t i = 0; i < counts[rank]; ++i, ++at) {
+      require(out[at] == leaf_value(round, rank, i),
+              fmt::format("gather: element {} of rank {}", i, rank));
+    }
+  }
+}
+
+void check_broadcast(Communicator& communicator, uint32_t round, size_t bytes) {
+  const int root = static_cast<int>(round) % communicator.size();
+  const auto byte = [&](size_t i) { return static_cast<std::byte>((i * 31 + round) & 0xFF); };
+  std::vector<std::byte> message(communicator.rank() == root ? bytes : 0);
+  for (size_t i = 0; i < message.size(); ++i) message[i] = byte(i);
+  const auto received = communicator.broadcast(message, root);
+  require(received.size() == bytes,
+          fmt::format("broadcast: {} bytes, must be {}", received.size(), bytes));
+  for (size_t i = 0; i < bytes; ++i)
+    require(received[i] == byte(i), fmt::format("broadcast: byte {}", i));
+}
+
+}  // namespace
+
+CommOptions contract_options() {
+  return {.max_reduce_floats = 4 * kMebi,
+          .max_message_bytes = 100000,
+          .timeout = std::chrono::seconds(30)};
+}
+
+void check_reduces(Communicator& communicator) {
+  uint32_t round = 0;
+  for (const int shards : {1, 3, 8}) {
+    for (const size_t count :
+         {size_t{0}, size_t{1}, size_t{1000}, size_t{16384}, size_t{16385}, kMebi}) {
+      ++round;
+      check_reduce(communicator, shards, count, round, round % 2 == 0);
+    }
+  }
+}
+
+void check_gathers(Communicator& communicator) {
+  for (const size_t most : {0, 1, 1000, 50000}) {
+    for (uint32_t round = 0; round < 6; ++round) check_gather(communicator, round, most);
+  }
+}
+
+void check_broadcasts(Communicator& communicator) {
+  uint32_t round = 0;
+  for (const size_t bytes : {0, 1, 8, 4088, 4089, 100000}) {
+    for (int i = 0; i < 5; ++i) check_broadcast(communicator, ++round, bytes);
+  }
+}
+
+// All ranks draw the same operations; each dawdles where it likes.
+void check_random_sequence(Communicator& communicator) {
+  std::mt19937 common(7), own(static_cast<uint32_t>(communicator.rank()));
+  for (uint32_t round = 0; round < 500; ++round) {
+    if (own() % 40 == 0) std::this_thread::sleep_for(std::chrono::microseconds(own() % 3000));
+    const size_t size = common() % 3000;
+    switch (common() % 5) {
+      case 0:
+        check_gather(communicator, round, size);
+        break;
+      case 1:
+        check_broadcast(communicator, round, size);
+        break;
+      case 2:
+        communicator.barrier();
+        break;
+      default:
+        check_reduce(communicator, 1 + static_cast<int>(common() % 9),
+                     size % 20 == 0 ? 20000 : size, round, common() % 2 == 0);
+    }
+  }
+}
+
+void check_many_small_reduces(Communicator& communicator) {
+  for (uint32_t round = 0; round < 2000; ++round) check_reduce(communicator, 8, 16, round, true);
+}
+
+}  // namespace octet::testing
