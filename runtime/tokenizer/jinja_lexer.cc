@@ -56,11 +56,11 @@ class Lexer {
     std::string part(source_.substr(at_, open - at_));
     line_ += static_cast<size_t>(std::count(part.begin(), part.end(), '\n'));
     if (strip_next_) part.erase(0, part.find_first_not_of(" \t\r\n"));
+    bool line_start = at_ == 0 || source_[at_ - 1] == '\n';
     if (trim_newline_ && !strip_next_) {
-      if (part.starts_with("\r\n"))
-        part.erase(0, 2);
-      else if (part.starts_with("\n"))
-        part.erase(0, 1);
+      const size_t newline = part.starts_with("\r\n") ? 2 : part.starts_with("\n") ? 1 : 0;
+      part.erase(0, newline);
+      line_start = line_start || newline > 0;
     }
     if (open < source_.size()) {
       const char sign = open + 2 < source_.size() ? source_[open + 2] : ' ';
@@ -68,9 +68,7 @@ class Lexer {
         part.erase(part.find_last_not_of(" \t\r\n") + 1);
       } else if (source_[open + 1] != '{' && sign != '+') {
         const size_t last = part.find_last_not_of(" \t");
-        const bool own_line = last == part.npos
-                                  ? at_ == 0 || source_[at_ - 1] == '\n' || trim_newline_
-                                  : part[last] == '\n';
+        const bool own_line = last == part.npos ? line_start : part[last] == '\n';
         if (own_line) part.erase(last == part.npos ? 0 : last + 1);
       }
     }

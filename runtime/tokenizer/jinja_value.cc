@@ -87,6 +87,23 @@ int64_t integer(const Value& value, const char* what) {
   return value.is_boolean() ? value.get<bool>() : value.get<int64_t>();
 }
 
+// JSON with Python's separators: ", " and ": ".
+std::string spaced(const Value& value) {
+  std::string text;
+  bool quoted = false;
+  const std::string dense = value.dump(-1, ' ', false, Value::error_handler_t::replace);
+  for (size_t i = 0; i < dense.size(); ++i) {
+    text += dense[i];
+    if (quoted && dense[i] == '\\') {
+      text += dense[++i];
+      continue;
+    }
+    if (dense[i] == '"') quoted = !quoted;
+    if (!quoted && (dense[i] == ',' || dense[i] == ':')) text += ' ';
+  }
+  return text;
+}
+
 }  // namespace
 
 Value undefined() { return Value(Value::value_t::discarded); }
@@ -105,7 +122,7 @@ std::string text_of(const Value& value) {
   if (value.is_null()) return "None";
   if (value.is_boolean()) return value.get<bool>() ? "True" : "False";
   if (value.is_string()) return value.get<std::string>();
-  return value.dump(-1, ' ', false, Value::error_handler_t::replace);
+  return spaced(value);
 }
 
 Value Arguments::get(size_t position, const char* name, Value fallback) const {
@@ -143,15 +160,7 @@ Value apply_filter(const std::string& name, const Value& subject, const Argument
     const Value indent = arguments.get(0, "indent", nullptr);
     if (indent.is_number_integer())
       return subject.dump(static_cast<int>(integer(indent, "indent")));
-    std::string text;  // Python's separators: ", " and ": "
-    bool quoted = false;
-    const std::string dense = subject.dump();
-    for (size_t i = 0; i < dense.size(); ++i) {
-      if (dense[i] == '"' && (i == 0 || dense[i - 1] != '\\')) quoted = !quoted;
-      text += dense[i];
-      if (!quoted && (dense[i] == ',' || dense[i] == ':')) text += ' ';
-    }
-    return text;
+    return spaced(subject);
   }
   fail(fmt::format("the filter \"{}\" is not known", name));
 }
