@@ -10,8 +10,7 @@ if(NOT CMAKE_BUILD_TYPE)
 endif()
 
 option(OCTET_BUILD_TESTS "Build the tests" ON)
-option(OCTET_BUILD_BENCH "Build the benchmarks" ON)
-set(OCTET_CUDA AUTO CACHE STRING "CUDA back end: AUTO (when found), ON, OFF")
+set(OCTET_CUDA AUTO CACHE STRING "CUDA toolkit: AUTO (when found), ON (must be found), OFF")
 set(OCTET_SANITIZE "" CACHE STRING "Sanitizers, as for -fsanitize=")
 
 # The binary starts on any x86-64-v3 machine; files for wider instruction sets add their own flags.

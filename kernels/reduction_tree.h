@@ -17,6 +17,9 @@
 
 namespace octet {
 
+// The most leaves that a tree may have; kernels keep the partial sums of that many at hand.
+inline constexpr int kMaxShards = 16;
+
 // Leaves [begin, end).
 struct ShardRange {
   int begin = 0;

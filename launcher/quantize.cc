@@ -113,7 +113,7 @@ Verb add_quantize(CLI::App& octet) {
   command
       ->add_option("--reduction-shards", flags->reduction_shards,
                    "most ranks that a row-parallel product can be split over")
-      ->check(CLI::Range(1, 64))
+      ->check(CLI::Range(1, kMaxShards))
       ->capture_default_str();
   command->add_option("--max-shard-size", flags->max_shard_gib, "largest safetensors file, in GiB")
       ->check(CLI::Range(0.001, 1024.0))

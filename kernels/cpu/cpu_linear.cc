@@ -10,7 +10,6 @@ namespace octet::cpu {
 namespace {
 
 constexpr int kTileFloats = kMaxRows * kMaxBlocks * kBlock;
-constexpr int kMaxLeaves = 16;
 constexpr int64_t kRowsOfTask = 48;  // rows that one task takes through its blocks
 
 int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
@@ -33,7 +32,7 @@ CpuLinear::CpuLinear(const LinearWeight& weight)
   const std::vector<int64_t> cuts =
       weight.cuts.empty() ? std::vector<int64_t>{0, in_features_} : weight.cuts;
   OCTET_CHECK(static_cast<int>(cuts.size()) == weight.shards.size() + 1 &&
-                  weight.shards.size() <= kMaxLeaves && cuts.back() == in_features_,
+                  weight.shards.size() <= kMaxShards && cuts.back() == in_features_,
               "{} cuts to {}, {} shards, {} inputs", cuts.size(), cuts.back(), weight.shards.size(),
               in_features_);
   for (size_t i = 0; i + 1 < cuts.size(); ++i) {
@@ -149,7 +148,7 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, const Linear
 
 void CpuLinear::tile(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
                      int64_t row, int rows, int64_t block, int blocks, const Tensor& out) const {
-  alignas(64) float slots[kMaxLeaves][kTileFloats];
+  alignas(64) float slots[kMaxShards][kTileFloats];
   const int64_t n = x.dim(0);
   for (size_t r = 0; r < roots_.size(); ++r) {
     const Root& root = roots_[r];

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "kernels/reduction_tree.h"
 #include "runtime/formats/json_text.h"
 #include "runtime/formats/printable.h"
 #include "runtime/formats/safetensors_folder.h"
@@ -18,7 +19,6 @@ using nlohmann::json;
 
 constexpr std::string_view kNoHash = "0000000000000000";
 constexpr std::string_view kEnd = "\"}\n";
-constexpr int kMaxShards = 1 << 16;
 
 uint64_t hash_of(std::string_view text) { return hash_bytes(std::as_bytes(std::span(text))); }
 
