@@ -89,7 +89,8 @@ void print_ledger(const Worker& worker, const GroupInfo& info, Communicator& com
   fmt::print(stderr, "{}", text);
 }
 
-// One token through everything, on every rank: first touches of memory and threads are not the first request's.
+// One token through everything, on every rank: first touches of memory and threads are not the
+// first request's.
 void warm_up(Worker& worker) {
   ModelInput input;
   input.max_blocks = 1;
