@@ -1,6 +1,6 @@
 // Backend: THE device seam. This file is its specification: a new device copies kernels/reference/
 // (plain loops, the oracle), fills it in, adds one row to backend_factory.cc, and is done when
-// tests/kernels/backend_contract_test.cc passes for it.
+// the contract suite (tests/kernels/backend_*_test.cc) passes for it.
 //
 // A Backend is one device: its memory, its order of execution, and a dozen fused operations.
 // Tensors handed to an operation are this backend's (allocate()), unless a comment says host.
