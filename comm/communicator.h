@@ -1,6 +1,6 @@
-// Communicator: THE rank seam. This file is its specification: a new transport copies comm/mpi/
-// Communicator: THE rank seam. This file is its specification: a new transport copies comm/mpi/, adds
-// one row to communicator_factory.cc, and is done when
+// Communicator: THE rank seam. This file is its specification: a new transport copies comm/mpi/,
+// adds one row to communicator_factory.cc, and is done when the contract suite
+// (tests/comm/contract.cc) passes for it at 1 to 4 and 8 ranks.
 //
 // A group of size() ranks; every rank calls the same operations in the same order with matching
 // arguments (else the result is undefined, as in MPI). Waiting spins briefly, then yields, then
