@@ -5,19 +5,23 @@
 #include <iostream>
 #include <iterator>
 #include <memory>
+#include <optional>
 
 #include "launcher/client_flags.h"
 #include "launcher/verbs.h"
+#include "runtime/request/error.h"
 
 namespace octet {
 namespace {
 
 struct ChatFlags : ClientFlags {
-  std::string system, message;
+  std::string system;
+  std::optional<std::string> message;
 };
 
 void ask(Client& client, ChatFlags& flags, std::vector<ChatMessage>& history,
          const std::string& question) {
+  if (question.empty()) throw InputError("the question is empty");
   history.push_back({"user", question});
   flags.call.input = history;
   history.push_back({"assistant", stream_answer(client, flags)});
@@ -27,8 +31,8 @@ int run(ChatFlags& flags) {
   Client client(flags.server);
   std::vector<ChatMessage> history;
   if (!flags.system.empty()) history.push_back({"system", flags.system});
-  if (!flags.message.empty()) {
-    ask(client, flags, history, flags.message);
+  if (flags.message) {
+    ask(client, flags, history, *flags.message);
     return 0;
   }
   if (!isatty(STDIN_FILENO)) {

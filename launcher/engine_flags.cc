@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <thread>
 
+#include "launcher/flag_checks.h"
+
 namespace octet {
 
 void add_tensor_parallel_flag(CLI::App& command, int& tensor_parallel_size) {
@@ -21,7 +23,7 @@ void add_engine_flags(CLI::App& command, EngineOptions& o, int& tensor_parallel_
       ->capture_default_str();
   command
       .add_option("--max-model-len", o.max_model_len, "Tokens of a sequence; 0: the model's own")
-      ->check(CLI::NonNegativeNumber);
+      ->check(non_negative());
   command.add_option("--max-num-seqs", o.max_num_seqs, "Sequences in a step")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
@@ -43,7 +45,8 @@ void add_engine_flags(CLI::App& command, EngineOptions& o, int& tensor_parallel_
       ->capture_default_str();
   command.add_option("--threads", o.threads, "Threads of a rank; 0: the host's cores / its ranks")
       ->check(CLI::Range(0, 1024));
-  command.add_option("--communicator", o.communicator, "auto, local, shm, mpi")
+  command.add_option("--communicator", o.communicator, "How the ranks meet")
+      ->check(CLI::IsMember({"auto", "local", "shm", "mpi"}))
       ->capture_default_str();
   command
       .add_option_function<double>(
@@ -52,7 +55,7 @@ void add_engine_flags(CLI::App& command, EngineOptions& o, int& tensor_parallel_
             o.step_timeout = std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
           },
           "Seconds without an answer after which a rank is lost (60)")
-      ->check(CLI::Range(0.1, 86400.0));
+      ->check(between(0.1, 86400.0));
 }
 
 int threads_of_rank(const EngineOptions& options, const World& world) {

@@ -1,6 +1,8 @@
 // What the octet command's exit status says; `octet --help` prints the same table.
 #pragma once
 
+#include "runtime/request/error.h"
+
 namespace octet {
 
 enum ExitCode {
@@ -8,8 +10,11 @@ enum ExitCode {
   kExitBug = 1,          // an error that should not have been possible
   kExitUsage = 2,        // a wrong flag, file or request
   kExitGroupLost = 3,    // the worker group ended on its own: a rank died or stopped answering
-  kExitUnavailable = 4,  // no server there, or no address to listen on
+  kExitUnreachable = 4,  // no server there, or no address to listen on
+  kExitNotNow = 5,       // the queue is full, or the deadline passed: the same request may succeed
   kExitInterrupted = 130,
 };
+
+ExitCode exit_code_of(const InputError& error);
 
 }  // namespace octet

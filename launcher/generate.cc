@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <map>
@@ -14,6 +15,7 @@
 
 #include "comm/communicator_factory.h"
 #include "launcher/engine_flags.h"
+#include "launcher/flag_checks.h"
 #include "launcher/mpirun.h"
 #include "launcher/verbs.h"
 #include "runtime/engine/engine.h"
@@ -41,33 +43,62 @@ struct Answer {
 
 std::vector<std::string> read_lines(const std::string& file) {
   std::ifstream in(file);
-  if (!in) throw InputError(fmt::format("{}: cannot be read", file), ErrorCode::kNotFound);
+  if (!in || std::filesystem::is_directory(file))
+    throw InputError(fmt::format("{}: cannot be read", file), ErrorCode::kNotFound);
   std::vector<std::string> lines;
   for (std::string line; std::getline(in, line);) lines.push_back(line);
   return lines;
 }
 
-std::vector<std::vector<int32_t>> load_prompts(const GenerateFlags& flags,
-                                               const Tokenizer* tokenizer) {
-  std::vector<std::vector<int32_t>> prompts;
+// Throws a JSON exception where it is not an array of ids.
+std::vector<int32_t> parse_ids(const nlohmann::json& line) {
+  std::vector<int32_t> ids;
+  for (const nlohmann::json& id : line.get_ref<const nlohmann::json::array_t&>()) {
+    if (!id.is_number_integer() || id < 0 || id > INT32_MAX) {
+      throw InputError(fmt::format("{} is not a token id", id.dump()));
+    }
+    ids.push_back(id.get<int32_t>());
+  }
+  return ids;
+}
+
+struct Prompts {
+  std::unique_ptr<Tokenizer> tokenizer;  // nullptr: all prompts are ids
+  std::vector<std::vector<int32_t>> ids;
+};
+
+Prompts load_prompts(const GenerateFlags& flags) {
+  Prompts prompts;
+  if (flags.ids_file.empty() || !flags.prompts.empty() || !flags.prompt_file.empty()) {
+    prompts.tokenizer = load_tokenizer(flags.engine.model);
+  }
   std::vector<std::string> texts = flags.prompts;
   if (!flags.prompt_file.empty()) {
     for (std::string& line : read_lines(flags.prompt_file)) texts.push_back(std::move(line));
   }
-  for (const std::string& text : texts) prompts.push_back(tokenizer->encode(text, true, true));
+  for (const std::string& text : texts) {
+    try {
+      prompts.ids.push_back(prompts.tokenizer->encode(text, true, true));
+    } catch (const InputError& error) {
+      throw InputError(fmt::format("prompt {}: {}", prompts.ids.size(), error.what()));
+    }
+  }
   if (!flags.ids_file.empty()) {
     int number = 0;
     for (const std::string& line : read_lines(flags.ids_file)) {
       ++number;
       try {
-        prompts.push_back(nlohmann::json::parse(line).get<std::vector<int32_t>>());
+        prompts.ids.push_back(parse_ids(nlohmann::json::parse(line)));
       } catch (const nlohmann::json::exception&) {
         throw InputError(
             fmt::format("{}:{}: not a JSON array of token ids", flags.ids_file, number));
       }
     }
   }
-  if (prompts.empty()) {
+  for (size_t i = 0; i < prompts.ids.size(); ++i) {
+    if (prompts.ids[i].empty()) throw InputError(fmt::format("prompt {}: has no tokens", i));
+  }
+  if (prompts.ids.empty()) {
     throw InputError("no prompt: give PROMPT, --prompt-file or --prompt-ids-file");
   }
   return prompts;
@@ -106,8 +137,7 @@ class Printer {
 
  private:
   static void put(const std::string& text) {
-    std::cout << text;
-    std::cout.flush();
+    if (!(std::cout << text << std::flush)) throw InputError("standard output takes no more");
   }
 
   const GenerateFlags& flags_;
@@ -150,18 +180,15 @@ void print_stats(const EngineStats& stats, double seconds) {
              100 * stats.reduce_seconds / stats.step_seconds);
 }
 
-void lead(Engine& engine, const GenerateFlags& flags) {
-  std::unique_ptr<Tokenizer> tokenizer;
-  if (flags.ids_file.empty() || !flags.prompts.empty() || !flags.prompt_file.empty()) {
-    tokenizer = load_tokenizer(flags.engine.model);
-  }
-  const auto prompts = load_prompts(flags, tokenizer.get());
+void lead(Engine& engine, const GenerateFlags& flags, const Prompts& loaded) {
+  const Tokenizer* tokenizer = loaded.tokenizer.get();
+  const auto& prompts = loaded.ids;
   SamplingParams sampling = flags.sampling;
   sampling.prompt_logprobs = flags.score;
   if (flags.score) sampling.max_tokens = 0;
   if (tokenizer && !sampling.ignore_eos) sampling.stop_token_ids = tokenizer->eos_ids();
 
-  Printer printer(flags, tokenizer.get(), prompts.size());
+  Printer printer(flags, tokenizer, prompts.size());
   std::vector<Answer> answers(prompts.size());
   const auto start = std::chrono::steady_clock::now();
   for (size_t i = 0; i < prompts.size(); ++i) {
@@ -200,15 +227,22 @@ void lead(Engine& engine, const GenerateFlags& flags) {
   if (flags.stats) print_stats(engine.stats(), seconds);
 }
 
+// Flags and prompts are judged by the first process, before any rank starts or loads a weight.
 int run(const GenerateFlags& flags) {
-  if (flags.tensor_parallel_size > 1 && !World::launched_by_mpi()) {
-    become_mpirun(flags.tensor_parallel_size);
+  Prompts prompts;
+  if (!World::launched_by_mpi()) {
+    validate(flags.sampling);
+    prompts = load_prompts(flags);
+    if (flags.tensor_parallel_size > 1) return run_under_mpirun(flags.tensor_parallel_size);
   }
   return run_in_world("generate", [&](World& world) {
     EngineOptions options = flags.engine;
     options.threads = threads_of_rank(options, world);
     const auto communicator = world.make_communicator(comm_options(options, world.size()));
-    run_rank(options, *communicator, [&](Engine& engine) { lead(engine, flags); });
+    run_rank(options, *communicator, [&](Engine& engine) {
+      if (prompts.ids.empty()) prompts = load_prompts(flags);
+      lead(engine, flags, prompts);
+    });
     return 0;
   });
 }
@@ -231,12 +265,14 @@ Verb add_generate(CLI::App& octet) {
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
   command->add_option("--temperature", flags->sampling.temperature, "0: greedy")
-      ->check(CLI::NonNegativeNumber)
+      ->check(non_negative())
       ->capture_default_str();
-  command->add_option("--top-k", flags->sampling.top_k, "0: all")->check(CLI::NonNegativeNumber);
+  command->add_option("--top-k", flags->sampling.top_k, "0: all")->check(non_negative());
   command->add_option("--top-p", flags->sampling.top_p, "Mass of the nucleus")
-      ->check(CLI::Range(1e-6, 1.0));
-  command->add_option("--seed", flags->sampling.seed, "Of the draws")->capture_default_str();
+      ->check(between(1e-6, 1.0));
+  command->add_option("--seed", flags->sampling.seed, "Of the draws")
+      ->check(whole_number())
+      ->capture_default_str();
   command->add_flag("--ignore-eos", flags->sampling.ignore_eos, "Go on after end-of-sequence");
   command->add_flag("--score", flags->score,
                     "Generate nothing; print the prompts' negative log-likelihood");

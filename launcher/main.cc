@@ -1,18 +1,23 @@
 // The octet command: finds the verb, turns errors into one line and an exit code.
 #include <fmt/format.h>
 #include <signal.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
 
 #include <array>
+#include <cstdlib>
 
 #include "launcher/exit_codes.h"
 #include "launcher/verbs.h"
+#include "runtime/coordinator/version.h"
 #include "runtime/request/error.h"
 
 namespace {
 
 constexpr const char* kFooter = R"(
 Exit codes: 0 all well; 1 a bug; 2 a wrong flag, file or request; 3 the worker group was lost;
-4 no server there, or no address to listen on; 130 interrupted.
+4 no server there, or no address to listen on; 5 not now: the queue is full or the deadline passed;
+130 interrupted.
 
 octet quantize MODEL OUT && octet serve OUT --tensor-parallel-size 2 &   then   octet chat "Hello"
 )";
@@ -21,6 +26,7 @@ int run(int argc, char** argv) {
   CLI::App app{"Octet: int8 tensor-parallel inference for large language models", "octet"};
   app.footer(kFooter);
   app.require_subcommand(0, 1);
+  app.set_version_flag("--version", std::string("octet ") + octet::octet_version());
   const std::array verbs{octet::add_quantize(app), octet::add_inspect(app),
                          octet::add_generate(app), octet::add_serve(app),
                          octet::add_worker(app),   octet::add_chat(app),
@@ -45,8 +51,7 @@ int run(int argc, char** argv) {
       return verb.run();
     } catch (const octet::InputError& error) {
       fmt::print(stderr, "octet {}: error: {}\n", name, error.what());
-      return error.code() == octet::ErrorCode::kUnavailable ? octet::kExitUnavailable
-                                                            : octet::kExitUsage;
+      return octet::exit_code_of(error);
     } catch (const std::exception& error) {
       fmt::print(stderr, "octet {}: error: {}\n", name, error.what());
       return octet::kExitBug;
@@ -60,5 +65,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
+  setenv("GRPC_VERBOSITY", "NONE", 0);  // errors are told once, in our own words
+  spdlog::set_default_logger(spdlog::stderr_color_mt("octet"));  // stdout is for answers
   return run(argc, argv);
 }

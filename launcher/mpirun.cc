@@ -3,20 +3,26 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
+#include <atomic>
+#include <chrono>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <stdexcept>
+#include <thread>
 
 #include "launcher/exit_codes.h"
+#include "launcher/process_group.h"
 #include "runtime/request/error.h"
 
 namespace octet {
 namespace {
+
+std::atomic<int> caught_signal = 0;
 
 std::string find_mpirun() {
   const char* path = std::getenv("PATH");
@@ -52,13 +58,24 @@ std::vector<std::string> mpirun_command(int ranks, const std::vector<std::string
   return command;
 }
 
-void become_mpirun(int ranks) {
-  const std::vector<std::string> command = mpirun_command(ranks, own_arguments());
-  std::vector<char*> argv;
-  for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
-  argv.push_back(nullptr);
-  execv(argv[0], argv.data());
-  throw InputError(fmt::format("{}: {}", command[0], std::strerror(errno)));
+int run_under_mpirun(int ranks) {
+  std::vector<std::string> command = mpirun_command(ranks, own_arguments());
+  // The terminal's signals reach mpirun by themselves; what is sent to this process is passed on.
+  ProcessGroup mpirun(command, ProcessGroup::Terminal::kShared);
+  struct sigaction action {};
+  action.sa_handler = [](int signal) { caught_signal = signal; };
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  while (!mpirun.poll()) {
+    if (caught_signal != 0) {
+      mpirun.terminate(std::chrono::seconds(5));
+      return kExitInterrupted;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  const int status = *mpirun.poll();
+  const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+  return code >= 128 ? kExitGroupLost : code;  // 128 and more: a rank ended by a signal
 }
 
 int run_in_world(const char* verb, const std::function<int(World&)>& body) {
@@ -72,7 +89,10 @@ int run_in_world(const char* verb, const std::function<int(World&)>& body) {
     return body(world);
   } catch (const InputError& error) {
     if (world.rank() == 0) say(error.what());
-    return error.code() == ErrorCode::kUnavailable ? kExitUnavailable : kExitUsage;
+    return exit_code_of(error);
+  } catch (const std::invalid_argument& error) {
+    if (world.rank() == 0) say(error.what());
+    return kExitUsage;
   } catch (const RankLost& error) {
     say(error.what());
     world.abort(kExitGroupLost);

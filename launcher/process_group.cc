@@ -14,7 +14,8 @@
 
 namespace octet {
 
-ProcessGroup::ProcessGroup(const std::vector<std::string>& command) {
+ProcessGroup::ProcessGroup(const std::vector<std::string>& command, Terminal terminal)
+    : terminal_(terminal) {
   std::vector<char*> argv;
   for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
@@ -22,7 +23,7 @@ ProcessGroup::ProcessGroup(const std::vector<std::string>& command) {
   pid_ = fork();
   if (pid_ < 0) throw InputError(fmt::format("fork: {}", std::strerror(errno)));
   if (pid_ > 0) return;
-  setpgid(0, 0);
+  if (terminal == Terminal::kOwnGroup) setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   sigset_t none;
   sigemptyset(&none);
@@ -43,7 +44,8 @@ int ProcessGroup::terminate(std::chrono::milliseconds grace) {
   if (!poll()) kill(pid_, SIGTERM);
   const auto end = std::chrono::steady_clock::now() + grace;
   while (!poll()) {
-    if (std::chrono::steady_clock::now() > end) kill(-pid_, SIGKILL);
+    if (std::chrono::steady_clock::now() > end)
+      kill(terminal_ == Terminal::kOwnGroup ? -pid_ : pid_, SIGKILL);
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   return *status_;

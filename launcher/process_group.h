@@ -1,6 +1,6 @@
 // ProcessGroup: a child process and its descendants, supervised. The child leads a process group of
-// its own, gets SIGTERM when this process dies in any way, and is ended and reaped in the
-// destructor. One thread: the one that starts it must live as long.
+// its own (if not asked otherwise), gets SIGTERM when this process dies in any way, and is ended
+// and reaped in the destructor. One thread: the one that starts it must live as long.
 #pragma once
 
 #include <sys/types.h>
@@ -14,8 +14,13 @@ namespace octet {
 
 class ProcessGroup {
  public:
-  explicit ProcessGroup(const std::vector<std::string>& command);  // throws InputError
-  ~ProcessGroup();                                                 // terminate(2 s)
+  // kShared: the child stays in this process's group, and so in the terminal's foreground.
+  enum class Terminal { kOwnGroup, kShared };
+
+  // Throws InputError.
+  explicit ProcessGroup(const std::vector<std::string>& command,
+                        Terminal terminal = Terminal::kOwnGroup);
+  ~ProcessGroup();  // terminate(2 s)
   ProcessGroup(const ProcessGroup&) = delete;
   ProcessGroup& operator=(const ProcessGroup&) = delete;
 
@@ -29,6 +34,7 @@ class ProcessGroup {
 
  private:
   pid_t pid_ = -1;
+  Terminal terminal_;
   std::optional<int> status_;
 };
 

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "launcher/flag_checks.h"
 #include "launcher/verbs.h"
 #include "runtime/models/registry.h"
 #include "runtime/weights/quantizer.h"
@@ -109,14 +110,14 @@ Verb add_quantize(CLI::App& octet) {
   CLI::App* command = octet.add_subcommand(
       "quantize", "Write a checkpoint as an int8 artefact, for any number of ranks");
   command->add_option("IN", flags->in, "Hugging Face folder or GGUF file")->required();
-  command->add_option("OUT", flags->out, "folder to create")->required();
+  command->add_option("OUT", flags->out, "folder to create")->required()->check(not_empty());
   command
       ->add_option("--reduction-shards", flags->reduction_shards,
                    "most ranks that a row-parallel product can be split over")
       ->check(CLI::Range(1, kMaxShards))
       ->capture_default_str();
   command->add_option("--max-shard-size", flags->max_shard_gib, "largest safetensors file, in GiB")
-      ->check(CLI::Range(0.001, 1024.0))
+      ->check(between(0.001, 1024.0))
       ->capture_default_str();
   return {command, [flags] { return run_quantize(*flags); }};
 }

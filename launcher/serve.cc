@@ -11,6 +11,7 @@
 
 #include "launcher/engine_flags.h"
 #include "launcher/exit_codes.h"
+#include "launcher/flag_checks.h"
 #include "launcher/mpirun.h"
 #include "launcher/process_group.h"
 #include "launcher/verbs.h"
@@ -30,6 +31,7 @@ struct ServeFlags {
   std::string host = "127.0.0.1";
   int port = 50051;
   std::string hostfile;
+  bool external_group = false;
   double grace = 5;                           // seconds
   std::vector<std::string> engine_arguments;  // as given, for the workers
 };
@@ -39,6 +41,7 @@ std::atomic<int> caught_signal = 0;
 // What the coordinator's threads tell the supervisor.
 struct GroupState {
   std::atomic<bool> attached = false, lost = false;
+  std::atomic<int> ranks = 0;
   std::mutex mutex;
   std::string why;
 };
@@ -46,14 +49,9 @@ struct GroupState {
 // The engine's flags as they stand on the command line of `command`, but the ranks, which are
 // mpirun's.
 std::vector<std::string> engine_arguments(const CLI::App& command) {
-  static const std::vector<std::string> kOwn{"--tensor-parallel-size",
-                                             "--host",
-                                             "--port",
-                                             "--max-queue",
-                                             "--hostfile",
-                                             "--grace",
-                                             "--help",
-                                             "--served-model-name"};
+  static const std::vector<std::string> kOwn{
+      "--tensor-parallel-size", "--host",  "--port", "--max-queue",        "--hostfile",
+      "--external-group",       "--grace", "--help", "--served-model-name"};
   std::vector<std::string> arguments;
   for (const CLI::Option* option : command.get_options()) {
     const std::string name = option->get_name();
@@ -66,34 +64,44 @@ std::vector<std::string> engine_arguments(const CLI::App& command) {
   return arguments;
 }
 
-int supervise(Coordinator& coordinator, ProcessGroup& group, GroupState& state,
+// Ends what is left of a group that was lost; says how it ended.
+int end_lost_group(ProcessGroup* group, GroupState& state, bool announced) {
+  std::string how = "it was started by hand";
+  bool refused = false;
+  if (group != nullptr) {
+    const auto until = Clock::now() + std::chrono::seconds(3);
+    while (!group->poll() && Clock::now() < until) std::this_thread::sleep_for(milliseconds(10));
+    const int status = group->terminate(milliseconds(1000));
+    how = "mpirun " + describe_status(status);
+    refused = !announced && WIFEXITED(status) && WEXITSTATUS(status) == kExitUsage;
+  }
+  if (refused) return kExitUsage;  // the ranks have said why
+  const std::lock_guard lock(state.mutex);
+  fmt::print(stderr, "octet serve: error: the worker group was lost: {}{}{}\n", how,
+             state.why.empty() ? "" : "; ", state.why);
+  return kExitGroupLost;
+}
+
+// `group` is nullptr where somebody else starts the ranks.
+int supervise(Coordinator& coordinator, ProcessGroup* group, GroupState& state,
               const ServeFlags& flags, Clock::time_point start) {
   bool announced = false;
   while (true) {
     if (const int signal = caught_signal.load()) {
       const auto grace = milliseconds(static_cast<int64_t>(flags.grace * 1000));
       coordinator.shutdown(grace);
-      group.terminate(std::chrono::seconds(5));
+      if (group != nullptr) group->terminate(std::chrono::seconds(5));
       return signal == SIGINT || signal == SIGTERM ? kExitOk : kExitBug;
     }
-    if (state.lost || group.poll()) {
-      // The coordinator has told the clients; what is left of the group goes now.
-      coordinator.shutdown(milliseconds(0));
-      const auto until = Clock::now() + std::chrono::seconds(3);
-      while (!group.poll() && Clock::now() < until) std::this_thread::sleep_for(milliseconds(10));
-      const int status = group.terminate(milliseconds(1000));
-      const std::lock_guard lock(state.mutex);
-      fmt::print(stderr, "octet serve: error: the worker group was lost: mpirun {}{}{}\n",
-                 describe_status(status), state.why.empty() ? "" : "; ", state.why);
-      const bool refused = !announced && WIFEXITED(status) && WEXITSTATUS(status) == kExitUsage;
-      return refused ? kExitUsage : kExitGroupLost;
+    if (state.lost || (group != nullptr && group->poll())) {
+      coordinator.shutdown(milliseconds(0));  // the clients have been told
+      return end_lost_group(group, state, announced);
     }
     if (state.attached && !announced) {
       announced = true;
       fmt::print("octet: serving {} on {}:{} (tp {}) ready in {:.2f} s\n",
                  coordinator.served_model_name(), flags.host, coordinator.port(),
-                 flags.tensor_parallel_size,
-                 std::chrono::duration<double>(Clock::now() - start).count());
+                 state.ranks.load(), std::chrono::duration<double>(Clock::now() - start).count());
       std::fflush(stdout);
     }
     std::this_thread::sleep_for(milliseconds(20));
@@ -110,20 +118,28 @@ int run(ServeFlags& flags) {
   GroupState state;
   flags.coordinator.model = flags.engine.model;
   flags.coordinator.listen = fmt::format("{}:{}", flags.host, flags.port);
-  flags.coordinator.on_group_attached = [&](const GroupInfo&) { state.attached = true; };
+  flags.coordinator.on_group_attached = [&](const GroupInfo& group) {
+    state.ranks = group.tensor_parallel_size;
+    state.attached = true;
+  };
   flags.coordinator.on_group_lost = [&](const std::string& why) {
     const std::lock_guard lock(state.mutex);
     state.why = why;
     state.lost = true;
   };
   Coordinator coordinator(flags.coordinator);
+  if (flags.external_group) {
+    fmt::print("octet: waiting for a worker group on {}:{}\n", flags.host, coordinator.port());
+    std::fflush(stdout);
+    return supervise(coordinator, nullptr, state, flags, start);
+  }
   const std::string dialled = flags.host == "0.0.0.0" ? "127.0.0.1" : flags.host;
   std::vector<std::string> worker{"worker", flags.engine.model.string(),
                                   fmt::format("--coordinator={}:{}", dialled, coordinator.port()),
                                   "--served-model-name=" + coordinator.served_model_name()};
   worker.insert(worker.end(), flags.engine_arguments.begin(), flags.engine_arguments.end());
   ProcessGroup group(mpirun_command(flags.tensor_parallel_size, worker, flags.hostfile));
-  return supervise(coordinator, group, state, flags, start);
+  return supervise(coordinator, &group, state, flags, start);
 }
 
 }  // namespace
@@ -145,11 +161,14 @@ Verb add_serve(CLI::App& octet) {
   command
       ->add_option("--max-queue", flags->coordinator.max_queue,
                    "Unfinished requests beyond which clients get RESOURCE_EXHAUSTED")
+      ->check(whole_number())
       ->capture_default_str();
   command->add_option("--hostfile", flags->hostfile, "mpirun's: hosts for the ranks")
       ->check(CLI::ExistingFile);
+  command->add_flag("--external-group", flags->external_group,
+                    "Start no ranks: wait for `mpirun ... octet worker` started by hand");
   command->add_option("--grace", flags->grace, "Seconds that live requests get at shutdown")
-      ->check(CLI::NonNegativeNumber)
+      ->check(non_negative())
       ->capture_default_str();
   add_engine_flags(*command, flags->engine, flags->tensor_parallel_size);
   return {command, [flags, command] {

@@ -50,6 +50,8 @@ FinishReason to_finish(v1::FinishReason reason) {
 // A protobuf string must be UTF-8; said here, by name, rather than by protobuf.
 void require_text(const GenerateCall& call) {
   if (const auto* prompt = std::get_if<std::string>(&call.input)) require_utf8(*prompt);
+  for (const std::string& stop : call.stop) require_utf8(stop);
+  require_utf8(call.model);
   if (const auto* messages = std::get_if<std::vector<ChatMessage>>(&call.input)) {
     for (const ChatMessage& message : *messages) require_utf8(message.content);
   }
@@ -69,7 +71,7 @@ Client::Client(const std::string& address, std::chrono::milliseconds connect_tim
   const auto channel =
       grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
   if (!channel->WaitForConnected(std::chrono::system_clock::now() + connect_timeout)) {
-    throw InputError(fmt::format("{}: no coordinator answers", address), ErrorCode::kUnavailable);
+    throw InputError(fmt::format("{}: no coordinator answers", address), ErrorCode::kUnreachable);
   }
   impl_->address = address;
   impl_->stub = v1::Inference::NewStub(channel);

@@ -47,7 +47,7 @@ struct GenerateResult {
 
 class Client {
  public:
-  // Throws InputError (kUnavailable) when nothing answers at HOST:PORT in time.
+  // Throws InputError (kUnreachable) when nothing answers at HOST:PORT in time.
   explicit Client(const std::string& address,
                   std::chrono::milliseconds connect_timeout = std::chrono::seconds(5));
   ~Client();

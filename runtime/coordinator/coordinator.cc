@@ -87,7 +87,7 @@ void Coordinator::Impl::start() {
   if (!server || port == 0) {
     throw InputError(fmt::format("cannot listen on {}: not an address of this machine, or in use",
                                  options.listen),
-                     ErrorCode::kUnavailable);
+                     ErrorCode::kUnreachable);
   }
   {
     const std::lock_guard lock(mutex);
@@ -115,7 +115,16 @@ void Coordinator::Impl::on_attached(const GroupInfo& info) {
 }
 
 void Coordinator::Impl::on_lost(const std::string& why) {
-  spdlog::warn("{}", why);
+  bool expected;
+  {
+    const std::lock_guard lock(mutex);
+    expected = stopping;
+  }
+  if (expected) {
+    spdlog::info("worker group ended");
+  } else {
+    spdlog::warn("{}", why);
+  }
   update_health();
   if (options.on_group_lost) options.on_group_lost(why);
   changed.notify_all();

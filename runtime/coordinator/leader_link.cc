@@ -36,7 +36,7 @@ std::shared_ptr<grpc::Channel> dial(const LeaderLinkOptions& options) {
   if (!channel->WaitForConnected(std::chrono::system_clock::now() + options.connect_timeout)) {
     throw InputError(fmt::format("coordinator {}: not reached within {} ms", options.coordinator,
                                  options.connect_timeout.count()),
-                     ErrorCode::kUnavailable);
+                     ErrorCode::kUnreachable);
   }
   return channel;
 }
@@ -154,7 +154,7 @@ void lead_group(Engine& engine, const LeaderLinkOptions& options) {
                                status.error_code() == grpc::UNAVAILABLE
                                    ? fmt::format("gone ({})", status.error_message())
                                    : status.error_message()),
-                   ErrorCode::kUnavailable);
+                   ErrorCode::kUnreachable);
 }
 
 }  // namespace octet

@@ -18,7 +18,7 @@ struct LeaderLinkOptions {
 };
 
 // Dials, greets, and runs the engine in the calling thread until the coordinator says stop; then
-// returns. Two threads of its own read commands and send Stats. Throws InputError (kUnavailable
+// returns. Two threads of its own read commands and send Stats. Throws InputError (kUnreachable
 // when the coordinator cannot be reached, is gone or refuses this group; the line says which),
 // after engine.run() has returned; lets the engine's RankLost through.
 void lead_group(Engine& engine, const LeaderLinkOptions& options);

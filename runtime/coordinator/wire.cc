@@ -70,7 +70,9 @@ grpc::Status to_status(const InputError& error) {
 }
 
 InputError to_input_error(const grpc::Status& status, const std::string& context) {
-  const std::string line = fmt::format("{}: {}", context, status.error_message());
+  const bool late = status.error_code() == grpc::DEADLINE_EXCEEDED;
+  const std::string line = fmt::format(
+      "{}: {}", context, late ? "no whole answer before the deadline" : status.error_message());
   for (const auto& [code, grpc_code] : kCodes) {
     if (grpc_code == status.error_code()) return InputError(line, code);
   }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <exception>
@@ -19,6 +20,8 @@
 
 namespace octet {
 namespace {
+
+constexpr size_t kErrorBytes = 4096;  // of a line that one rank tells the others
 
 // A model's files and what follows from them and the options, before any weight is read.
 struct Plan {
@@ -42,18 +45,27 @@ struct Plan {
   EngineOptions resolved;
 };
 
-// Every rank learns whether all are well; throws on every rank when one is not. `own`: this rank's
-// error, if any.
+// Every rank learns whether all are well; when one is not, every rank throws what the first such
+// rank has to say. `own`: this rank's error, if any.
 void agree(Communicator& communicator, std::exception_ptr own) {
-  const float failed = own ? 1.0f : 0.0f;
-  float total = 0;
-  communicator.all_reduce_sum(ReducePlan(communicator.size(), communicator.size()),
-                              std::span(&failed, 1), std::span(&total, 1));
-  if (own) std::rethrow_exception(own);
-  if (total > 0) {
-    throw InputError(fmt::format("rank {}: {} other rank(s) could not load the model",
-                                 communicator.rank(), total));
+  const int size = communicator.size();
+  std::vector<float> failed(size), any(size);
+  failed[communicator.rank()] = own ? 1.0f : 0.0f;
+  communicator.all_reduce_sum(ReducePlan(size, size), failed, any);
+  const auto first = std::find(any.begin(), any.end(), 1.0f);
+  if (first == any.end()) return;
+  const int teller = static_cast<int>(first - any.begin());
+  std::string line;
+  try {
+    if (own) std::rethrow_exception(own);
+  } catch (const InputError& error) {
+    line = std::string(error.what()).substr(0, kErrorBytes);
   }
+  const auto told = communicator.broadcast(std::as_bytes(std::span(line)), teller);
+  if (communicator.rank() == teller) std::rethrow_exception(own);
+  throw InputError(
+      fmt::format("rank {}: {}", teller,
+                  std::string_view(reinterpret_cast<const char*>(told.data()), told.size())));
 }
 
 int64_t broadcast_value(Communicator& communicator, int64_t value) {
@@ -122,9 +134,10 @@ CommOptions comm_options(const EngineOptions& options, int tensor_parallel_size)
   return {.kind = options.communicator,
           .max_reduce_floats =
               max_reduce_floats(plan.resolved, plan.args, plan.partition, tensor_parallel_size),
-          .max_message_bytes = max_model_input_bytes(plan.resolved.max_num_batched_tokens,
-                                                     plan.resolved.max_num_seqs,
-                                                     max_blocks_per_sequence(plan.resolved)),
+          .max_message_bytes =
+              std::max(kErrorBytes, max_model_input_bytes(plan.resolved.max_num_batched_tokens,
+                                                          plan.resolved.max_num_seqs,
+                                                          max_blocks_per_sequence(plan.resolved))),
           .timeout = options.step_timeout};
 }
 

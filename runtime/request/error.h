@@ -12,7 +12,8 @@ enum class ErrorCode {
   kInvalidArgument,
   kNotFound,
   kResourceExhausted,
-  kUnavailable,
+  kUnavailable,  // a worker group was lost or is not there
+  kUnreachable,  // nothing answers at an address, or it cannot be listened on
   kDeadlineExceeded,
   kCancelled,
 };

@@ -31,7 +31,8 @@ void validate(const SamplingParams& sampling) {
         fmt::format("max_tokens is {}, must be at least {}", sampling.max_tokens, least));
   }
   if (!std::isfinite(sampling.temperature) || sampling.temperature < 0) {
-    throw InputError(fmt::format("temperature is {}, must be 0 or more", sampling.temperature));
+    throw InputError(
+        fmt::format("temperature is {}, must be finite and 0 or more", sampling.temperature));
   }
   if (sampling.top_k < 0)
     throw InputError(fmt::format("top_k is {}, must be 0 or more", sampling.top_k));

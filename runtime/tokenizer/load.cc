@@ -96,6 +96,10 @@ std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& model) {
   if (fs::is_regular_file(model)) {
     return std::make_unique<BpeTokenizer>(read_gguf_vocabulary(model));
   }
+  if (!fs::exists(model)) {
+    throw InputError(fmt::format("{}: no such file or folder", model.string()),
+                     ErrorCode::kNotFound);
+  }
   BpeModel vocabulary;
   if (fs::exists(model / "tokenizer.json")) {
     vocabulary = read_json_vocabulary(model / "tokenizer.json");

@@ -1,7 +1,10 @@
 #include "runtime/weights/folder_checkpoint.h"
 
+#include <fmt/format.h>
+
 #include "kernels/check.h"
 #include "runtime/formats/json_text.h"
+#include "runtime/request/error.h"
 #include "runtime/weights/slice_io.h"
 
 namespace octet {
@@ -26,6 +29,12 @@ FolderCheckpoint::FolderCheckpoint(const std::filesystem::path& folder)
                         .shape = place.entry->shape,
                         .stored_as = std::string(dtype_name(place.entry->dtype)),
                         .stored_bytes = place.entry->bytes});
+    if (place.entry->dtype == DType::kI8 && !config_.contains("quantization_config")) {
+      throw InputError(
+          fmt::format("{}: tensor {} is int8, but there is no octet.json beside it and no "
+                      "quantization_config in config.json: an artefact without its manifest",
+                      folder.string(), name));
+    }
   }
 }
 

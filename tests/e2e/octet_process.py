@@ -50,11 +50,12 @@ def wait_until(condition, seconds, what):
 class Server:
     """`octet serve` on a free port, ended with the `with` block."""
 
-    def __init__(self, model, ranks, *flags):
-        self.model, self.ranks = str(model), ranks
+    def __init__(self, model, ranks, *flags, ready="serving"):
+        self.model, self.ready = str(model), ready
         self.log = tempfile.NamedTemporaryFile("w+", suffix=".log")
         self.process = subprocess.Popen(
-            [OCTET, "serve", self.model, "--tensor-parallel-size", str(ranks), "--port", "0", *flags],
+            [OCTET, "serve", self.model, "--tensor-parallel-size", str(ranks), "--port", "0",
+             *map(str, flags)],
             stdout=self.log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
 
     def __enter__(self):
@@ -74,7 +75,7 @@ class Server:
     def find_address(self):
         if self.process.poll() is not None:
             raise AssertionError(f"serve ended with {self.process.returncode}\n{self.output()}")
-        match = re.search(r"^octet: serving .* on (\S+) \(tp", self.output(), re.M)
+        match = re.search(rf"^octet: {self.ready}.* on (\S+)", self.output(), re.M)
         return match and match.group(1)
 
     def workers(self):

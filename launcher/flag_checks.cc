@@ -1,0 +1,51 @@
+#include "launcher/flag_checks.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cmath>
+#include <limits>
+
+namespace octet {
+namespace {
+
+CLI::Validator number(double low, double high, const std::string& rule, const std::string& name) {
+  return CLI::Validator(
+      [=](std::string& text) -> std::string {
+        double value = 0;
+        const bool parsed = CLI::detail::lexical_cast(text, value);
+        if (parsed && std::isfinite(value) && value >= low && value <= high) return "";
+        return fmt::format("is {}, must be a number {}", text, rule);
+      },
+      name);
+}
+
+}  // namespace
+
+CLI::Validator non_negative() {
+  return number(0, std::numeric_limits<float>::max(), "of 0 or more", "NUMBER>=0");
+}
+
+CLI::Validator between(double low, double high) {
+  return number(low, high, fmt::format("from {} to {}", low, high),
+                fmt::format("FROM {} TO {}", low, high));
+}
+
+CLI::Validator whole_number() {
+  return CLI::Validator(
+      [](std::string& text) -> std::string {
+        uint64_t value = 0;
+        const char* end = text.data() + text.size();
+        const auto [at, error] = std::from_chars(text.data(), end, value);
+        if (error == std::errc() && at == end) return "";
+        return fmt::format("is {}, must be a whole number from 0 to 2^64 - 1", text);
+      },
+      "WHOLE NUMBER");
+}
+
+CLI::Validator not_empty() {
+  return CLI::Validator(
+      [](std::string& text) -> std::string { return text.empty() ? "is empty" : ""; }, "");
+}
+
+}  // namespace octet

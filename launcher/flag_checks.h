@@ -1,0 +1,14 @@
+// Checks of flags, where CLI11's own let NaN and wrapped numbers pass or print the limits of a
+// type.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace octet {
+
+CLI::Validator non_negative();                    // a finite number of 0 or more
+CLI::Validator between(double low, double high);  // a finite number in [low, high]
+CLI::Validator whole_number();                    // digits that fit 64 bits, no sign
+CLI::Validator not_empty();
+
+}  // namespace octet
