@@ -119,7 +119,7 @@ class Serve(ArtefactTest):
                                (("complete", "word " * 600), "512"),
                                (("complete", "a", "--max-tokens", 600), "600"),
                                (("complete", "a", "--temperature", -1), "temperature"),
-                               (("complete", "a", "--top-p", 2), "top_p"),
+                               (("complete", "a", "--top-p", 2), "top-p"),
                                (("complete", b"\xff\xfe".decode("utf-8", "surrogateescape")), "UTF-8"),
                                (("chat", "hello"), "template")):
                 wrong = run(*args, "--server", server.address, check=False)
