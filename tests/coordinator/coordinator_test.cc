@@ -102,7 +102,7 @@ TEST_F(CoordinatorTest, AnAnswerComesInPiecesWithUsageAtItsEnd) {
     EXPECT_EQ(message.token_ids_size(), message.logprobs_size());
     tokens += message.token_ids_size();
   }
-  EXPECT_EQ(tokens, 3000);
+  EXPECT_EQ(tokens, 300);
   EXPECT_GE(reply.messages.size(), 3u);  // tokens made between two writes share a message
   EXPECT_EQ(reply.messages.back().finish_reason(), v1::FINISH_REASON_LENGTH);
   EXPECT_EQ(reply.messages.back().usage().completion_tokens(), 300u);
