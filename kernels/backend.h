@@ -102,10 +102,14 @@ struct KVCacheView {
   Tensor v;  // [num_blocks, num_kv, block_size, d] as k
 };
 
-// Rotates q (in place) and k by their positions, and stores k and v, rounded to the cache's type,
-// in their slots.
+// Normalises each q and k head where there are norms for them (RMS over its d elements, times the
+// weight), rotates q (in place) and k by their positions, and stores k and v, rounded to the
+// cache's type, in their slots.
 struct RopeStoreArgs {
-  Tensor qkv;        // [n, (num_q + 2 * num_kv) * d]: q heads, k heads, v heads; q in and out
+  Tensor qkv;     // [n, (num_q + 2 * num_kv) * d]: q heads, k heads, v heads; q in and out
+  Tensor q_norm;  // [d] or empty
+  Tensor k_norm;  // [d], empty where q_norm is
+  float norm_eps = 1e-5f;
   Tensor positions;  // [n] kI32
   Tensor slots;      // [n] kI32
   Tensor cos_sin;  // [max_positions, rotary_dim]: rotary_dim / 2 cosines, then as many sines; empty

@@ -7,7 +7,7 @@
 
 #include "launcher/verbs.h"
 #include "runtime/formats/printable.h"
-#include "runtime/weights/checkpoint.h"
+#include "runtime/models/open_model.h"
 
 namespace octet {
 namespace {
@@ -101,8 +101,7 @@ void print_tensors(const Checkpoint& checkpoint) {
 }
 
 int run_inspect(const InspectFlags& flags) {
-  const auto checkpoint = Checkpoint::open(flags.path);
-  const ModelArgs args = parse_model_args(checkpoint->config(), flags.path);
+  const auto [checkpoint, args] = open_model(flags.path);
   if (flags.verify) verify(*checkpoint);
   if (flags.json) {
     nlohmann::json all = to_json(*checkpoint);

@@ -11,7 +11,7 @@
 
 #include "launcher/flag_checks.h"
 #include "launcher/verbs.h"
-#include "runtime/models/registry.h"
+#include "runtime/models/open_model.h"
 #include "runtime/weights/quantizer.h"
 
 namespace octet {
@@ -77,9 +77,8 @@ class Progress {
 };
 
 int run_quantize(const QuantizeFlags& flags) {
-  const auto source = Checkpoint::open(flags.in);
-  const ModelArgs args = parse_model_args(source->config(), flags.in);
-  const Partition partition(args, find_family(args.model_type).rules, flags.reduction_shards);
+  const auto [source, args] = open_model(flags.in);
+  const Partition partition(args, flags.reduction_shards);
   QuantizeOptions options;
   options.max_shard_bytes = static_cast<int64_t>(flags.max_shard_gib * (1 << 30));
   QuantizeReport report;

@@ -148,6 +148,18 @@ void CpuBackend::rope_store(const RopeStoreArgs& args) {
     const float* sines = cosines + half;
     for (int64_t head = 0; head < num_q + num_kv; ++head) {
       float* x = row + head * d;
+      if (!args.q_norm.empty()) {
+        const Tensor& norm = head < num_q ? args.q_norm : args.k_norm;
+        kernels_.norm_row({.residual = x,
+                           .delta = nullptr,
+                           .delta_bias = nullptr,
+                           .weight = norm.data<float>(),
+                           .bias = nullptr,
+                           .out = x,
+                           .h = d,
+                           .eps = args.norm_eps,
+                           .layer_norm = false});
+      }
       for (int64_t p = 0; p < half; ++p) {
         float& a = x[split ? p : 2 * p];
         float& b = x[split ? p + half : 2 * p + 1];

@@ -77,6 +77,13 @@ void rope_store(const RopeStoreArgs& args) {
                    : nullptr;
     for (int head = 0; head < num_q + num_kv; ++head) {
       float* x = row + int64_t{head} * d;
+      if (!args.q_norm.empty()) {
+        double squares = 0;
+        for (int k = 0; k < d; ++k) squares += double{x[k]} * x[k];
+        const double inverse = 1.0 / std::sqrt(squares / d + args.norm_eps);
+        const float* weight = (head < num_q ? args.q_norm : args.k_norm).data<float>();
+        for (int k = 0; k < d; ++k) x[k] = static_cast<float>(x[k] * inverse * weight[k]);
+      }
       for (int p = 0; p < half; ++p) {
         const bool split = args.style == RopeStyle::kHalf;
         float& a = x[split ? p : 2 * p];

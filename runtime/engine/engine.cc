@@ -14,9 +14,8 @@
 #include "runtime/engine/leader.h"
 #include "runtime/engine/ledger.h"
 #include "runtime/engine/worker.h"
-#include "runtime/models/registry.h"
+#include "runtime/models/open_model.h"
 #include "runtime/request/error.h"
-#include "runtime/weights/checkpoint.h"
 
 namespace octet {
 namespace {
@@ -26,12 +25,13 @@ constexpr size_t kErrorBytes = 4096;  // of a line that one rank tells the other
 // A model's files and what follows from them and the options, before any weight is read.
 struct Plan {
   Plan(const EngineOptions& options, int size)
-      : checkpoint(Checkpoint::open(options.model)),
-        args(parse_model_args(checkpoint->config(), options.model.string())),
-        partition(args, find_family(args.model_type).rules,
-                  checkpoint->reduction_shards() > 0 ? checkpoint->reduction_shards()
-                                                     : Partition::kDefaultShards),
-        resolved(resolve_options(options, args, checkpoint->reduction_shards() > 0, size, size)) {
+      : files(open_model(options.model)),
+        args(files.args),
+        partition(args, files.checkpoint->reduction_shards() > 0
+                            ? files.checkpoint->reduction_shards()
+                            : Partition::kDefaultShards),
+        resolved(
+            resolve_options(options, args, files.checkpoint->reduction_shards() > 0, size, size)) {
     if (size > partition.mlp_shards()) {
       throw InputError(fmt::format(
           "--tensor-parallel-size is {}, {} has {} reduction shards and runs on 1 to {} ranks",
@@ -39,8 +39,8 @@ struct Plan {
     }
   }
 
-  std::unique_ptr<Checkpoint> checkpoint;
-  ModelArgs args;
+  ModelFiles files;
+  const ModelArgs& args;
   Partition partition;
   EngineOptions resolved;
 };
@@ -155,7 +155,7 @@ void run_rank(const EngineOptions& options, Communicator& communicator,
   EngineOptions& resolved = plan->resolved;
   resolved.kv_cache_memory = broadcast_value(communicator, resolved.kv_cache_memory);
   try {
-    worker.emplace(resolved, *plan->checkpoint, plan->args, plan->partition, communicator);
+    worker.emplace(resolved, *plan->files.checkpoint, plan->args, plan->partition, communicator);
   } catch (const InputError&) {
     error = std::current_exception();
   } catch (const std::invalid_argument& bad_flag) {

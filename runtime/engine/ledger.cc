@@ -119,7 +119,8 @@ size_t workspace_bytes(const EngineOptions& resolved, const ModelArgs& args,
   const size_t gate = f32(n, mlp.end - mlp.begin);
   size_t logits = f32(kLogitRows, vocab.end - vocab.begin);
   if (rank == 0 && size > 1) logits += 2 * f32(kLogitRows, args.vocab_size);
-  return 4 * f32(n, args.hidden_size) + std::max(std::max(attention, gate), logits);
+  const int streams = args.parallel_residual ? 5 : 4;  // models/blocks.h; and the sampled rows
+  return streams * f32(n, args.hidden_size) + std::max(std::max(attention, gate), logits);
 }
 
 size_t max_reduce_floats(const EngineOptions& resolved, const ModelArgs& args,

@@ -6,7 +6,7 @@
 #include "kernels/backend_factory.h"
 #include "runtime/engine/ledger.h"
 #include "runtime/layers/weight_scope.h"
-#include "runtime/models/registry.h"
+#include "runtime/models/open_model.h"
 
 namespace octet {
 
@@ -28,7 +28,7 @@ Worker::Worker(const EngineOptions& resolved, const Checkpoint& checkpoint, cons
                                               : WeightPrecision::kAsStored,
                              .max_model_len = resolved.max_model_len,
                              .held_bytes = memory_.weights};
-  model_ = find_family(args.model_type).make(context);
+  model_ = make_model(context);
   memory_.scratch = backend_->reserve(resolved.max_num_batched_tokens);
   cache_ =
       std::make_unique<KVCache>(*backend_, plan_kv_cache(resolved, args, partition, rank, size));

@@ -3,29 +3,27 @@
 #pragma once
 
 #include "runtime/layers/linear.h"
+#include "runtime/layers/positions.h"
 #include "runtime/layers/step.h"
 #include "runtime/layers/weight_scope.h"
 
 namespace octet {
 
-// cos and sin of every position and pair: [max_model_len, rotary_dim] on the device, rotary_dim / 2
-// cosines, then as many sines. Angle of pair i at position p: p * theta^(-2i / rotary_dim) (Su et
-// al. 2021, section 3.2.2).
-Tensor rope_table(const ModelContext& context, int rotary_dim, double theta);
-
 class Attention {
  public:
-  // `scope` holds q_proj, k_proj, v_proj, o_proj; `cos_sin` is shared by the layers.
-  Attention(const WeightScope& scope, RopeStyle style, Tensor cos_sin);
+  // `scope` holds q_proj, k_proj, v_proj, o_proj, and q_norm and k_norm where the model has them;
+  // layer: of the cache, and of the model's windows.
+  Attention(const WeightScope& scope, int layer, const Positions& positions);
 
   // x: [n, hidden]; out: [n, hidden], the caller's memory for the result.
-  Delta forward(Step& step, int layer, const Tensor& x, const Tensor& out) const;
+  Delta forward(Step& step, const Tensor& x, const Tensor& out) const;
 
  private:
   HeadRange heads_;
-  int head_dim_;
-  RopeStyle style_;
-  Tensor cos_sin_;
+  int head_dim_, layer_, sliding_window_;
+  float norm_eps_;
+  Positions positions_;
+  Tensor q_norm_, k_norm_;  // [head_dim] or empty
   ColumnParallelLinear qkv_;
   RowParallelLinear output_;
 };

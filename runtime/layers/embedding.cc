@@ -32,6 +32,7 @@ LmHead::LmHead(const WeightScope& scope, int64_t vocab_size, int64_t hidden_size
   TensorSlice slice;
   LinearWeight weight;
   weight.weight = scope.rows("weight", vocab_size, hidden_size, &slice);
+  if (scope.has("bias")) weight.bias = scope.elements("bias", vocab_size);
   linear_ = std::make_unique<ColumnParallelLinear>(context, std::move(weight));
   for (int rank = 0; rank < context.size; ++rank) {
     const TensorSlice of_rank =

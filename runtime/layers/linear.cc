@@ -11,8 +11,12 @@ ColumnParallelLinear::ColumnParallelLinear(const ModelContext& context, LinearWe
 
 Tensor ColumnParallelLinear::forward(Step& step, const Tensor& x) const {
   const Tensor out = step.arena.allocate(DType::kF32, {x.dim(0), packed_->out_features()});
-  step.backend.linear(x, *packed_, out.reshape({1, x.dim(0), packed_->out_features()}));
+  forward(step, x, out);
   return out;
+}
+
+void ColumnParallelLinear::forward(Step& step, const Tensor& x, const Tensor& out) const {
+  step.backend.linear(x, *packed_, out.reshape({1, x.dim(0), packed_->out_features()}));
 }
 
 RowParallelLinear::RowParallelLinear(const WeightScope& scope, std::string_view name,

@@ -22,8 +22,9 @@ class ColumnParallelLinear {
  public:
   ColumnParallelLinear(const ModelContext& context, LinearWeight weight);
 
-  int64_t out_features() const { return packed_->out_features(); }  // of this rank
-  Tensor forward(Step& step, const Tensor& x) const;                // [n, in] -> [n, out]
+  int64_t out_features() const { return packed_->out_features(); }     // of this rank
+  Tensor forward(Step& step, const Tensor& x) const;                   // [n, in] -> [n, out]
+  void forward(Step& step, const Tensor& x, const Tensor& out) const;  // into the caller's memory
 
  private:
   std::unique_ptr<PackedLinear> packed_;

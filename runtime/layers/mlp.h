@@ -1,4 +1,5 @@
-// GatedMlp: down(silu(gate(x)) * up(x)), gate and up as one product (Shazeer 2020).
+// Mlp: down(act(up(x))), or down(silu(gate(x)) * up(x)) with gate and up as one product (Shazeer
+// 2020), as the model's activation says.
 #pragma once
 
 #include "runtime/layers/linear.h"
@@ -7,15 +8,15 @@
 
 namespace octet {
 
-class GatedMlp {
+class Mlp {
  public:
-  explicit GatedMlp(const WeightScope& scope);  // holds gate_proj, up_proj, down_proj
+  explicit Mlp(const WeightScope& scope);  // holds up_proj, down_proj and, for kSiluGate, gate_proj
 
   // x: [n, hidden]; out: [n, hidden], the caller's memory for the result.
   Delta forward(Step& step, const Tensor& x, const Tensor& out) const;
 
  private:
-  ColumnParallelLinear gate_up_;
+  ColumnParallelLinear up_;
   RowParallelLinear down_;
 };
 

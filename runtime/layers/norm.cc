@@ -2,9 +2,11 @@
 
 namespace octet {
 
-Norm::Norm(const WeightScope& scope, NormKind kind, int64_t hidden_size, float eps)
-    : kind_(kind), eps_(eps), weight_(scope.vector("weight", hidden_size)) {
-  if (kind == NormKind::kLayer) bias_ = scope.vector("bias", hidden_size);
+Norm::Norm(const WeightScope& scope, float scale)
+    : kind_(scope.context().args.norm), eps_(scope.context().args.norm_eps) {
+  const int64_t hidden_size = scope.context().args.hidden_size;
+  weight_ = scope.vector("weight", hidden_size, scale);
+  if (scope.has("bias")) bias_ = scope.vector("bias", hidden_size, scale);
 }
 
 void Norm::forward(Step& step, const Tensor& residual, const Delta& delta,
@@ -17,6 +19,16 @@ void Norm::forward(Step& step, const Tensor& residual, const Delta& delta,
                          .eps = eps_,
                          .kind = kind_,
                          .out = out});
+}
+
+void add(Step& step, const Tensor& residual, const Delta& delta) {
+  if (delta.value.empty()) return;
+  step.backend.add_norm({.residual = residual,
+                         .delta = delta.value,
+                         .delta_bias = delta.bias,
+                         .weight = {},
+                         .bias = {},
+                         .out = {}});
 }
 
 }  // namespace octet

@@ -10,8 +10,9 @@ namespace octet {
 
 class Norm {
  public:
-  // `scope` holds "weight" and, for kLayer, "bias".
-  Norm(const WeightScope& scope, NormKind kind, int64_t hidden_size, float eps);
+  // `scope` holds "weight" and maybe "bias"; kind, size and eps are the model's. The result is
+  // multiplied by `scale`.
+  explicit Norm(const WeightScope& scope, float scale = 1);
 
   // residual += delta; out = norm(residual).
   void forward(Step& step,
@@ -24,5 +25,8 @@ class Norm {
   float eps_;
   Tensor weight_, bias_;
 };
+
+// residual += delta, where no norm comes after.
+void add(Step& step, const Tensor& residual, const Delta& delta);
 
 }  // namespace octet

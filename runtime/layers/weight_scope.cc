@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "kernels/check.h"
@@ -55,13 +56,20 @@ TensorSlice WeightScope::slice(const std::string& name, int64_t extent) const {
   return context_->partition.slice(rule->role, extent, context_->rank, context_->size);
 }
 
-Tensor WeightScope::vector(std::string_view name, int64_t extent) const {
+Tensor WeightScope::elements(std::string_view name, int64_t extent) const {
   const TensorInfo& info = require(prefix_ + std::string(name), Shape{extent});
-  const Tensor stored = Tensor::host(info.dtype, info.shape);
-  context_->checkpoint.read(info.name, slice(info.name, extent), stored);
-  const Tensor values = Tensor::host(DType::kF32, info.shape);
-  for (int64_t i = 0; i < extent; ++i) values.data<float>()[i] = element(stored, i);
-  const Tensor device = context_->backend.allocate(DType::kF32, info.shape);
+  const TensorSlice own = slice(info.name, extent);
+  const Tensor stored = Tensor::host(info.dtype, {own.end - own.begin});
+  context_->checkpoint.read(info.name, own, stored);
+  const Tensor values = Tensor::host(DType::kF32, stored.shape());
+  for (int64_t i = 0; i < stored.numel(); ++i) values.data<float>()[i] = element(stored, i);
+  return values;
+}
+
+Tensor WeightScope::vector(std::string_view name, int64_t extent, float scale) const {
+  const Tensor values = elements(name, extent);
+  for (float& value : values.span<float>()) value *= scale;
+  const Tensor device = context_->backend.allocate(DType::kF32, values.shape());
   context_->backend.upload(values, device);
   context_->held_bytes += device.bytes();
   return device;
@@ -139,14 +147,10 @@ LinearWeight WeightScope::column_parallel(std::initializer_list<ColumnWeight> we
   for (const Part& part : parts) {
     const int64_t next = row + part.slice.end - part.slice.begin;
     read_weight(*part.info, part.slice, stacked.weight.rows(row, next), scales.rows(row, next));
-    const std::string bias = fmt::format("{}{}.bias", prefix_, (weight++)->name);
-    if (const TensorInfo* info = context_->checkpoint.find(bias)) {
-      require(bias, Shape{part.info->shape[0]});
-      const Tensor stored = Tensor::host(info->dtype, {next - row});
-      context_->checkpoint.read(bias, part.slice, stored);
-      for (int64_t i = row; i < next; ++i) {
-        stacked.bias.data<float>()[i] = element(stored, i - row);
-      }
+    const std::string bias = fmt::format("{}.bias", (weight++)->name);
+    if (has(bias)) {
+      const Tensor values = elements(bias, part.info->shape[0]);
+      std::ranges::copy(values.span<const float>(), stacked.bias.data<float>() + row);
     }
     row = next;
   }

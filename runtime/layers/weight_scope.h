@@ -46,8 +46,11 @@ class WeightScope {
   const ModelContext& context() const { return *context_; }
   bool has(std::string_view name) const;
 
-  // A replicated tensor as fp32 on the device: [extent].
-  Tensor vector(std::string_view name, int64_t extent) const;
+  // A replicated tensor as fp32 on the device, times `scale`: [extent].
+  Tensor vector(std::string_view name, int64_t extent, float scale = 1) const;
+
+  // This rank's elements of a vector as fp32, on the host: [its part of extent].
+  Tensor elements(std::string_view name, int64_t extent) const;
 
   // This rank's rows of the tensor `name` (a full name, "embed_tokens.weight") as stored, on the
   // host: [rows, in_features]; `slice` receives which rows they are.

@@ -1,105 +1,46 @@
 // The LLaMA architecture (Touvron et al. 2023): RMSNorm, rotary positions, grouped-query attention,
-// SwiGLU, optionally a head tied to the embedding.
-#include "runtime/models/llama.h"
+// SwiGLU, optionally a head tied to the embedding. Llama 3 stretches the rotation.
+#include <nlohmann/json.hpp>
 
-#include <vector>
-
-#include "runtime/layers/attention.h"
-#include "runtime/layers/embedding.h"
-#include "runtime/layers/mlp.h"
-#include "runtime/layers/norm.h"
-#include "runtime/models/causal_lm.h"
+#include "runtime/models/family.h"
+#include "runtime/weights/config_fields.h"
 
 namespace octet {
-namespace {
 
-constexpr TensorRule kRules[] = {
-    {"model.embed_tokens.weight", Role::kVocab, false},
-    {"lm_head.weight", Role::kVocab, false},
-    {"model.norm.weight", Role::kReplicated, false},
-    {"input_layernorm.weight", Role::kReplicated, false},
-    {"post_attention_layernorm.weight", Role::kReplicated, false},
-    {"self_attn.q_proj.weight", Role::kQueryHeads, true},
-    {"self_attn.k_proj.weight", Role::kKvHeads, true},
-    {"self_attn.v_proj.weight", Role::kKvHeads, true},
-    {"self_attn.o_proj.weight", Role::kHeadInput, true},
-    {"mlp.gate_proj.weight", Role::kMlpOut, true},
-    {"mlp.up_proj.weight", Role::kMlpOut, true},
-    {"mlp.down_proj.weight", Role::kMlpIn, true},
-};
-
-struct Block {
-  Block(const WeightScope& scope, RopeStyle style, const Tensor& cos_sin)
-      : input_norm(scope / "input_layernorm", NormKind::kRms, args(scope).hidden_size,
-                   args(scope).rms_norm_eps),
-        attention(scope / "self_attn", style, cos_sin),
-        post_norm(scope / "post_attention_layernorm", NormKind::kRms, args(scope).hidden_size,
-                  args(scope).rms_norm_eps),
-        mlp(scope / "mlp") {}
-
-  static const ModelArgs& args(const WeightScope& scope) { return scope.context().args; }
-
-  Norm input_norm;
-  Attention attention;
-  Norm post_norm;
-  GatedMlp mlp;
-};
-
-class Llama : public CausalLM {
- public:
-  explicit Llama(const WeightScope& root)
-      : args_(root.context().args),
-        embedding_(root / "model" / "embed_tokens", args_.vocab_size, args_.hidden_size),
-        norm_(root / "model" / "norm", NormKind::kRms, args_.hidden_size, args_.rms_norm_eps),
-        head_(args_.tie_word_embeddings ? root / "model" / "embed_tokens" : root / "lm_head",
-              args_.vocab_size, args_.hidden_size) {
-    const Tensor cos_sin = rope_table(root.context(), args_.head_dim, args_.rope_theta);
-    const RopeStyle style = args_.rope_interleaved ? RopeStyle::kInterleaved : RopeStyle::kHalf;
-    const WeightScope layers = root / "model" / "layers";
-    for (int i = 0; i < args_.num_hidden_layers; ++i) {
-      blocks_.emplace_back(layers / i, style, cos_sin);
-    }
-  }
-
-  Tensor forward(Step& step) const override {
-    const Shape rows{step.num_tokens(), args_.hidden_size};
-    const Tensor residual = step.arena.allocate(DType::kF32, rows);
-    const Tensor x = step.arena.allocate(DType::kF32, rows);
-    const Tensor out = step.arena.allocate(DType::kF32, rows);
-    embedding_.forward(step, residual);
-    Delta delta;
-    for (int i = 0; i < args_.num_hidden_layers; ++i) {
-      const Block& block = blocks_[i];
-      block.input_norm.forward(step, residual, delta, x);
-      delta = block.attention.forward(step, i, x, out);
-      block.post_norm.forward(step, residual, delta, x);
-      delta = block.mlp.forward(step, x, out);
-    }
-    norm_.forward(step, residual, delta, x);
-    const Tensor sampled =
-        step.arena.allocate(DType::kF32, {step.input.num_sampled(), args_.hidden_size});
-    step.backend.gather_rows(x, step.input.sampled_rows, sampled);
-    return sampled;
-  }
-
-  Tensor logits(Step& step, const Tensor& hidden) const override {
-    return head_.forward(step, hidden);
-  }
-
- private:
-  const ModelArgs args_;
-  VocabParallelEmbedding embedding_;
-  Norm norm_;
-  LmHead head_;
-  std::vector<Block> blocks_;
-};
-
-}  // namespace
-
-std::span<const TensorRule> llama_rules() { return kRules; }
-
-std::unique_ptr<CausalLM> make_llama(const ModelContext& context) {
-  return std::make_unique<Llama>(WeightScope(context));
+ModelArgs parse_llama(const nlohmann::json& config, const std::string& source) {
+  const ConfigFields fields(config, source);
+  ModelArgs args = parse_model_args(
+      config, source,
+      {.norm_eps = "rms_norm_eps", .default_activation = "silu", .tie_word_embeddings = false});
+  args.norm = NormKind::kRms;
+  args.attention_bias = fields.boolean_or("attention_bias", false);
+  args.mlp_bias = fields.boolean_or("mlp_bias", false);
+  args.rope_interleaved = fields.boolean_or("rope_interleaved", false);  // llama2.c's pairs
+  parse_rope(config, source, args.head_dim, args);
+  return args;
 }
+
+std::vector<ModuleName> llama_modules(const ModelArgs& args) {
+  constexpr Layout kPlain = Layout::kPlain;
+  const Bias attention = args.attention_bias ? Bias::kRequired : Bias::kNone;
+  const Bias output = args.attention_bias ? Bias::kOptional : Bias::kNone;
+  const Bias mlp = args.mlp_bias ? Bias::kRequired : Bias::kNone;
+  return {
+      {"model.embed_tokens", "model.embed_tokens"},
+      {"model.layers.*.input_layernorm", "input_layernorm"},
+      {"model.layers.*.self_attn.q_proj", "self_attn.q_proj", kPlain, attention},
+      {"model.layers.*.self_attn.k_proj", "self_attn.k_proj", kPlain, attention},
+      {"model.layers.*.self_attn.v_proj", "self_attn.v_proj", kPlain, attention},
+      {"model.layers.*.self_attn.o_proj", "self_attn.o_proj", kPlain, output},
+      {"model.layers.*.post_attention_layernorm", "post_attention_layernorm"},
+      {"model.layers.*.mlp.gate_proj", "mlp.gate_proj", kPlain, mlp},
+      {"model.layers.*.mlp.up_proj", "mlp.up_proj", kPlain, mlp},
+      {"model.layers.*.mlp.down_proj", "mlp.down_proj", kPlain, mlp},
+      {"model.norm", "model.norm"},
+      {"lm_head", "lm_head"},
+  };
+}
+
+Family llama_family() { return {"llama", parse_llama, llama_modules}; }
 
 }  // namespace octet

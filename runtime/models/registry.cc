@@ -5,15 +5,16 @@
 
 #include <array>
 
-#include "runtime/models/causal_lm.h"
-#include "runtime/models/llama.h"
+#include "runtime/formats/printable.h"
 #include "runtime/request/error.h"
 
 namespace octet {
 namespace {
 
 const std::array kFamilies = {
-    Family{"llama", llama_rules(), make_llama},
+    bloom_family(), falcon_family(), gpt2_family(),    gpt_neox_family(),
+    gptj_family(),  llama_family(),  mistral_family(), opt_family(),
+    palm_family(),  qwen2_family(),  qwen3_family(),
 };
 
 }  // namespace
@@ -22,8 +23,8 @@ const Family& find_family(const std::string& model_type) {
   for (const Family& family : kFamilies) {
     if (family.model_type == model_type) return family;
   }
-  throw InputError(fmt::format("model_type \"{}\" is not a known family; known: {}", model_type,
-                               fmt::join(known_families(), ", ")));
+  throw InputError(fmt::format("model_type {} is not a known family; known: {}",
+                               printable(model_type), fmt::join(known_families(), ", ")));
 }
 
 std::vector<std::string_view> known_families() {

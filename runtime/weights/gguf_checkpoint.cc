@@ -10,7 +10,6 @@
 #include "runtime/formats/ggml_dequantize.h"
 #include "runtime/formats/printable.h"
 #include "runtime/request/error.h"
-#include "runtime/weights/gguf_llama.h"
 #include "runtime/weights/slice_io.h"
 
 namespace octet {
@@ -25,14 +24,11 @@ DType delivered_dtype(GgmlType type) {
 }  // namespace
 
 GgufCheckpoint::GgufCheckpoint(const std::filesystem::path& path)
-    : header_(path),
-      file_(path),
-      config_(gguf_config(header_)),
-      args_(parse_model_args(config_, path.string())) {
-  const int64_t rotary = header_.get_or<int64_t>("llama.rope.dimension_count", args_.head_dim);
-  if (rotary != args_.head_dim) {
+    : header_(path), file_(path), config_(gguf_config(header_)), heads_(gguf_heads(header_)) {
+  const int64_t rotary = header_.get_or<int64_t>("llama.rope.dimension_count", heads_.head_dim);
+  if (rotary != heads_.head_dim) {
     throw InputError(fmt::format("{}: key 'llama.rope.dimension_count' is {}, not the head_dim {}",
-                                 path.string(), rotary, args_.head_dim));
+                                 path.string(), rotary, heads_.head_dim));
   }
   for (const GgufTensor& tensor : header_.tensors()) {
     if (gguf_is_ignored(tensor.name)) {
@@ -61,16 +57,16 @@ void GgufCheckpoint::add(const GgufTensor& tensor) {
       .tensor = &tensor, .type = find_ggml_type(tensor.type), .shape = Shape(tensor.shape)};
   OCTET_CHECK(source.type != nullptr, "type {}", tensor.type);
   if (tensor.shape.size() > 2) fail(fmt::format("{} dimensions", tensor.shape.size()));
-  if (const int heads =
-          gguf_permuted_heads(*name, args_.num_attention_heads, args_.num_key_value_heads)) {
-    if (tensor.shape[0] != int64_t{heads} * args_.head_dim || args_.head_dim % 2 != 0) {
+  if (const int64_t heads = gguf_permuted_heads(*name, heads_)) {
+    if (tensor.shape[0] != heads * heads_.head_dim || heads_.head_dim < 2 ||
+        heads_.head_dim % 2 != 0) {
       fail(fmt::format("{} rows are not {} heads of an even head_dim {}", tensor.shape[0], heads,
-                       args_.head_dim));
+                       heads_.head_dim));
     }
     if (tensor.shape.size() == 1 && source.type->block_elements != 1) {
       fail(fmt::format("a vector of heads in {} blocks", source.type->name));
     }
-    source.head_dim = args_.head_dim;
+    source.head_dim = heads_.head_dim;
   }
   if (!sources_.emplace(*name, source).second) fail("appears twice, as " + *name);
 }

@@ -9,6 +9,7 @@
 #include "runtime/formats/ggml_types.h"
 #include "runtime/formats/gguf_file.h"
 #include "runtime/weights/checkpoint.h"
+#include "runtime/weights/gguf_llama.h"
 
 namespace octet {
 
@@ -36,7 +37,7 @@ class GgufCheckpoint : public Checkpoint {
   GgufFile header_;
   InputFile file_;
   nlohmann::json config_;
-  ModelArgs args_;
+  GgufHeads heads_;
   std::map<std::string, Source, std::less<>> sources_;
   std::vector<TensorInfo> tensors_;
   mutable std::atomic<uint64_t> bytes_read_{0};

@@ -119,9 +119,26 @@ bool gguf_is_ignored(std::string_view name) {
          name.ends_with(".attn_rot_embd.weight");
 }
 
-int gguf_permuted_heads(std::string_view hf_name, int num_heads, int num_kv_heads) {
-  if (hf_name.find(".self_attn.q_proj.") != std::string_view::npos) return num_heads;
-  if (hf_name.find(".self_attn.k_proj.") != std::string_view::npos) return num_kv_heads;
+GgufHeads gguf_heads(const GgufFile& file) {
+  constexpr const char* kHeads = "llama.attention.head_count";
+  GgufHeads heads;
+  const auto fail = [&](const std::string& what) {
+    throw InputError(fmt::format("{}: key '{}' is {}", file.path().string(), kHeads, what));
+  };
+  heads.num_heads = file.get<int64_t>(kHeads);
+  const auto hidden = file.get<int64_t>("llama.embedding_length");
+  if (heads.num_heads < 1) fail(fmt::format("{}", heads.num_heads));
+  if (!file.has("llama.attention.key_length") && hidden % heads.num_heads != 0) {
+    fail(fmt::format("{}, not a divisor of the embedding length {}", heads.num_heads, hidden));
+  }
+  heads.num_kv_heads = file.get_or<int64_t>("llama.attention.head_count_kv", heads.num_heads);
+  heads.head_dim = file.get_or<int64_t>("llama.attention.key_length", hidden / heads.num_heads);
+  return heads;
+}
+
+int64_t gguf_permuted_heads(std::string_view hf_name, const GgufHeads& heads) {
+  if (hf_name.find(".self_attn.q_proj.") != std::string_view::npos) return heads.num_heads;
+  if (hf_name.find(".self_attn.k_proj.") != std::string_view::npos) return heads.num_kv_heads;
   return 0;
 }
 

@@ -25,7 +25,11 @@ bool gguf_is_ignored(std::string_view name);
 
 // GGUF keeps the rows of a q or k head in the order in which neighbours rotate together (0, d/2, 1,
 // d/2 + 1, ...). 0: not a tensor of that kind; else how many heads its rows are.
-int gguf_permuted_heads(std::string_view hf_name, int num_heads, int num_kv_heads);
+struct GgufHeads {
+  int64_t num_heads = 0, num_kv_heads = 0, head_dim = 0;
+};
+GgufHeads gguf_heads(const GgufFile& file);
+int64_t gguf_permuted_heads(std::string_view hf_name, const GgufHeads& heads);
 
 // The row of the GGUF tensor that is Hugging Face's row `row`, in heads of head_dim (even) rows.
 int64_t gguf_row(int64_t row, int64_t head_dim);

@@ -2,12 +2,33 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 #include "kernels/check.h"
+#include "runtime/weights/module_names.h"
 
 namespace octet {
 namespace {
+
+constexpr TensorRule kRules[] = {
+    {"model.embed_tokens.weight", Role::kVocab},
+    {"model.embed_positions.weight", Role::kReplicated},
+    {"model.embed_norm.weight", Role::kReplicated},
+    {"model.project_in.weight", Role::kReplicated},
+    {"model.project_out.weight", Role::kReplicated},
+    {"model.norm.weight", Role::kReplicated},
+    {"lm_head.weight", Role::kVocab},
+    {"input_layernorm.weight", Role::kReplicated},
+    {"post_attention_layernorm.weight", Role::kReplicated},
+    {"self_attn.q_norm.weight", Role::kReplicated},
+    {"self_attn.k_norm.weight", Role::kReplicated},
+    {"self_attn.q_proj.weight", Role::kQueryHeads, true},
+    {"self_attn.k_proj.weight", Role::kKvHeads, true},
+    {"self_attn.v_proj.weight", Role::kKvHeads, true},
+    {"self_attn.o_proj.weight", Role::kHeadInput, true},
+    {"mlp.gate_proj.weight", Role::kMlpOut, true},
+    {"mlp.up_proj.weight", Role::kMlpOut, true},
+    {"mlp.down_proj.weight", Role::kMlpIn, true},
+};
 
 // What a scale or a bias is, by the role of its weight.
 constexpr std::array kFollowers = {
@@ -27,20 +48,15 @@ bool remove_suffix(std::string_view& text, std::string_view suffix) {
 
 LayerName split_layer(std::string_view tensor) {
   constexpr std::string_view kPrefix = "model.layers.";
-  if (!tensor.starts_with(kPrefix)) return {.layer = -1, .name = tensor};
-  const char* const begin = tensor.data() + kPrefix.size();
-  const char* const end = tensor.data() + tensor.size();
-  int layer = -1;
-  const auto [dot, error] = std::from_chars(begin, end, layer);
-  const bool canonical = dot == begin + 1 || (begin != end && *begin != '0');
-  if (error != std::errc() || layer < 0 || !canonical || dot == end || *dot != '.') {
-    return {.layer = -1, .name = tensor};
+  const size_t dot = tensor.find('.', std::min(tensor.size(), kPrefix.size()));
+  if (dot != std::string_view::npos) {
+    const auto layer = match_layer("model.layers.*", tensor.substr(0, dot));
+    if (layer) return {.layer = *layer, .name = tensor.substr(dot + 1)};
   }
-  return {.layer = layer, .name = std::string_view(dot + 1, end)};
+  return {.layer = -1, .name = tensor};
 }
 
-Partition::Partition(const ModelArgs& args, std::span<const TensorRule> rules, int num_shards)
-    : args_(args), rules_(rules), num_shards_(num_shards) {
+Partition::Partition(const ModelArgs& args, int num_shards) : args_(args), num_shards_(num_shards) {
   OCTET_CHECK(num_shards >= 1, "num_shards {}", num_shards);
   mlp_shards_ = std::min(num_shards, args.intermediate_size);
   attention_shards_ = std::min(num_shards, args.num_attention_heads);
@@ -70,8 +86,8 @@ HeadRange Partition::heads(int rank, int size) const {
 const TensorRule* Partition::find(std::string_view tensor) const {
   std::string_view name = split_layer(tensor).name;
   const auto rule_of = [&](std::string_view wanted) {
-    const auto found = std::ranges::find(rules_, wanted, &TensorRule::name);
-    return found == rules_.end() ? nullptr : &*found;
+    const auto found = std::ranges::find(kRules, wanted, &TensorRule::name);
+    return found == std::end(kRules) ? nullptr : &*found;
   };
   if (const TensorRule* rule = rule_of(name)) return rule;
   if (!remove_suffix(name, ".weight_scale") && !remove_suffix(name, ".bias")) return nullptr;

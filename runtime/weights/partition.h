@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,8 +27,8 @@ enum class Role {
   kMlpIn,      // axis 1: down_proj, the MLP's reduction shards
 };
 
-// A family's row: tensors whose name, without its layer prefix, is `name`
-// ("self_attn.q_proj.weight").
+// What a tensor is, by its name without the layer prefix ("self_attn.q_proj.weight"); the same in
+// every family (module_names.h).
 struct TensorRule {
   std::string_view name;
   Role role = Role::kReplicated;
@@ -56,11 +55,9 @@ class Partition {
   static constexpr int kDefaultShards = 8;
   static constexpr int kVocabParts = 64;
 
-  // `rules` outlives the Partition (a family's static table).
-  Partition(const ModelArgs& args, std::span<const TensorRule> rules,
-            int num_shards = kDefaultShards);
+  explicit Partition(const ModelArgs& args, int num_shards = kDefaultShards);
 
-  std::span<const TensorRule> rules() const { return rules_; }
+  const ModelArgs& args() const { return args_; }
   int num_shards() const { return num_shards_; }  // as asked for
   int mlp_shards() const { return mlp_shards_; }  // min(num_shards, intermediate_size)
   int attention_shards() const {
@@ -72,7 +69,7 @@ class Partition {
   int attention_cut(int i) const;
   HeadRange heads(int rank, int size) const;
 
-  // nullptr: the family has no such tensor. A name's layer prefix "model.layers.7." is skipped; a
+  // nullptr: no family has such a tensor. A name's layer prefix "model.layers.7." is skipped; a
   // scale
   // ("....weight_scale") or bias has the role of its weight (never quantised), and is kReplicated
   // where the weight's axis is 1.
@@ -88,7 +85,6 @@ class Partition {
 
  private:
   ModelArgs args_;
-  std::span<const TensorRule> rules_;
   int num_shards_ = kDefaultShards;
   int mlp_shards_ = 1;
   int attention_shards_ = 1;

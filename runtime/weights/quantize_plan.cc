@@ -3,9 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "runtime/formats/printable.h"
 #include "runtime/request/error.h"
@@ -18,9 +16,6 @@ namespace {
       fmt::format("{}: tensor {}: {}", source.path().string(), printable(tensor), what));
 }
 
-// Values that older files carry along and that the config also gives.
-bool is_derived(std::string_view name) { return name.ends_with(".rotary_emb.inv_freq"); }
-
 // Layer by layer, what is outside the layers first.
 std::vector<const TensorInfo*> in_model_order(const Checkpoint& source) {
   std::vector<const TensorInfo*> tensors;
@@ -28,40 +23,6 @@ std::vector<const TensorInfo*> in_model_order(const Checkpoint& source) {
   std::ranges::stable_sort(tensors, {},
                            [](const TensorInfo* info) { return split_layer(info->name).layer; });
   return tensors;
-}
-
-// The family knows every tensor, a layer has what the other layers have, and no layer is missing.
-void check_names(const Checkpoint& source, const Partition& partition, const ModelArgs& args) {
-  std::map<std::string_view, std::set<int>> layers;  // of each name
-  for (const TensorInfo& info : source.tensors()) {
-    const auto [layer, name] = split_layer(info.name);
-    if (is_derived(name)) continue;
-    if (partition.find(info.name) == nullptr) {
-      fail(source, info.name, "the model family has no such tensor");
-    }
-    if (layer >= args.num_hidden_layers) {
-      fail(source, info.name, fmt::format("the model has {} layers", args.num_hidden_layers));
-    }
-    if (layer >= 0) layers[name].insert(layer);
-  }
-  for (const auto& [name, having] : layers) {
-    for (int layer = 0; layer < args.num_hidden_layers; ++layer) {
-      if (!having.contains(layer)) {
-        fail(source, fmt::format("model.layers.{}.{}", layer, name), "is missing");
-      }
-    }
-  }
-}
-
-// Every weight that the family knows is there, in one layer at least.
-void check_complete(const Checkpoint& source, const Partition& partition, const ModelArgs& args) {
-  std::set<std::string_view> present;
-  for (const TensorInfo& info : source.tensors()) present.insert(split_layer(info.name).name);
-  for (const TensorRule& rule : partition.rules()) {
-    const bool optional = !rule.name.ends_with(".weight") ||
-                          (rule.name == "lm_head.weight" && args.tie_word_embeddings);
-    if (!optional && !present.contains(rule.name)) fail(source, rule.name, "is missing");
-  }
 }
 
 DType stored_dtype(const TensorInfo& info, const TensorRule& rule) {
@@ -72,6 +33,7 @@ DType stored_dtype(const TensorInfo& info, const TensorRule& rule) {
 PlannedTensor plan_tensor(const Checkpoint& source, const Partition& partition,
                           const TensorInfo& info) {
   const TensorRule* rule = partition.find(info.name);
+  if (rule == nullptr) fail(source, info.name, "the model family has no such tensor");
   if (info.dtype != DType::kF32 && info.dtype != DType::kF16 && info.dtype != DType::kBF16) {
     fail(source, info.name, fmt::format("dtype {} is not a float type", dtype_name(info.dtype)));
   }
@@ -110,16 +72,11 @@ ArtefactPlan plan_artefact(const Checkpoint& source, const Partition& partition,
   if (source.config().contains("quantization_config")) {
     throw InputError(name + ": config.json: quantization_config: quantised weights are not read");
   }
-  const ModelArgs args = parse_model_args(source.config(), name);
-  check_names(source, partition, args);
-  check_complete(source, partition, args);
 
   ArtefactPlan plan;
   uint64_t file_bytes = 0;
   for (const TensorInfo* info : in_model_order(source)) {
-    if (is_derived(info->name) || (info->name == "lm_head.weight" && args.tie_word_embeddings)) {
-      continue;
-    }
+    if (info->name.starts_with("lm_head.") && partition.args().tie_word_embeddings) continue;
     PlannedTensor planned = plan_tensor(source, partition, *info);
     std::vector<SafetensorsSpec> specs = {{info->name, planned.dtype, info->shape}};
     if (planned.dtype == DType::kI8) {

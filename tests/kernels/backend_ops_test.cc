@@ -103,6 +103,28 @@ TEST_P(BackendOps, RotationAndCacheAgreeWithTheReference) {
   }
 }
 
+TEST_P(BackendOps, NormsOfHeadsComeBeforeTheirRotation) {
+  RopeStoreArgs args{.qkv = random({9, 7 * 20}),
+                     .q_norm = random({20}),
+                     .k_norm = random({20}),
+                     .positions = integers({9}, 0, 50),
+                     .slots = Tensor::host(DType::kI32, {9}),
+                     .cos_sin = random({50, 12}),
+                     .heads = {.q_begin = 2, .q_end = 5, .kv_begin = 0, .kv_end = 2, .group = 3},
+                     .head_dim = 20,
+                     .cache = {Tensor::host(DType::kF32, {3, 2, 4, 20}),
+                               Tensor::host(DType::kF32, {3, 2, 4, 20})}};
+  for (int i = 0; i < 9; ++i) args.slots.data<int32_t>()[i] = i;
+  RopeStoreArgs expected = args;
+  expected.qkv = copy(args.qkv);
+  expected.cache = {copy(args.cache.k), copy(args.cache.v)};
+  backend_->rope_store(args);
+  reference_->rope_store(expected);
+  expect_near(args.qkv, expected.qkv, 1e-5f);
+  expect_near(args.cache.k, expected.cache.k, 1e-5f);
+  expect_near(args.cache.v, expected.cache.v, 0);
+}
+
 // Three sequences of 40, 300 and 600 cached positions; their last 40, 5 and 1 are this step's rows.
 TEST_P(BackendOps, AttentionAgreesWithTheReference) {
   struct Form {

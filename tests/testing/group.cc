@@ -4,7 +4,7 @@
 #include <random>
 #include <thread>
 
-#include "runtime/models/registry.h"
+#include "runtime/models/open_model.h"
 #include "runtime/weights/quantizer.h"
 
 namespace octet::testing {
@@ -74,10 +74,8 @@ std::vector<Request> random_requests(int count, int max_length, int max_tokens, 
 
 std::filesystem::path quantize(const std::filesystem::path& checkpoint,
                                const std::filesystem::path& out) {
-  const auto source = Checkpoint::open(checkpoint);
-  const ModelArgs args = parse_model_args(source->config(), checkpoint.string());
-  const Partition partition(args, find_family(args.model_type).rules);
-  quantize_checkpoint(*source, partition, out, {});
+  const ModelFiles source = open_model(checkpoint);
+  quantize_checkpoint(*source.checkpoint, Partition(source.args), out, {});
   return out;
 }
 

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <vector>
 
-#include "runtime/weights/checkpoint.h"
+#include "runtime/models/open_model.h"
 #include "runtime/weights/quantizer.h"
 #include "tests/weights/tiny_model.h"
 
@@ -12,9 +12,8 @@ namespace octet {
 
 inline QuantizeReport quantize(const std::filesystem::path& in, const std::filesystem::path& out,
                                const QuantizeOptions& options = {}, int shards = 4) {
-  const auto source = Checkpoint::open(in);
-  const Partition partition(parse_model_args(source->config(), in.string()), llama_rules(), shards);
-  return quantize_checkpoint(*source, partition, out, options);
+  const ModelFiles source = open_model(in);
+  return quantize_checkpoint(*source.checkpoint, Partition(source.args, shards), out, options);
 }
 
 inline Tensor read_whole(const Checkpoint& checkpoint, std::string_view name) {

@@ -28,7 +28,7 @@ TEST_F(ArtefactTest, Ranks_ReadEachByteOnce_AndWhatTheyShareOnEach) {
     uint64_t read = 0, expected = 0;
     for (int rank = 0; rank < size; ++rank) {
       const auto checkpoint = Checkpoint::open(out_);
-      const Partition partition(parse_model_args(checkpoint->config(), "config"), llama_rules(),
+      const Partition partition(parse_llama(checkpoint->config(), "config"),
                                 checkpoint->reduction_shards());
       for (const TensorInfo& info : checkpoint->tensors()) {
         const TensorRule* rule = partition.find(info.name);

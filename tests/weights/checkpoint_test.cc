@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "runtime/formats/gguf_file.h"
+#include "runtime/models/family.h"
 #include "runtime/weights/slice_io.h"
 #include "tests/formats/expect_input_error.h"
 #include "tests/formats/gguf_builder.h"
@@ -74,13 +75,13 @@ TEST(Checkpoint, Gguf_HasHuggingFacesNamesConfigAndRowOrder) {
   write_tiny_gguf(folder / "tiny.gguf");
   const auto checkpoint = Checkpoint::open(folder / "tiny.gguf");
   EXPECT_EQ(checkpoint->kind(), CheckpointKind::kGguf);
-  const ModelArgs args = parse_model_args(checkpoint->config(), "gguf");
-  const ModelArgs expected = parse_model_args(tiny_config(), "folder");
+  const ModelArgs args = parse_llama(checkpoint->config(), "gguf");
+  const ModelArgs expected = parse_llama(tiny_config(), "folder");
   EXPECT_EQ(args.hidden_size, expected.hidden_size);
   EXPECT_EQ(args.intermediate_size, expected.intermediate_size);
   EXPECT_EQ(args.num_key_value_heads, expected.num_key_value_heads);
   EXPECT_EQ(args.vocab_size, expected.vocab_size);
-  EXPECT_EQ(args.rms_norm_eps, expected.rms_norm_eps);
+  EXPECT_EQ(args.norm_eps, expected.norm_eps);
   EXPECT_EQ(args.eos_token_ids, expected.eos_token_ids);
   EXPECT_TRUE(args.tie_word_embeddings);
   EXPECT_EQ(args.torch_dtype, "float32");

@@ -1,7 +1,6 @@
-#include "runtime/weights/model_args.h"
-
 #include <gtest/gtest.h>
 
+#include "runtime/models/family.h"
 #include "tests/formats/expect_input_error.h"
 #include "tests/weights/tiny_model.h"
 
@@ -15,7 +14,7 @@ TEST(ModelArgs, WhatConfigLacks_IsDerived) {
   config.erase("num_key_value_heads");
   config.erase("eos_token_id");
   config["head_dim"] = nullptr;
-  const ModelArgs args = parse_model_args(config, "config.json");
+  const ModelArgs args = parse_llama(config, "config.json");
   EXPECT_EQ(args.num_key_value_heads, 6);
   EXPECT_EQ(args.head_dim, 4);
   EXPECT_TRUE(args.eos_token_ids.empty());
@@ -30,7 +29,7 @@ TEST(ModelArgs, NewerSpellings_AreRead) {
   config["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 5e5}};
   config.erase("torch_dtype");
   config["dtype"] = "float16";
-  const ModelArgs args = parse_model_args(config, "config.json");
+  const ModelArgs args = parse_llama(config, "config.json");
   EXPECT_EQ(args.eos_token_ids, (std::vector<int32_t>{3, 5}));
   EXPECT_EQ(args.head_dim, 8);
   EXPECT_EQ(args.rope_theta, 5e5);
@@ -43,7 +42,6 @@ TEST(ModelArgs, BadField_IsNamed) {
     json value;
     const char* message;
   } cases[] = {
-      {"model_type", nullptr, "model_type is missing"},
       {"hidden_size", nullptr, "hidden_size is missing"},
       {"hidden_size", 0, "hidden_size is '0'"},
       {"hidden_size", -24, "hidden_size is '-24'"},
@@ -61,15 +59,17 @@ TEST(ModelArgs, BadField_IsNamed) {
       {"tie_word_embeddings", 1, "tie_word_embeddings is not true or false"},
       {"eos_token_id", 40, "eos_token_id is '40', not in [0, 39]"},
       {"eos_token_id", json::array({1, "x"}), "eos_token_id is not an integer"},
-      {"rope_scaling", json{{"rope_type", "llama3"}}, "rope_scaling of type 'llama3'"},
+      {"rope_scaling", json{{"rope_type", "llama3"}}, "rope_scaling: factor is missing"},
+      {"rope_scaling", json{{"rope_type", "dynamic"}}, "rope_scaling of type 'dynamic'"},
+      {"hidden_act", "tanh", "hidden_act is 'tanh', not a known activation"},
       {"rope_scaling", 3, "rope_scaling is not an object"},
   };
   for (const auto& [key, value, message] : cases) {
     json config = tiny_config();
     config[key] = value;
-    EXPECT_INPUT_ERROR(parse_model_args(config, "m/config.json"), "m/config.json: ", message);
+    EXPECT_INPUT_ERROR(parse_llama(config, "m/config.json"), "m/config.json: ", message);
   }
-  EXPECT_INPUT_ERROR(parse_model_args(json::array(), "m/config.json"), "not a JSON object");
+  EXPECT_INPUT_ERROR(parse_llama(json::array(), "m/config.json"), "not a JSON object");
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ constexpr Role kRoles[] = {Role::kReplicated, Role::kVocab,  Role::kQueryHeads, 
 
 TEST(Partition, Cuts_RiseFrom0ToTheExtent) {
   for (const auto& [heads, kv] : {std::pair(9, 3), {32, 8}, {64, 64}, {4, 1}, {1, 1}}) {
-    const Partition partition(args_with(heads, kv), llama_rules());
+    const Partition partition(args_with(heads, kv));
     for (Role role : kRoles) {
       const int64_t extent = role == Role::kReplicated ? 7 : partition.extent(role);
       const auto cuts = partition.cuts(role, extent);
@@ -38,24 +38,24 @@ TEST(Partition, Cuts_RiseFrom0ToTheExtent) {
 }
 
 TEST(Partition, AttentionShards_AreWholeGroups_WhereThereAreEnough) {
-  const Partition grouped(args_with(32, 8), llama_rules());
+  const Partition grouped(args_with(32, 8));
   EXPECT_EQ(grouped.attention_shards(), 8);
   for (int i = 0; i <= 8; ++i) EXPECT_EQ(grouped.attention_cut(i), 4 * i);
 
-  const Partition few(args_with(9, 3), llama_rules());
+  const Partition few(args_with(9, 3));
   EXPECT_EQ(few.attention_shards(), 8);
   EXPECT_EQ(few.attention_cut(7), 7);
   EXPECT_EQ(few.attention_cut(8), 9);
   EXPECT_EQ(few.cuts(Role::kHeadInput, 576),
             (std::vector<int64_t>{0, 64, 128, 192, 256, 320, 384, 448, 576}));
 
-  const Partition narrow(args_with(4, 4, 3), llama_rules());
+  const Partition narrow(args_with(4, 4, 3));
   EXPECT_EQ(narrow.attention_shards(), 4);
   EXPECT_EQ(narrow.mlp_shards(), 3);
 }
 
 TEST(Partition, SlicesOfTheRanks_TileTheTensor_AtAnySize) {
-  const Partition partition(args_with(9, 3), llama_rules());
+  const Partition partition(args_with(9, 3));
   for (int size = 1; size <= 11; ++size) {
     for (Role role : {Role::kVocab, Role::kQueryHeads, Role::kHeadInput, Role::kMlpOut}) {
       const int64_t extent = partition.extent(role);
@@ -75,7 +75,7 @@ TEST(Partition, SlicesOfTheRanks_TileTheTensor_AtAnySize) {
 
 TEST(Partition, EveryQueryHead_HasItsKvHead_OnItsRank) {
   for (const auto& [heads, kv] : {std::pair(9, 3), {32, 8}, {6, 2}, {8, 8}}) {
-    const Partition partition(args_with(heads, kv), llama_rules());
+    const Partition partition(args_with(heads, kv));
     for (int size = 1; size <= 8; ++size) {
       std::set<int> seen;
       for (int rank = 0; rank < size; ++rank) {
@@ -96,7 +96,7 @@ TEST(Partition, EveryQueryHead_HasItsKvHead_OnItsRank) {
 }
 
 TEST(Partition, Find_SkipsTheLayer_AndScalesAndBiasesFollow) {
-  const Partition partition(args_with(9, 3), llama_rules());
+  const Partition partition(args_with(9, 3));
   const auto role = [&](std::string_view name) { return partition.find(name)->role; };
   EXPECT_EQ(role("model.layers.17.self_attn.q_proj.weight"), Role::kQueryHeads);
   EXPECT_TRUE(partition.find("model.layers.17.self_attn.q_proj.weight")->quantize);

@@ -13,20 +13,6 @@
 namespace octet {
 namespace {
 
-constexpr TensorRule kRules[] = {
-    {"model.embed_tokens.weight", Role::kVocab},
-    {"lm_head.weight", Role::kVocab},
-    {"model.norm.weight", Role::kReplicated},
-    {"input_layernorm.weight", Role::kReplicated},
-    {"post_attention_layernorm.weight", Role::kReplicated},
-    {"self_attn.q_proj.weight", Role::kQueryHeads, true},
-    {"self_attn.k_proj.weight", Role::kKvHeads, true},
-    {"self_attn.v_proj.weight", Role::kKvHeads, true},
-    {"self_attn.o_proj.weight", Role::kHeadInput, true},
-    {"mlp.gate_proj.weight", Role::kMlpOut, true},
-    {"mlp.up_proj.weight", Role::kMlpOut, true},
-    {"mlp.down_proj.weight", Role::kMlpIn, true},
-};
 constexpr int kLayers = 2, kHidden = 24, kHeads = 6, kKvHeads = 3, kHeadDim = 4, kMlp = 20,
               kVocab = 40;
 
@@ -89,8 +75,6 @@ nlohmann::json tiny_config() {
           {"rope_theta", 10000.0},           {"eos_token_id", 2},
           {"tie_word_embeddings", true}};
 }
-
-std::span<const TensorRule> llama_rules() { return kRules; }
 
 std::vector<TinyTensor> tiny_tensors() {
   std::vector<TinyTensor> tensors = {{"model.embed_tokens.weight", Shape{kVocab, kHidden}, {}},

@@ -5,19 +5,15 @@
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "kernels/tensor.h"
-#include "runtime/weights/partition.h"
 
 namespace octet {
 
 // 2 layers, hidden 24, 6 heads of 4 on 3 KV heads, MLP 20, vocabulary 40, tied.
 nlohmann::json tiny_config();
-
-std::span<const TensorRule> llama_rules();
 
 struct TinyTensor {
   std::string name;

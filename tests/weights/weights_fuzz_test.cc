@@ -33,9 +33,8 @@ TEST(WeightsFuzz, Config_ThrowsInputErrorOrGivesArgs) {
   for (int i = 0; i < kMutations; ++i) {
     write_file(folder / "config.json", mutator.mutate(sound));
     refused([&] {
-      const auto checkpoint = Checkpoint::open(folder.path());
-      const ModelArgs args = parse_model_args(checkpoint->config(), "config.json");
-      const Partition partition(args, llama_rules());
+      const auto [checkpoint, args] = open_model(folder.path());
+      const Partition partition(args);
       for (Role role : {Role::kVocab, Role::kQueryHeads, Role::kKvHeads, Role::kMlpIn}) {
         EXPECT_GE(partition.cuts(role, partition.extent(role)).size(), 2u);
       }

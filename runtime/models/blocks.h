@@ -1,0 +1,71 @@
+// The blocks that decoders are made of. A block takes the stream in, with what the block before it
+// left to be added, and leaves its own last addition the same way, so that an add and the next norm
+// are one operation.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "runtime/layers/attention.h"
+#include "runtime/layers/mlp.h"
+#include "runtime/layers/norm.h"
+
+namespace octet {
+
+// A step's activations between the blocks; [n, hidden] each, in the step's arena.
+struct Stream {
+  Tensor residual;
+  Tensor x;     // the input of a product
+  Tensor out;   // its result
+  Tensor side;  // a second result; ParallelBlock only
+  Delta delta;  // still to be added to residual
+};
+
+class Block {
+ public:
+  virtual ~Block() = default;
+  virtual void forward(Step& step, Stream& stream) const = 0;
+};
+
+// h = x + attention(norm(x)); h + mlp(norm(h)). Radford et al. 2019.
+class PreNormBlock : public Block {
+ public:
+  PreNormBlock(const WeightScope& scope, int layer, const Positions& positions);
+  void forward(Step& step, Stream& stream) const override;
+
+ private:
+  Norm input_norm_, post_norm_;
+  Attention attention_;
+  Mlp mlp_;
+};
+
+// x + attention(norm(x)) + mlp(norm(x)); the second norm is the first where the model has one only.
+// Wang and Komatsuzaki 2021; Chowdhery et al. 2022, section 2.
+class ParallelBlock : public Block {
+ public:
+  ParallelBlock(const WeightScope& scope, int layer, const Positions& positions);
+  void forward(Step& step, Stream& stream) const override;
+
+ private:
+  Norm input_norm_;
+  std::optional<Norm> mlp_norm_;
+  Attention attention_;
+  Mlp mlp_;
+};
+
+// h = norm(x + attention(x)); norm(h + mlp(h)). Vaswani et al. 2017; OPT-350m.
+class PostNormBlock : public Block {
+ public:
+  PostNormBlock(const WeightScope& scope, int layer, const Positions& positions);
+  void forward(Step& step, Stream& stream) const override;
+
+ private:
+  Norm attention_norm_, mlp_norm_;
+  Attention attention_;
+  Mlp mlp_;
+};
+
+// The block that the model's ModelArgs ask for.
+std::unique_ptr<Block> make_block(const WeightScope& scope, int layer, const Positions& positions);
+
+}  // namespace octet

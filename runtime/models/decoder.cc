@@ -1,0 +1,93 @@
+#include "runtime/models/decoder.h"
+
+#include <utility>
+
+namespace octet {
+namespace {
+
+template <typename Layer, typename... Arguments>
+std::optional<Layer> if_there(const WeightScope& scope, const Arguments&... arguments) {
+  if (!scope.has("weight")) return std::nullopt;
+  return std::optional<Layer>(std::in_place, scope, arguments...);
+}
+
+// Between hidden_size and a narrower embedding; every rank computes all of it.
+std::optional<ColumnParallelLinear> projection(const WeightScope& model, std::string_view name,
+                                               int64_t out_features, int64_t in_features) {
+  if (!(model / name).has("weight")) return std::nullopt;
+  return ColumnParallelLinear(model.context(),
+                              model.column_parallel({{name, out_features}}, in_features));
+}
+
+}  // namespace
+
+Decoder::Decoder(const ModelContext& context) : Decoder(WeightScope(context)) {}
+
+Decoder::Decoder(const WeightScope& root)
+    : args_(root.context().args),
+      embedding_(root / "model" / "embed_tokens", args_.vocab_size, args_.embedding_size()),
+      project_in_(
+          projection(root / "model", "project_in", args_.hidden_size, args_.embedding_size())),
+      project_out_(
+          projection(root / "model", "project_out", args_.embedding_size(), args_.hidden_size)),
+      positions_(if_there<PositionEmbedding>(root / "model" / "embed_positions")),
+      embedding_norm_(if_there<Norm>(root / "model" / "embed_norm")),
+      norm_(if_there<Norm>(root / "model" / "norm", args_.logit_scale)),
+      head_(args_.tie_word_embeddings ? root / "model" / "embed_tokens" : root / "lm_head",
+            args_.vocab_size, args_.embedding_size()) {
+  const Positions positions = make_positions(root.context());
+  const WeightScope layers = root / "model" / "layers";
+  for (int i = 0; i < args_.num_hidden_layers; ++i) {
+    blocks_.push_back(make_block(layers / i, i, positions));
+  }
+}
+
+void Decoder::embed(Step& step, Stream& stream) const {
+  const size_t mark = step.arena.used();
+  if (project_in_) {
+    const Tensor narrow =
+        step.arena.allocate(DType::kF32, {stream.residual.dim(0), args_.embedding_size()});
+    embedding_.forward(step, narrow);
+    project_in_->forward(step, narrow, stream.residual);
+  } else {
+    embedding_.forward(step, stream.residual);
+  }
+  step.arena.release(mark);
+  if (positions_) {
+    positions_->forward(step, stream.out);
+    stream.delta = {stream.out, {}};
+  }
+  if (embedding_norm_) {
+    embedding_norm_->forward(step, stream.residual, stream.delta, stream.x);
+    std::swap(stream.residual, stream.x);
+    stream.delta = {};
+  }
+}
+
+Tensor Decoder::forward(Step& step) const {
+  const Shape rows{step.num_tokens(), args_.hidden_size};
+  Stream stream{.residual = step.arena.allocate(DType::kF32, rows),
+                .x = step.arena.allocate(DType::kF32, rows),
+                .out = step.arena.allocate(DType::kF32, rows),
+                .side = {},
+                .delta = {}};
+  if (args_.parallel_residual) stream.side = step.arena.allocate(DType::kF32, rows);
+  embed(step, stream);
+  for (const auto& block : blocks_) block->forward(step, stream);
+  if (norm_) {
+    norm_->forward(step, stream.residual, stream.delta, stream.x);
+  } else {
+    add(step, stream.residual, stream.delta);
+    stream.x = stream.residual;
+  }
+  const Tensor sampled =
+      step.arena.allocate(DType::kF32, {step.input.num_sampled(), args_.hidden_size});
+  step.backend.gather_rows(stream.x, step.input.sampled_rows, sampled);
+  return sampled;
+}
+
+Tensor Decoder::logits(Step& step, const Tensor& hidden) const {
+  return head_.forward(step, project_out_ ? project_out_->forward(step, hidden) : hidden);
+}
+
+}  // namespace octet

@@ -1,0 +1,112 @@
+// Every family against an independent implementation: Hugging Face transformers, and for PaLM a
+// NumPy forward of the paper's section 2 (tests/oracle/make_families.py wrote the numbers in
+// families/).
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "tests/testing/formula_model.h"
+#include "tests/testing/group.h"
+#include "tests/testing/last_logits.h"
+#include "tests/testing/tiny_model.h"
+
+namespace octet {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+const fs::path kFolder = fs::path(OCTET_SOURCE_DIR) / "tests/models/families";
+
+std::vector<std::string> names() {
+  std::vector<std::string> names;
+  for (const auto& file : fs::directory_iterator(kFolder)) {
+    if (file.path().extension() == ".json") names.push_back(file.path().stem().string());
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
+class Families : public ::testing::TestWithParam<std::string> {
+ protected:
+  Families()
+      : expected_(json::parse(std::ifstream(kFolder / (GetParam() + ".json")))),
+        model_(testing::write_formula_model(folder_.path() / "model", expected_)) {}
+
+  std::vector<Request> requests(int max_tokens) const {
+    std::vector<Request> requests;
+    for (const json& prompt : expected_["prompts"]) {
+      requests.push_back({.id = requests.size(), .prompt = prompt, .sampling = {}});
+      requests.back().sampling = {.max_tokens = max_tokens, .temperature = 0, .ignore_eos = true};
+    }
+    return requests;
+  }
+
+  testing::TempFolder folder_;
+  const json expected_;
+  const fs::path model_;
+};
+
+TEST_P(Families, TheFormulaIsTheScripts) {
+  const json& check = expected_["check"];
+  const json& tensor = expected_["tensors"][check["name"]];
+  const auto values = check["values"].get<std::vector<float>>();
+  EXPECT_EQ(testing::formula_values(check["name"], expected_["seed"], values.size(),
+                                    tensor["scale"], tensor["offset"]),
+            values);
+}
+
+TEST_P(Families, LogitsAgreeWithTheOtherImplementation) {
+  testing::LastLogits logits(model_);
+  for (size_t i = 0; i < expected_["prompts"].size(); ++i) {
+    const auto wanted = expected_["logits"][i].get<std::vector<double>>();
+    const std::vector<float> got = logits.of(expected_["prompts"][i]);
+    ASSERT_EQ(got.size(), wanted.size());
+    double worst = 0, largest = 0;
+    for (size_t k = 0; k < got.size(); ++k) {
+      worst = std::max(worst, std::fabs(got[k] - wanted[k]));
+      largest = std::max(largest, std::fabs(wanted[k]));
+    }
+    EXPECT_LT(worst, 1e-4 * largest) << "prompt " << i;
+  }
+}
+
+TEST_P(Families, TheConfigAsNewerTransformersWriteIt_IsTheSame) {
+  if (!expected_.contains("config_v5")) GTEST_SKIP() << "transformers has no such family";
+  json newer = expected_;
+  newer["config"] = expected_["config_v5"];
+  const fs::path model = testing::write_formula_model(folder_.path() / "newer", newer);
+  const std::vector<int32_t> prompt = expected_["prompts"][2];
+  EXPECT_EQ(testing::LastLogits(model).of(prompt), testing::LastLogits(model_).of(prompt));
+}
+
+TEST_P(Families, GreedyIdsAgree_AndNoBitDependsOnTheRanks) {
+  const auto requests = this->requests(64);
+  std::map<uint64_t, testing::Answer> first;
+  for (const int ranks : {1, 2, 3, 4}) {
+    const auto answers =
+        testing::answer_all({.model = model_, .quantization = "none"}, ranks, requests);
+    for (const auto& [id, answer] : answers) {
+      EXPECT_EQ(answer.ids, expected_["greedy"][id].get<std::vector<int32_t>>()) << "prompt " << id;
+    }
+    if (ranks == 1) first = answers;
+    EXPECT_EQ(answers, first) << ranks << " ranks";
+  }
+}
+
+TEST_P(Families, TheArtefactGivesTheSameBitsAtAnyNumberOfRanks) {
+  const fs::path artefact = testing::quantize(model_, folder_.path() / "artefact");
+  const auto requests = this->requests(12);
+  const auto first = testing::answer_all({.model = artefact}, 1, requests);
+  for (const int ranks : {2, 3, 4}) {
+    EXPECT_EQ(testing::answer_all({.model = artefact}, ranks, requests), first) << ranks;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Families, ::testing::ValuesIn(names()),
+                         [](const auto& info) { return info.param; });
+
+}  // namespace
+}  // namespace octet
