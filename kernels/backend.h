@@ -38,6 +38,16 @@ enum class RopeStyle {
   kInterleaved
 };  // pairs (i, i + rotary/2) | pairs (2i, 2i + 1)
 
+// How an int8 weight meets its input. Each shard of each row stands alone.
+enum class Int8Product {
+  kW8A8,     // the input in int8, scaled by its absmax / 127
+  kLlmInt8,  // the same, but values of outlier_threshold and more do not set the scale; they are
+             // multiplied in two int8 digits
+  kW8A16,    // the input as it is
+};
+inline constexpr float kOutlierThreshold = 6.0f;  // Dettmers et al. 2022, section 3.2
+inline constexpr int kHighDigit = 254;            // value = scale * (254 * high + low)
+
 // A linear layer's weights as they were read: host memory, needed only during pack(). Several
 // layers with one input are one product: their rows are stacked (q, k, v; gate, up).
 struct LinearWeight {
@@ -45,6 +55,8 @@ struct LinearWeight {
   Tensor scales;  // [out] weight row o is weight[o, :] * scales[o]; kI8 only, else empty
   Tensor bias;  // [out] or empty; REQUIRES empty where the result is a partial sum (shards not the
                 // whole tree)
+  Int8Product product = Int8Product::kW8A8;     // kI8 only
+  float outlier_threshold = kOutlierThreshold;  // kLlmInt8 only
   // kSiluGate: rows [0, out/2) are the gate, [out/2, out) the up projection; the result is
   // silu(gate) * up, [n, out/2]. The others act on each element.
   Activation activation = Activation::kNone;
@@ -66,6 +78,8 @@ class PackedLinear {
   }                                             // after the activation: half the rows for kSiluGate
   int num_roots() const { return num_roots_; }  // subtree_roots(num_shards, shards).size()
   size_t bytes() const { return bytes_; }       // device memory held
+  // Input values so far of outlier_threshold and more; kLlmInt8.
+  virtual uint64_t outliers() const { return 0; }
 
  protected:
   int64_t in_features_ = 0;
@@ -170,9 +184,15 @@ class Backend {
   virtual void add_norm(const AddNormArgs& args) = 0;
 
   // out[r] = root r of the tree over the shards of x * weight^T (+ bias, then activation, when
-  // there is one shard tree and this rank has all of it). kI8: each shard quantises its slice of
-  // each row to int8, symmetric, by the slice's absmax / 127; the int32 product is exact; a leaf is
-  // float(product) * (row scale * weight scale).
+  // there is one shard tree and this rank has all of it).
+  //
+  // kW8A8: each shard quantises its slice of each row to int8, symmetric, q = round(x / scale) by
+  // scale = absmax / 127; the int32 product is exact; a leaf is float(product) * (scale * weight
+  // scale). kLlmInt8 is the same for a slice without outliers. In one with them, scale =
+  // max(absmax of the others / 127, absmax / (127 * 254 + 126)), an outlier's q is 254 * high + low
+  // (high = round(q / 254), ties to even), the others' q is low, and a leaf is float(low product) *
+  // (scale * weight scale) + float(high product) * (254 * (scale * weight scale)). kW8A16: float
+  // products of x and the int8 weights; a leaf is sum * weight scale.
   virtual void linear(const Tensor& x,  // [n, in]
                       const PackedLinear& weight,
                       const Tensor& out) = 0;  // [num_roots, n, out]

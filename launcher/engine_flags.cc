@@ -15,8 +15,15 @@ void add_tensor_parallel_flag(CLI::App& command, int& tensor_parallel_size) {
 
 void add_engine_flags(CLI::App& command, EngineOptions& o, int& tensor_parallel_size) {
   if (command.get_name() != "worker") add_tensor_parallel_flag(command, tensor_parallel_size);
-  command.add_option("--quantization", o.quantization, "w8a8 for an artefact, else none")
-      ->check(CLI::IsMember({"auto", "w8a8", "none"}))
+  command
+      .add_option("--quantization", o.quantization,
+                  "How int8 weights are used; auto: llm-int8 where there are some")
+      ->check(CLI::IsMember({"auto", "llm-int8", "w8a8", "w8a16", "none"}))
+      ->capture_default_str();
+  command
+      .add_option("--outlier-threshold", o.outlier_threshold,
+                  "llm-int8: inputs of this size and more are multiplied in two digits")
+      ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command.add_option("--kv-cache-dtype", o.kv_cache_dtype, "How K and V are kept")
       ->check(CLI::IsMember({"auto", "float32", "bfloat16"}))

@@ -15,6 +15,7 @@ struct Verb {
 
 Verb add_quantize(CLI::App& octet);
 Verb add_inspect(CLI::App& octet);
+Verb add_eval(CLI::App& octet);
 Verb add_generate(CLI::App& octet);
 Verb add_serve(CLI::App& octet);
 Verb add_worker(CLI::App& octet);

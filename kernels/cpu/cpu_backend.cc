@@ -36,16 +36,22 @@ class CpuBackend : public Backend {
   std::unique_ptr<PackedLinear> pack(const LinearWeight& weight) override {
     auto packed = std::make_unique<cpu::CpuLinear>(weight);
     widest_ = std::max(widest_, packed->padded_in());
+    if (packed->mixed()) most_spans_ = std::max(most_spans_, packed->spans());
     most_shards_ = std::max(most_shards_, packed->num_shards());
     return packed;
   }
 
   size_t reserve(int64_t max_rows) override {
     scratch_ = {.max_rows = max_rows,
-                .values = cpu::allocate_host(DType::kI8, {max_rows, widest_}),
-                .scales = Tensor::host(DType::kF32, {max_rows, most_shards_}),
-                .sums = Tensor::host(DType::kI32, {max_rows, most_shards_})};
-    return scratch_.values.bytes() + scratch_.scales.bytes() + scratch_.sums.bytes();
+                .low = cpu::allocate_host(DType::kI8, {max_rows, widest_}),
+                .high = {},
+                .spans = {},
+                .rows = std::vector<cpu::QuantizedRow>(max_rows * most_shards_)};
+    if (most_spans_ > 0) {
+      scratch_.high = cpu::allocate_host(DType::kI8, {max_rows, widest_});
+      scratch_.spans = cpu::allocate_host(DType::kU8, {max_rows, most_spans_});
+    }
+    return scratch_.bytes();
   }
 
   void embed(const Tensor& ids, const Tensor& table, int32_t first_id, const Tensor& out) override;
@@ -82,7 +88,7 @@ class CpuBackend : public Backend {
   const cpu::KernelTable& kernels_;
   cpu::ThreadPool pool_;
   cpu::LinearScratch scratch_;
-  int64_t widest_ = 0;
+  int64_t widest_ = 0, most_spans_ = 0;
   int most_shards_ = 1;
   std::vector<float> attention_scratch_;  // of each thread: scores of a split, two partial rows
   std::vector<int32_t> row_sequence_;     // of each query row of the call

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "kernels/check.h"
 #include "kernels/cpu/host_memory.h"
@@ -17,13 +18,18 @@ int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / mult
 FloatFormat format_of(DType dtype) {
   return dtype == DType::kF32    ? FloatFormat::kF32
          : dtype == DType::kBF16 ? FloatFormat::kBF16
-                                 : FloatFormat::kF16;
+         : dtype == DType::kF16  ? FloatFormat::kF16
+                                 : FloatFormat::kI8;
 }
 
 }  // namespace
 
 CpuLinear::CpuLinear(const LinearWeight& weight)
-    : dtype_(weight.weight.dtype()), activation_(weight.activation), rows_(weight.weight.dim(0)) {
+    : dtype_(weight.weight.dtype()),
+      product_(weight.product),
+      outlier_threshold_(weight.outlier_threshold),
+      activation_(weight.activation),
+      rows_(weight.weight.dim(0)) {
   const bool gated = activation_ == Activation::kSiluGate;
   in_features_ = weight.weight.dim(1);
   out_features_ = gated ? rows_ / 2 : rows_;
@@ -38,8 +44,9 @@ CpuLinear::CpuLinear(const LinearWeight& weight)
   for (size_t i = 0; i + 1 < cuts.size(); ++i) {
     const int64_t length = cuts[i + 1] - cuts[i];
     const int64_t padded = quantized() ? round_up(length, kGroup) : length;
-    shards_.push_back({cuts[i], cuts[i + 1], padded_in_, padded});
+    shards_.push_back({cuts[i], cuts[i + 1], padded_in_, padded, spans_});
     padded_in_ += padded;
+    spans_ += (padded + kSpan - 1) / kSpan;
   }
   for (const ShardRange root : subtree_roots(weight.num_shards, weight.shards)) {
     std::vector<ShardRange> leaves;
@@ -94,6 +101,13 @@ void CpuLinear::pack_int8(const LinearWeight& weight) {
 }
 
 void CpuLinear::pack_float(const LinearWeight& weight) {
+  if (!weight.scales.empty()) {
+    scales_ = Tensor::host(DType::kF32, {padded_rows_});
+    for (int64_t row = 0; row < padded_rows_; ++row) {
+      const int64_t source = source_row(row);
+      if (source >= 0) scales_.data<float>()[row] = weight.scales.data<float>()[source];
+    }
+  }
   packed_ = allocate_host(dtype_, {padded_rows_, padded_in_});
   const size_t size = dtype_size(dtype_);
   for (int64_t row = 0; row < padded_rows_; ++row) {
@@ -107,15 +121,23 @@ void CpuLinear::pack_float(const LinearWeight& weight) {
   }
 }
 
-void CpuLinear::quantize_rows(const KernelTable& kernels, ThreadPool& pool,
-                              const LinearScratch& scratch, const Tensor& x) const {
+void CpuLinear::quantize_rows(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch,
+                              const Tensor& x) const {
   const int64_t shards = num_shards(), n = x.dim(0);
+  const float threshold = mixed() ? outlier_threshold_ : std::numeric_limits<float>::infinity();
   const auto quantize = [&](int64_t i) {
     const int64_t row = i / shards;
     const Shard& shard = shards_[i % shards];
+    const int64_t place = row * padded_in_ + shard.place;
+    QuantizedRow& quantized = scratch.rows[i];
+    quantized.low = scratch.low.data<int8_t>() + place;
+    if (mixed()) {
+      quantized.high = scratch.high.data<int8_t>() + place;
+      quantized.spans = scratch.spans.data<uint8_t>() + row * spans_ + shard.first_span;
+    }
     kernels.quantize(x.data<float>() + row * in_features_ + shard.begin, shard.end - shard.begin,
-                     shard.padded, scratch.values.data<int8_t>() + row * padded_in_ + shard.place,
-                     scratch.scales.data<float>() + i, scratch.sums.data<int32_t>() + i);
+                     shard.padded, threshold, &quantized);
+    if (quantized.outliers > 0) outliers_ += quantized.outliers;
   };
   if (n * padded_in_ < 16384) {
     for (int64_t i = 0; i < n * shards; ++i) quantize(i);
@@ -124,7 +146,7 @@ void CpuLinear::quantize_rows(const KernelTable& kernels, ThreadPool& pool,
   }
 }
 
-void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, const LinearScratch& scratch,
+void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch,
                       const Tensor& x, const Tensor& out) const {
   const int64_t n = x.dim(0);
   OCTET_CHECK(x.dim(1) == in_features_ && out.numel() == num_roots_ * n * out_features_ &&
@@ -167,45 +189,99 @@ void CpuLinear::leaves(const KernelTable& kernels, const LinearScratch& scratch,
                        int64_t row, int rows, int64_t block, int blocks, const Root& root,
                        float* slots) const {
   const size_t size = dtype_size(dtype_);
-  const std::byte* weights = packed_.raw_data() + block * kBlock * padded_in_ * size;
-  const int64_t block_stride = kBlock * padded_in_ * static_cast<int64_t>(size);
   for (int i = 0; i < root.num_leaves; ++i) {
     const int index = root.first_leaf + i;
     const Shard& shard = shards_[index];
     float* leaf = slots + i * kTileFloats;
-    if (!quantized()) {
-      kernels.float_tile({.x = x.data<float>() + row * in_features_ + shard.begin,
-                          .x_stride = in_features_,
-                          .weights = weights + shard.place * kBlock * size,
-                          .block_stride = block_stride,
-                          .format = format_of(dtype_),
-                          .rows = rows,
-                          .blocks = blocks,
-                          .k = shard.padded,
-                          .sums = leaf});
+    if (quantized()) {
+      int8_leaf(kernels, scratch, row, rows, block, blocks, index, leaf);
       continue;
     }
-    alignas(64) int32_t sums[kTileFloats];
-    kernels.int8_tile({.x = scratch.values.data<int8_t>() + row * padded_in_ + shard.place,
-                       .x_stride = padded_in_,
-                       .weights = reinterpret_cast<const uint8_t*>(weights) + shard.place * kBlock,
-                       .block_stride = block_stride,
-                       .rows = rows,
-                       .blocks = blocks,
-                       .groups = shard.padded / kGroup,
-                       .sums = sums});
+    kernels.float_tile(
+        {.x = x.data<float>() + row * in_features_ + shard.begin,
+         .x_stride = in_features_,
+         .weights = packed_.raw_data() + (block * padded_in_ + shard.place) * kBlock * size,
+         .block_stride = kBlock * padded_in_ * static_cast<int64_t>(size),
+         .format = format_of(dtype_),
+         .rows = rows,
+         .blocks = blocks,
+         .k = shard.padded,
+         .sums = leaf});
+    if (scales_.empty()) continue;
     const float* scales = scales_.data<float>() + block * kBlock;
     for (int r = 0; r < rows; ++r) {
-      const int64_t at = (row + r) * num_shards() + index;
-      const float scale = scratch.scales.data<float>()[at];
-      const int32_t excess = 128 * scratch.sums.data<int32_t>()[at];
-      const int32_t* sum = sums + r * kMaxBlocks * kBlock;
       float* to = leaf + r * kMaxBlocks * kBlock;
-      for (int o = 0; o < blocks * kBlock; ++o) {
-        to[o] = static_cast<float>(sum[o] - excess) * (scale * scales[o]);
+      for (int o = 0; o < blocks * kBlock; ++o) to[o] *= scales[o];
+    }
+  }
+}
+
+void CpuLinear::int8_leaf(const KernelTable& kernels, const LinearScratch& scratch, int64_t row,
+                          int rows, int64_t block, int blocks, int index, float* leaf) const {
+  const Shard& shard = shards_[index];
+  alignas(64) int32_t low[kTileFloats], high[kTileFloats];
+  const Int8Tile tile{
+      .x = scratch.low.data<int8_t>() + row * padded_in_ + shard.place,
+      .x_stride = padded_in_,
+      .weights = packed_.data<uint8_t>() + (block * padded_in_ + shard.place) * kBlock,
+      .block_stride = kBlock * padded_in_,
+      .rows = rows,
+      .blocks = blocks,
+      .groups = shard.padded / kGroup,
+      .sums = low};
+  kernels.int8_tile(tile);
+  const bool outliers = mixed() && high_sums(kernels, scratch, row, index, tile, high);
+  const float* scales = scales_.data<float>() + block * kBlock;
+  for (int r = 0; r < rows; ++r) {
+    const QuantizedRow& quantized = scratch.rows[(row + r) * num_shards() + index];
+    const float scale = quantized.scale;
+    const int32_t excess = 128 * quantized.low_sum;
+    const int32_t* sum = low + r * kMaxBlocks * kBlock;
+    float* to = leaf + r * kMaxBlocks * kBlock;
+    for (int o = 0; o < blocks * kBlock; ++o) {
+      to[o] = static_cast<float>(sum[o] - excess) * (scale * scales[o]);
+    }
+    if (!outliers || quantized.outliers == 0) continue;
+    const int32_t high_excess = 128 * quantized.high_sum;
+    const int32_t* high_sum = high + r * kMaxBlocks * kBlock;
+    for (int o = 0; o < blocks * kBlock; ++o) {
+      to[o] += static_cast<float>(high_sum[o] - high_excess) *
+               (static_cast<float>(kHighDigit) * (scale * scales[o]));
+    }
+  }
+}
+
+// The products of the high digits, over the spans where a row of the tile has one. False: none has.
+// Rows without outliers get sums that mean nothing.
+bool CpuLinear::high_sums(const KernelTable& kernels, const LinearScratch& scratch, int64_t row,
+                          int index, Int8Tile tile, int32_t* sums) const {
+  const Shard& shard = shards_[index];
+  const QuantizedRow* quantized = scratch.rows.data() + row * num_shards() + index;
+  bool any = false;
+  for (int r = 0; r < tile.rows; ++r) any |= quantized[r * num_shards()].outliers > 0;
+  if (!any) return false;
+  std::fill_n(sums, kTileFloats, 0);
+  alignas(64) int32_t part[kTileFloats];
+  const uint8_t* weights = tile.weights;
+  tile.sums = part;
+  for (int64_t begin = 0; begin < shard.padded; begin += kSpan) {
+    bool wanted = false;
+    for (int r = 0; r < tile.rows; ++r) {
+      const QuantizedRow& of_row = quantized[r * num_shards()];
+      wanted |= of_row.outliers > 0 && of_row.spans[begin / kSpan] != 0;
+    }
+    if (!wanted) continue;
+    tile.x = scratch.high.data<int8_t>() + row * padded_in_ + shard.place + begin;
+    tile.weights = weights + begin * kBlock;
+    tile.groups = std::min<int64_t>(kSpan, shard.padded - begin) / kGroup;
+    kernels.int8_tile(tile);
+    for (int r = 0; r < tile.rows; ++r) {
+      for (int o = 0; o < tile.blocks * kBlock; ++o) {
+        sums[r * kMaxBlocks * kBlock + o] += part[r * kMaxBlocks * kBlock + o];
       }
     }
   }
+  return true;
 }
 
 // Bias, activation, and the outputs that are not padding.

@@ -2,6 +2,7 @@
 // the product over them.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -11,12 +12,16 @@
 
 namespace octet::cpu {
 
-// Room for the quantised rows of one product; grows in reserve() only.
+// Room for the quantised rows of one product; grows in reserve() only. Each product lays its rows
+// out by its own padded_in().
 struct LinearScratch {
   int64_t max_rows = 0;
-  Tensor values;  // [max_rows, widest padded in] kI8
-  Tensor scales;  // [max_rows, most shards]
-  Tensor sums;    // [max_rows, most shards] kI32: of the int8 values
+  Tensor low, high;                // [max_rows, widest padded in] kI8; high may be empty
+  Tensor spans;                    // [max_rows, widest padded in / kSpan + most shards] kU8
+  std::vector<QuantizedRow> rows;  // [max_rows, most shards]
+  size_t bytes() const {
+    return low.bytes() + high.bytes() + spans.bytes() + rows.size() * sizeof(QuantizedRow);
+  }
 };
 
 class CpuLinear : public PackedLinear {
@@ -24,17 +29,22 @@ class CpuLinear : public PackedLinear {
   explicit CpuLinear(const LinearWeight& weight);
 
   int64_t padded_in() const { return padded_in_; }
+  int64_t spans() const { return spans_; }
   int num_shards() const { return static_cast<int>(shards_.size()); }
-  bool quantized() const { return dtype_ == DType::kI8; }
+  // Are inputs quantised; do they have high digits?
+  bool quantized() const { return dtype_ == DType::kI8 && product_ != Int8Product::kW8A16; }
+  bool mixed() const { return quantized() && product_ == Int8Product::kLlmInt8; }
+  uint64_t outliers() const override { return outliers_; }
 
-  void apply(const KernelTable& kernels, ThreadPool& pool, const LinearScratch& scratch,
-             const Tensor& x, const Tensor& out) const;
+  void apply(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch, const Tensor& x,
+             const Tensor& out) const;
 
  private:
   struct Shard {
     int64_t begin, end;  // columns of the input
     int64_t place;       // of its first value in a block's row of padded_in_
     int64_t padded;      // a multiple of kGroup for int8
+    int64_t first_span;  // of its flags in a row's
   };
   struct Root {
     int first_leaf;  // of this rank's
@@ -45,10 +55,14 @@ class CpuLinear : public PackedLinear {
   void pack_int8(const LinearWeight& weight);
   void pack_float(const LinearWeight& weight);
   int64_t source_row(int64_t packed_row) const;  // -1: padding
-  void quantize_rows(const KernelTable& kernels, ThreadPool& pool, const LinearScratch& scratch,
+  void quantize_rows(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch,
                      const Tensor& x) const;
   void tile(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x, int64_t row,
             int rows, int64_t block, int blocks, const Tensor& out) const;
+  void int8_leaf(const KernelTable& kernels, const LinearScratch& scratch, int64_t row, int rows,
+                 int64_t block, int blocks, int shard, float* leaf) const;
+  bool high_sums(const KernelTable& kernels, const LinearScratch& scratch, int64_t row, int shard,
+                 Int8Tile tile, int32_t* sums) const;
   void leaves(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
               int64_t row, int rows, int64_t block, int blocks, const Root& root,
               float* slots) const;
@@ -56,10 +70,14 @@ class CpuLinear : public PackedLinear {
               int blocks, float* out) const;
 
   DType dtype_;
+  Int8Product product_;
+  float outlier_threshold_;
   Activation activation_;
   int64_t rows_ = 0;  // of the weight; padded to padded_rows_
   int64_t padded_rows_ = 0;
   int64_t padded_in_ = 0;
+  int64_t spans_ = 0;  // of a row
+  mutable std::atomic<uint64_t> outliers_ = 0;
   std::vector<Shard> shards_;
   std::vector<Root> roots_;
   Tensor packed_;  // [blocks][padded_in][kBlock] elements; int8: [blocks][padded_in /

@@ -8,11 +8,14 @@ inline Vec16 load_weights(const char* p) {
   if constexpr (kFormat == FloatFormat::kBF16)
     return load_bf16(reinterpret_cast<const uint16_t*>(p));
   if constexpr (kFormat == FloatFormat::kF16) return load_f16(reinterpret_cast<const uint16_t*>(p));
+  if constexpr (kFormat == FloatFormat::kI8) return load_i8(reinterpret_cast<const int8_t*>(p));
 }
 
 template <FloatFormat kFormat, int kRows, int kBlocks>
 inline void float_tile_of(const FloatTile& tile) {
-  constexpr int64_t kBytes = kBlock * (kFormat == FloatFormat::kF32 ? 4 : 2);
+  constexpr int64_t kBytes = kBlock * (kFormat == FloatFormat::kF32  ? 4
+                                       : kFormat == FloatFormat::kI8 ? 1
+                                                                     : 2);
   const char* weights = static_cast<const char*>(tile.weights);
   Vec16 sums[kRows][kBlocks];
   for (int r = 0; r < kRows; ++r) {
@@ -68,5 +71,7 @@ inline void float_tile(const FloatTile& tile) {
       return float_tile_of<FloatFormat::kBF16>(tile);
     case FloatFormat::kF16:
       return float_tile_of<FloatFormat::kF16>(tile);
+    case FloatFormat::kI8:
+      return float_tile_of<FloatFormat::kI8>(tile);
   }
 }

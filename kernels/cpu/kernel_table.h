@@ -15,7 +15,9 @@ inline constexpr int kMaxRows = 6;    // rows of a tile
 inline constexpr int kMaxBlocks = 4;  // weight blocks of a tile
 inline constexpr int kGroup = 4;      // values along K that one int8 instruction takes
 
-enum class FloatFormat { kF32, kBF16, kF16 };
+inline constexpr int kSpan = 64;  // values along K that the high digits are skipped by
+
+enum class FloatFormat { kF32, kBF16, kF16, kI8 };
 
 // One shard of a tile of int8 products. Weights are stored as w + 128, unsigned; the sum's excess
 // of 128 * sum(x) is the caller's to take off.
@@ -27,6 +29,16 @@ struct Int8Tile {
   int rows, blocks;
   int64_t groups;
   int32_t* sums;  // [rows][kMaxBlocks][kBlock]
+};
+
+// A shard of a row in int8.
+struct QuantizedRow {
+  int8_t* low;     // [padded]
+  int8_t* high;    // [padded]: set only where there are outliers
+  uint8_t* spans;  // [padded / kSpan, rounded up]: has the span a high digit? Likewise.
+  float scale;
+  int32_t low_sum, high_sum;
+  int32_t outliers;
 };
 
 struct FloatTile {
@@ -77,10 +89,8 @@ struct AttentionRow {
 struct KernelTable {
   const char* name;
   bool (*supported)();
-  // Quantises x to int8 by its absmax; zeros up to `padded`. scale: absmax / 127; sum: of the int8
-  // values.
-  void (*quantize)(const float* x, int64_t n, int64_t padded, int8_t* q, float* scale,
-                   int32_t* sum);
+  // Quantises x to int8, zeros up to `padded`; see Backend::linear. threshold: infinity for kW8A8.
+  void (*quantize)(const float* x, int64_t n, int64_t padded, float threshold, QuantizedRow* row);
   void (*int8_tile)(const Int8Tile& tile);
   void (*float_tile)(const FloatTile& tile);
   void (*norm_row)(const NormRow& row);

@@ -2,26 +2,6 @@
 // KernelTable, after vec16.h, inside their own unnamed namespace. Tails shorter than a vector are
 // read with zeros behind.
 
-inline void quantize(const float* x, int64_t n, int64_t padded, int8_t* q, float* scale,
-                     int32_t* sum) {
-  Vec16 top = zero();
-  int64_t i = 0;
-  for (; i + kBlock <= n; i += kBlock) top = max(top, magnitude(load(x + i)));
-  const int tail = static_cast<int>(n - i);
-  if (tail > 0) top = max(top, magnitude(load_first(x + i, tail)));
-  const float absmax = max_lanes(top);
-  const Vec16 inverse = all(absmax > 0 ? 127.0f / absmax : 0.0f);
-  int32_t total = 0;
-  for (i = 0; i + kBlock <= n; i += kBlock) total += store_int8(q + i, mul(load(x + i), inverse));
-  if (i < padded) {
-    alignas(16) int8_t last[kBlock];
-    total += store_int8(last, mul(load_first(x + i, tail), inverse));
-    for (int64_t k = i; k < padded; ++k) q[k] = last[k - i];
-  }
-  *scale = absmax / 127.0f;
-  *sum = total;
-}
-
 inline Vec16 read(const float* p, int n) { return n == kBlock ? load(p) : load_first(p, n); }
 
 inline void write(float* p, Vec16 a, int n) {
@@ -34,6 +14,69 @@ inline void write(float* p, Vec16 a, int n) {
 
 inline int lanes_left(int64_t n, int64_t i) {
   return n - i < kBlock ? static_cast<int>(n - i) : kBlock;
+}
+
+// low = round(x / scale) of the values below the threshold, 0 of the others and behind the end;
+// returns their sum.
+inline int32_t quantize_low(const float* x, int64_t n, int64_t padded, Vec16 threshold,
+                            float inverse, int8_t* low) {
+  int32_t sum = 0;
+  int64_t i = 0;
+  for (; i + kBlock <= n; i += kBlock) {
+    sum += store_int8(low + i, mul(keep_below(load(x + i), threshold), all(inverse)));
+  }
+  if (i < padded) {
+    alignas(16) int8_t last[kBlock];
+    const Vec16 tail = load_first(x + i, static_cast<int>(n - i));
+    sum += store_int8(last, mul(keep_below(tail, threshold), all(inverse)));
+    for (int64_t k = i; k < padded; ++k) low[k] = last[k - i];
+  }
+  return sum;
+}
+
+// The outliers in two digits, added to what quantize_low made.
+inline void quantize_outliers(const float* x, int64_t n, int64_t padded, float threshold,
+                              float inverse, QuantizedRow* row) {
+  for (int64_t i = 0; i < padded; ++i) row->high[i] = 0;
+  for (int64_t i = 0; i < padded; i += kSpan) row->spans[i / kSpan] = 0;
+  constexpr float kMost = 127.0f * 254.0f + 126.0f;
+  for (int64_t i = 0; i < n; ++i) {
+    if (__builtin_fabsf(x[i]) < threshold) continue;
+    float q = x[i] * inverse;
+    q = q > -kMost ? q : -kMost;  // a NaN too
+    q = q < kMost ? q : kMost;
+    q = __builtin_rintf(q);
+    const float high = __builtin_rintf(q / 254.0f);
+    row->high[i] = static_cast<int8_t>(high);
+    row->low[i] = static_cast<int8_t>(q - 254.0f * high);
+    row->high_sum += row->high[i];
+    row->low_sum += row->low[i];
+    row->spans[i / kSpan] = 1;
+    ++row->outliers;
+  }
+}
+
+inline void quantize(const float* x, int64_t n, int64_t padded, float threshold,
+                     QuantizedRow* row) {
+  const Vec16 limit = all(threshold);
+  Vec16 top = zero(), top_below = zero();
+  for (int64_t i = 0; i < n; i += kBlock) {
+    const Vec16 values = magnitude(read(x + i, lanes_left(n, i)));
+    top = max(top, values);
+    top_below = max(top_below, keep_below(values, limit));
+  }
+  const float absmax = max_lanes(top), below = max_lanes(top_below);
+  row->outliers = row->high_sum = 0;
+  if (absmax < threshold) {
+    row->scale = absmax / 127.0f;
+    row->low_sum = quantize_low(x, n, padded, limit, absmax > 0 ? 127.0f / absmax : 0.0f, row->low);
+    return;
+  }
+  const float finest = absmax / (127.0f * 254.0f + 126.0f);
+  row->scale = below / 127.0f > finest ? below / 127.0f : finest;
+  const float inverse = 1.0f / row->scale;
+  row->low_sum = quantize_low(x, n, padded, limit, inverse, row->low);
+  quantize_outliers(x, n, padded, threshold, inverse, row);
 }
 
 inline void norm_row(const NormRow& row) {

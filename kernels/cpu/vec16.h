@@ -25,6 +25,10 @@ inline Vec16 fma(Vec16 a, Vec16 b, Vec16 c) { return {_mm512_fmadd_ps(a.v, b.v, 
 inline Vec16 max(Vec16 a, Vec16 b) { return {_mm512_max_ps(a.v, b.v)}; }
 inline Vec16 min(Vec16 a, Vec16 b) { return {_mm512_min_ps(a.v, b.v)}; }
 inline Vec16 magnitude(Vec16 a) { return {_mm512_abs_ps(a.v)}; }
+// a where its magnitude is below the limit, else 0.
+inline Vec16 keep_below(Vec16 a, Vec16 limit) {
+  return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(_mm512_abs_ps(a.v), limit.v, _CMP_LT_OQ), a.v)};
+}
 inline Vec16 round_even(Vec16 a) { return {_mm512_roundscale_ps(a.v, 8)}; }
 // 2^n for integral n in [-126, 127].
 inline Vec16 power_of_two(Vec16 n) {
@@ -37,6 +41,10 @@ inline Vec16 load_bf16(const uint16_t* p) {
 }
 inline Vec16 load_f16(const uint16_t* p) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
+inline Vec16 load_i8(const int8_t* p) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes))};
 }
 // Rounds to int8 (values already within [-127, 127]) and returns the sum of the sixteen.
 inline int32_t store_int8(int8_t* p, Vec16 a) {
@@ -97,6 +105,11 @@ inline Vec16 magnitude(Vec16 a) {
   const __m256 sign = _mm256_set1_ps(-0.0f);
   return {_mm256_andnot_ps(sign, a.lo), _mm256_andnot_ps(sign, a.hi)};
 }
+inline Vec16 keep_below(Vec16 a, Vec16 limit) {
+  const Vec16 size = magnitude(a);
+  return {_mm256_and_ps(a.lo, _mm256_cmp_ps(size.lo, limit.lo, _CMP_LT_OQ)),
+          _mm256_and_ps(a.hi, _mm256_cmp_ps(size.hi, limit.hi, _CMP_LT_OQ))};
+}
 inline Vec16 round_even(Vec16 a) {
   return {_mm256_round_ps(a.lo, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC),
           _mm256_round_ps(a.hi, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
@@ -115,6 +128,11 @@ inline Vec16 load_f16(const uint16_t* p) {
   return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))),
           _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8)))};
 }
+inline __m256 widen_i8(const int8_t* p) {
+  return _mm256_cvtepi32_ps(
+      _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+}
+inline Vec16 load_i8(const int8_t* p) { return {widen_i8(p), widen_i8(p + 8)}; }
 inline int32_t store_int8(int8_t* p, Vec16 a) {
   int32_t q[16], sum = 0;
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(q), _mm256_cvtps_epi32(a.lo));

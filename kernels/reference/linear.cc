@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "kernels/check.h"
 #include "kernels/reference/reference_ops.h"
@@ -21,6 +22,8 @@ Linear::Linear(const LinearWeight& weight)
     : weight_(copy_of(weight.weight)),
       scales_(copy_of(weight.scales)),
       bias_(copy_of(weight.bias)),
+      product_(weight.product),
+      outlier_threshold_(weight.outlier_threshold),
       activation_(weight.activation),
       num_shards_(weight.num_shards),
       shards_(weight.shards),
@@ -38,19 +41,44 @@ Linear::Linear(const LinearWeight& weight)
 
 float Linear::leaf(const float* x, int64_t o, int64_t begin, int64_t end) const {
   const int64_t row = o * in_features_;
-  if (weight_.dtype() != DType::kI8) {
-    float sum = 0;
-    for (int64_t k = begin; k < end; ++k) sum = std::fma(x[k], element(weight_, row + k), sum);
-    return sum;
-  }
-  float absmax = 0;
-  for (int64_t k = begin; k < end; ++k) absmax = std::max(absmax, std::fabs(x[k]));
-  const float inverse = absmax > 0 ? 127.0f / absmax : 0.0f;
-  int32_t sum = 0;
+  const bool int8 = weight_.dtype() == DType::kI8;
+  if (int8 && product_ != Int8Product::kW8A16) return int8_leaf(x, o, begin, end);
+  float sum = 0;
   for (int64_t k = begin; k < end; ++k) {
-    sum += static_cast<int32_t>(std::nearbyint(x[k] * inverse)) * weight_.data<int8_t>()[row + k];
+    const float w = int8 ? weight_.data<int8_t>()[row + k] : element(weight_, row + k);
+    sum = std::fma(x[k], w, sum);
   }
-  return static_cast<float>(sum) * (absmax / 127.0f * scales_.data<float>()[o]);
+  return int8 ? sum * scales_.data<float>()[o] : sum;
+}
+
+float Linear::int8_leaf(const float* x, int64_t o, int64_t begin, int64_t end) const {
+  const float threshold = product_ == Int8Product::kLlmInt8
+                              ? outlier_threshold_
+                              : std::numeric_limits<float>::infinity();
+  float absmax = 0, below = 0;
+  for (int64_t k = begin; k < end; ++k) {
+    const float size = std::fabs(x[k]);
+    absmax = std::max(absmax, size);
+    if (size < threshold) below = std::max(below, size);
+  }
+  const bool outliers = absmax >= threshold;
+  const float most = 127.0f * kHighDigit + 126.0f;
+  const float scale = outliers ? std::max(below / 127.0f, absmax / most) : absmax / 127.0f;
+  const float inverse = outliers ? 1.0f / scale : absmax > 0 ? 127.0f / absmax : 0.0f;
+  int32_t low_sum = 0, high_sum = 0;
+  for (int64_t k = begin; k < end; ++k) {
+    const int32_t w = weight_.data<int8_t>()[o * in_features_ + k];
+    const auto q = static_cast<int32_t>(std::nearbyint(x[k] * inverse));
+    const int32_t high =
+        std::fabs(x[k]) >= threshold
+            ? static_cast<int32_t>(std::nearbyint(static_cast<float>(q) / kHighDigit))
+            : 0;
+    high_sum += high * w;
+    low_sum += (q - kHighDigit * high) * w;
+  }
+  const float both = scale * scales_.data<float>()[o];
+  const float low = static_cast<float>(low_sum) * both;
+  return outliers ? low + static_cast<float>(high_sum) * (kHighDigit * both) : low;
 }
 
 float Linear::activated(const float* row, int64_t o) const {
@@ -71,6 +99,10 @@ float Linear::activated(const float* row, int64_t o) const {
 }
 
 void Linear::apply(const Tensor& x, const Tensor& out) const {
+  if (weight_.dtype() == DType::kI8 && product_ == Int8Product::kLlmInt8) {
+    outliers_ += std::ranges::count_if(
+        x.span<const float>(), [&](float value) { return std::fabs(value) >= outlier_threshold_; });
+  }
   const int64_t n = x.dim(0), rows = weight_.dim(0);
   std::vector<float> line(rows);
   for (size_t root = 0; root < roots_.size(); ++root) {

@@ -15,15 +15,20 @@ class Linear : public PackedLinear {
   explicit Linear(const LinearWeight& weight);
 
   void apply(const Tensor& x, const Tensor& out) const;  // [n, in] -> [num_roots, n, out]
+  uint64_t outliers() const override { return outliers_; }
 
  private:
-  // The leaf of shard `shard` for output row `o`.
+  // The leaf of the shard [begin, end) for output row `o`.
   float leaf(const float* x, int64_t o, int64_t begin, int64_t end) const;
+  float int8_leaf(const float* x, int64_t o, int64_t begin, int64_t end) const;
   float activated(const float* row, int64_t o) const;  // row: [weight rows]
 
   Tensor weight_, scales_, bias_;
+  Int8Product product_;
+  float outlier_threshold_;
   Activation activation_;
   int num_shards_;
+  mutable uint64_t outliers_ = 0;
   ShardRange shards_;
   std::vector<int64_t> cuts_;
   std::vector<ShardRange> roots_;

@@ -30,8 +30,7 @@ struct Plan {
         partition(args, files.checkpoint->reduction_shards() > 0
                             ? files.checkpoint->reduction_shards()
                             : Partition::kDefaultShards),
-        resolved(
-            resolve_options(options, args, files.checkpoint->reduction_shards() > 0, size, size)) {
+        resolved(resolve_options(options, args, files.has_int8(), size, size)) {
     if (size > partition.mlp_shards()) {
       throw InputError(fmt::format(
           "--tensor-parallel-size is {}, {} has {} reduction shards and runs on 1 to {} ranks",

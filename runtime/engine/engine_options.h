@@ -7,12 +7,16 @@
 #include <filesystem>
 #include <string>
 
+#include "kernels/backend.h"
+
 namespace octet {
 
 struct EngineOptions {
   std::filesystem::path model;  // artefact folder, Hugging Face folder, or GGUF file
-  std::string quantization =
-      "auto";  // "auto": int8 for an artefact, none else | "none": weights in fp32
+  // How int8 weights are used: "llm-int8" | "w8a8" | "w8a16" (see Int8Product) | "none": as fp32 |
+  // "auto": llm-int8 where the checkpoint has int8 weights, else none.
+  std::string quantization = "auto";
+  float outlier_threshold = kOutlierThreshold;  // llm-int8
   std::string kv_cache_dtype =
       "auto";             // "auto": bfloat16 for int8, float32 for none | "float32" | "bfloat16"
   int max_model_len = 0;  // 0: the model's max_position_embeddings

@@ -128,13 +128,17 @@ void Leader::admit(Request request) {
         {.request_id = request.id, .finish = FinishReason::kError, .error = std::move(why)});
     return;
   }
-  if (request.sampling.max_tokens == 0 && request.prompt.size() == 1) {  // nothing to score
+  const SamplingParams& sampling = request.sampling;
+  const auto scored =
+      std::max<int64_t>(0, std::ssize(request.prompt) - sampling.prompt_logprobs_start);
+  if (sampling.max_tokens == 0 && scored == 0) {
     outputs_.push_back({.request_id = request.id, .finish = FinishReason::kLength});
     return;
   }
   auto sequence = std::make_unique<Sequence>(std::move(request));
   if (sequence->request.sampling.prompt_logprobs) {
-    sequence->prompt_logprobs.resize(sequence->request.prompt.size() - 1);
+    sequence->prompt_logprobs.resize(scored);
+    sequence->prompt_greedy.resize(scored);
   }
   scheduler_.add(std::move(sequence));
 }
@@ -161,8 +165,11 @@ void Leader::append(const SampledRow& row, std::span<const float> logits) {
   Sequence& sequence = *row.sequence;
   const SamplingParams& sampling = sequence.request.sampling;
   const int next = row.position + 1;
-  if (sampling.prompt_logprobs && next < sequence.num_prompt()) {
-    sequence.prompt_logprobs[row.position] = log_probability(logits, sequence.tokens[next]);
+  if (sequence.scores(next)) {
+    const int at = next - sampling.prompt_logprobs_start;
+    sequence.prompt_logprobs[at] = log_probability(logits, sequence.tokens[next]);
+    sequence.prompt_greedy[at] =
+        std::ranges::max_element(logits) - logits.begin() == sequence.tokens[next];
     if (next + 1 < sequence.num_prompt() || sampling.max_tokens > 0) return;
     outputs_.push_back({.request_id = sequence.request.id, .finish = FinishReason::kLength});
     report_prompt(sequence, outputs_.back());
@@ -193,6 +200,7 @@ void Leader::append(const SampledRow& row, std::span<const float> logits) {
 void Leader::report_prompt(Sequence& sequence, RequestOutput& output) {
   if (!sequence.request.sampling.prompt_logprobs || sequence.prompt_reported) return;
   output.prompt_logprobs = sequence.prompt_logprobs;
+  output.prompt_greedy = sequence.prompt_greedy;
   sequence.prompt_reported = true;
 }
 

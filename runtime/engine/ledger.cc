@@ -41,18 +41,28 @@ KVCacheConfig cache_shape(const EngineOptions& options, const ModelArgs& args, i
 
 }  // namespace
 
+std::optional<Int8Product> int8_product(const EngineOptions& resolved) {
+  if (resolved.quantization == "llm-int8") return Int8Product::kLlmInt8;
+  if (resolved.quantization == "w8a8") return Int8Product::kW8A8;
+  if (resolved.quantization == "w8a16") return Int8Product::kW8A16;
+  if (resolved.quantization == "none") return std::nullopt;
+  throw InputError(
+      fmt::format("--quantization is \"{}\", must be auto, llm-int8, w8a8, w8a16 or none",
+                  resolved.quantization));
+}
+
 EngineOptions resolve_options(EngineOptions options, const ModelArgs& args, bool quantized,
                               int tensor_parallel_size, int local_size) {
-  if (options.quantization == "auto") options.quantization = quantized ? "w8a8" : "none";
-  if (options.quantization != "none" && options.quantization != "w8a8") {
+  if (options.quantization == "auto") options.quantization = quantized ? "llm-int8" : "none";
+  if (int8_product(options) && !quantized) {
     throw InputError(
-        fmt::format("--quantization is \"{}\", must be auto, w8a8 or none", options.quantization));
-  }
-  if (options.quantization == "w8a8" && !quantized) {
-    throw InputError(
-        fmt::format("{}: --quantization w8a8 needs an int8 artefact; make one with "
+        fmt::format("{}: --quantization {} needs int8 weights; make an artefact with "
                     "octet quantize",
-                    options.model.string()));
+                    options.model.string(), options.quantization));
+  }
+  if (!(options.outlier_threshold > 0)) {
+    throw InputError(
+        fmt::format("--outlier-threshold is {}, must be more than 0", options.outlier_threshold));
   }
   if (options.kv_cache_dtype == "auto") {
     options.kv_cache_dtype = options.quantization == "none" ? "float32" : "bfloat16";

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "runtime/cache/kv_cache.h"
@@ -20,6 +21,9 @@ inline constexpr int kLogitRows = 64;
 // naming the flag.
 EngineOptions resolve_options(EngineOptions options, const ModelArgs& args, bool quantized,
                               int tensor_parallel_size, int local_size);
+
+// What resolved options say of int8 weights; nullopt: dequantised.
+std::optional<Int8Product> int8_product(const EngineOptions& resolved);
 
 // The cache of one rank: as many blocks as kv_cache_memory holds on the rank with the most KV
 // heads, the same on every rank, at most what max_num_seqs sequences of max_model_len need. Throws

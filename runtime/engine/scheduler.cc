@@ -107,11 +107,10 @@ bool Scheduler::schedule(ModelInput& input, std::vector<SampledRow>& rows) {
 void Scheduler::lay_out(Sequence& sequence, int count, ModelInput& input,
                         std::vector<SampledRow>& rows) {
   const int begin = sequence.num_computed, end = begin + count;
-  const bool score = sequence.request.sampling.prompt_logprobs;
   for (int position = begin; position < end; ++position) {
     const bool last = position + 1 == static_cast<int>(sequence.tokens.size());
     const bool sample = last && sequence.request.sampling.max_tokens > sequence.num_generated();
-    if (sample || (score && position + 1 < sequence.num_prompt())) {
+    if (sample || sequence.scores(position + 1)) {
       input.sampled_rows.push_back(input.num_tokens());
       rows.push_back({&sequence, position, sample});
     }

@@ -17,9 +17,15 @@ struct Sequence {
   std::vector<int32_t> tokens;  // prompt, then what was generated
   int num_computed = 0;         // leading tokens whose k and v are in the cache
   std::vector<int32_t> blocks;  // block i holds positions [i * block_size, (i + 1) * block_size)
-  std::vector<float> prompt_logprobs;  // [prompt - 1] when asked for; filled as chunks are computed
+  std::vector<float> prompt_logprobs;  // as in RequestOutput; filled as chunks are computed
+  std::vector<bool> prompt_greedy;
   bool prompt_reported = false;
 
+  bool scores(int position) const {  // the prompt token there, from the row before it
+    const SamplingParams& sampling = request.sampling;
+    return sampling.prompt_logprobs && position >= sampling.prompt_logprobs_start &&
+           position < num_prompt();
+  }
   int num_prompt() const { return static_cast<int>(request.prompt.size()); }
   int num_generated() const { return static_cast<int>(tokens.size()) - num_prompt(); }
   int num_pending() const { return static_cast<int>(tokens.size()) - num_computed; }

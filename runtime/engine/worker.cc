@@ -23,9 +23,8 @@ Worker::Worker(const EngineOptions& resolved, const Checkpoint& checkpoint, cons
                              .backend = *backend_,
                              .rank = rank,
                              .size = size,
-                             .precision = resolved.quantization == "none"
-                                              ? WeightPrecision::kDequantized
-                                              : WeightPrecision::kAsStored,
+                             .int8_product = int8_product(resolved),
+                             .outlier_threshold = resolved.outlier_threshold,
                              .max_model_len = resolved.max_model_len,
                              .held_bytes = memory_.weights};
   model_ = make_model(context);

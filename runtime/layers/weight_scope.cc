@@ -84,10 +84,15 @@ Tensor WeightScope::rows(std::string_view name, int64_t extent, int64_t in_featu
   return out;
 }
 
+LinearWeight WeightScope::empty_weight() const {
+  LinearWeight weight;
+  weight.product = context_->int8_product.value_or(weight.product);
+  weight.outlier_threshold = context_->outlier_threshold;
+  return weight;
+}
+
 DType WeightScope::held_dtype(const TensorInfo& info) const {
-  const bool dequantize =
-      info.dtype == DType::kI8 && context_->precision == WeightPrecision::kDequantized;
-  return dequantize ? DType::kF32 : info.dtype;
+  return info.dtype == DType::kI8 && !context_->int8_product ? DType::kF32 : info.dtype;
 }
 
 void WeightScope::read_weight(const TensorInfo& info, const TensorSlice& slice,
@@ -137,7 +142,7 @@ LinearWeight WeightScope::column_parallel(std::initializer_list<ColumnWeight> we
     total += parts.back().slice.end - parts.back().slice.begin;
     biased = biased || has(fmt::format("{}.bias", weight.name));
   }
-  LinearWeight stacked;
+  LinearWeight stacked = empty_weight();
   stacked.weight = Tensor::host(held_dtype(*parts[0].info), {total, in_features});
   const Tensor scales = Tensor::host(DType::kF32, {total});
   if (stacked.weight.dtype() == DType::kI8) stacked.scales = scales;
@@ -164,7 +169,7 @@ LinearWeight WeightScope::row_parallel(std::string_view name, int64_t out_featur
   const TensorSlice taken = slice(full, in_features);
   const TensorRule* rule = context_->partition.find(full);
   const std::vector<int64_t> cuts = context_->partition.cuts(rule->role, in_features);
-  LinearWeight columns;
+  LinearWeight columns = empty_weight();
   columns.weight = Tensor::host(held_dtype(info), {out_features, taken.end - taken.begin});
   const Tensor scales = Tensor::host(DType::kF32, {out_features});
   if (columns.weight.dtype() == DType::kI8) columns.scales = scales;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,9 +15,6 @@
 
 namespace octet {
 
-// How linear weights are held: as they are (int8 stays int8), or int8 ones dequantised to fp32.
-enum class WeightPrecision { kAsStored, kDequantized };
-
 struct ModelContext {
   const ModelArgs& args;
   const Partition& partition;
@@ -24,7 +22,8 @@ struct ModelContext {
   Backend& backend;
   int rank = 0;
   int size = 1;
-  WeightPrecision precision = WeightPrecision::kAsStored;
+  std::optional<Int8Product> int8_product;  // nullopt: int8 weights are dequantised to fp32
+  float outlier_threshold = kOutlierThreshold;
   int max_model_len = 0;  // rows of position tables
   size_t& held_bytes;     // added to: device memory that the model's parts take
 };
@@ -70,6 +69,7 @@ class WeightScope {
   TensorSlice slice(const std::string& name, int64_t extent) const;
   void read_weight(const TensorInfo& info, const TensorSlice& slice, const Tensor& weight,
                    const Tensor& scales) const;
+  LinearWeight empty_weight() const;
   DType held_dtype(const TensorInfo& info) const;
 
   const ModelContext* context_;

@@ -1,5 +1,6 @@
 #include "runtime/models/open_model.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "runtime/models/decoder.h"
@@ -23,6 +24,11 @@ ModelFiles open_model(const std::filesystem::path& path) {
   }
   check_modules(*checkpoint, args, modules);
   return {std::move(checkpoint), args};
+}
+
+bool ModelFiles::has_int8() const {
+  return std::ranges::find(checkpoint->tensors(), DType::kI8, &TensorInfo::dtype) !=
+         checkpoint->tensors().end();
 }
 
 std::unique_ptr<CausalLM> make_model(const ModelContext& context) {

@@ -15,6 +15,7 @@ namespace octet {
 struct ModelFiles {
   std::unique_ptr<Checkpoint> checkpoint;  // under the names of module_names.h
   ModelArgs args;
+  bool has_int8() const;  // any int8 weight
 };
 
 // Opens a Hugging Face folder, a GGUF file or an artefact; reads no weight. Throws InputError

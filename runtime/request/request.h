@@ -16,7 +16,8 @@ struct SamplingParams {
   uint64_t seed = 0;         // the draw for position p depends on (seed, p) alone
   bool ignore_eos = false;   // go on after the model's end-of-sequence tokens
   std::vector<int32_t> stop_token_ids;  // besides the model's own; the stop token is emitted last
-  bool prompt_logprobs = false;  // also the log-probability of each prompt token after the first
+  bool prompt_logprobs = false;   // also score the prompt's tokens from prompt_logprobs_start on
+  int prompt_logprobs_start = 1;  // at least 1: the first token has nothing before it
 };
 
 struct Request {
@@ -34,8 +35,11 @@ struct RequestOutput {
   int32_t token = -1;    // -1: no token in this event
   float logprob = 0.0f;  // natural log of the token's probability under the model (temperature 1)
   FinishReason finish = FinishReason::kNone;
-  std::vector<float> prompt_logprobs;  // [prompt.size() - 1], in the first event, when asked for
-  std::string error;                   // kError: one line
+  // In the first event, when asked for: the log-probability of each prompt token scored, and
+  // whether it is the one that greedy would take. [prompt.size() - prompt_logprobs_start]
+  std::vector<float> prompt_logprobs;
+  std::vector<bool> prompt_greedy;
+  std::string error;  // kError: one line
 };
 
 // Throws InputError naming the field and the values.

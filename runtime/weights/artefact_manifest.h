@@ -14,7 +14,7 @@ namespace octet {
 
 inline constexpr const char* kArtefactManifest = "octet.json";
 inline constexpr int kArtefactVersion = 1;
-inline constexpr std::string_view kQuantization = "w8a8, symmetric per output channel";
+inline constexpr std::string_view kQuantization = "int8, symmetric per output channel";
 
 struct ArtefactFile {
   uint64_t bytes = 0;

@@ -109,7 +109,7 @@ TEST_F(EngineTest, AWrongOptionIsOneLineThatNamesItOnEveryRank) {
   EXPECT_NE(error_of(wrong, 2).find("--kv-cache-memory 10 holds no block of"), std::string::npos);
   wrong = options_;
   wrong.quantization = "w8a8";
-  EXPECT_NE(error_of(wrong).find("--quantization w8a8 needs an int8 artefact"), std::string::npos);
+  EXPECT_NE(error_of(wrong).find("--quantization w8a8 needs int8 weights"), std::string::npos);
   EXPECT_NE(error_of(options_, 9).find("--tensor-parallel-size is 9"), std::string::npos);
   wrong = options_;
   wrong.model = folder_.path() / "nothing";

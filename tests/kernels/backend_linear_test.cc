@@ -18,6 +18,64 @@ TEST_P(BackendLinear, Int8HasTheReferencesBitsWhateverTheShape) {
   }
 }
 
+// A few columns are 10 to 60 times the others, in some of the rows.
+TEST_P(BackendLinear, OutliersHaveTheReferencesBits_InAnyRowAndPlace) {
+  for (const auto& [out, in] : std::vector<std::pair<int64_t, int64_t>>{
+           {33, 1}, {40, 63}, {64, 64}, {70, 300}, {48, 577}}) {
+    LinearWeight weight = random_weight(DType::kI8, out, in);
+    weight.product = Int8Product::kLlmInt8;
+    const Tensor x = random({13, in});
+    for (int64_t row = 0; row < 13; row += 2) {
+      for (int64_t k = row % in; k < in; k += 41)
+        x.data<float>()[row * in + k] *= 10.0f + 50 * (k % 2);
+    }
+    const Tensor actual = apply(*backend_, weight, x), expected = apply(*reference_, weight, x);
+    EXPECT_TRUE(same_bits(actual.data<float>(), expected.data<float>(), actual.numel()))
+        << out << " x " << in;
+  }
+}
+
+// What the paper is about: one large column must not cost the others their digits.
+TEST_P(BackendLinear, OutliersLeaveTheOthersTheirPrecision) {
+  LinearWeight weight = random_weight(DType::kI8, 64, 512);
+  const Tensor x = random({4, 512});
+  for (int64_t row = 0; row < 4; ++row)
+    x.data<float>()[row * 512 + 100] = row % 2 ? 300.0f : -80.0f;
+  weight.product = Int8Product::kW8A16;
+  const Tensor exact = apply(*backend_, weight, x);
+  const auto error_of = [&](Int8Product product) {
+    weight.product = product;
+    const Tensor out = apply(*backend_, weight, x);
+    double squares = 0;
+    for (int64_t i = 0; i < out.numel(); ++i) {
+      const double difference = out.data<float>()[i] - exact.data<float>()[i];
+      squares += difference * difference;
+    }
+    return std::sqrt(squares);
+  };
+  EXPECT_LT(error_of(Int8Product::kLlmInt8) * 10, error_of(Int8Product::kW8A8));
+}
+
+TEST_P(BackendLinear, OutliersAreCounted) {
+  LinearWeight weight = random_weight(DType::kI8, 20, 90);
+  weight.product = Int8Product::kLlmInt8;
+  const Tensor x = Tensor::host(DType::kF32, {3, 90});
+  for (const int64_t at : {0, 89, 200}) x.data<float>()[at] = 6.0f;
+  x.data<float>()[7] = 5.999f;
+  const auto packed = backend_->pack(weight);
+  backend_->reserve(3);
+  backend_->linear(x, *packed, Tensor::host(DType::kF32, {1, 3, 20}));
+  EXPECT_EQ(packed->outliers(), 3u);
+}
+
+TEST_P(BackendLinear, Int8WeightsWithFloatInputsAgreeWithTheReference) {
+  LinearWeight weight = random_weight(DType::kI8, 75, 131);
+  weight.product = Int8Product::kW8A16;
+  weight.bias = random({75});
+  const Tensor x = random({7, 131});
+  expect_near(apply(*backend_, weight, x), apply(*reference_, weight, x), 1e-5f);
+}
+
 TEST_P(BackendLinear, FloatWeightsAgreeWithTheReference) {
   for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
     LinearWeight weight = random_weight(dtype, 75, 131);
@@ -42,6 +100,8 @@ TEST_P(BackendLinear, EveryActivationAgreesWithTheReference) {
 TEST_P(BackendLinear, ARowsBitsDoNotDependOnTheRowsBesideIt) {
   for (const DType dtype : {DType::kI8, DType::kF32, DType::kBF16}) {
     LinearWeight weight = random_weight(dtype, 150, 140);
+    weight.product = Int8Product::kLlmInt8;
+    weight.outlier_threshold = 2.5f;  // about two values of a row
     weight.activation = Activation::kSiluGate;
     const auto packed = backend_->pack(weight);
     backend_->reserve(100);
@@ -74,6 +134,8 @@ LinearWeight shards_of(const LinearWeight& whole, const std::vector<int64_t>& cu
                 part.weight.raw_data() + row * (end - begin) * size);
   }
   part.scales = whole.scales;
+  part.product = whole.product;
+  part.outlier_threshold = whole.outlier_threshold;
   part.num_shards = static_cast<int>(cuts.size()) - 1;
   part.shards = run;
   for (int i = run.begin; i <= run.end; ++i) part.cuts.push_back(cuts[i] - begin);
@@ -87,7 +149,9 @@ TEST_P(BackendLinear, RootsOfAnySplitFoldToTheBitsOfOneRank) {
   const std::vector<std::vector<int64_t>> all_cuts{
       even, {0, 40, 40, 41, 172}, {0, 32, 48, 64, 80, 96, 112, 172}};
   for (const DType dtype : {DType::kI8, DType::kF32}) {
-    const LinearWeight whole = random_weight(dtype, out, in);
+    LinearWeight whole = random_weight(dtype, out, in);
+    whole.product = Int8Product::kLlmInt8;
+    whole.outlier_threshold = 2.5f;
     const Tensor x = random({5, in});
     for (const auto& cuts : all_cuts) {
       const int shards = static_cast<int>(cuts.size()) - 1;

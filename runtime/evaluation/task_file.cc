@@ -1,0 +1,76 @@
+#include <fmt/format.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "runtime/evaluation/tasks.h"
+#include "runtime/request/error.h"
+
+namespace octet {
+namespace {
+
+using nlohmann::json;
+
+std::string text_of(const json& object, const char* field) {
+  const auto found = object.find(field);
+  if (found == object.end()) throw InputError(fmt::format("field \"{}\" is missing", field));
+  if (!found->is_string()) throw InputError(fmt::format("field \"{}\" is not a string", field));
+  return found->get<std::string>();
+}
+
+TaskExample greedy_example(const json& line) {
+  return {.query = text_of(line, "context"), .choices = {text_of(line, "continuation")}};
+}
+
+TaskExample choice_example(const json& line) {
+  TaskExample example{.query = text_of(line, "query")};
+  const auto choices = line.find("choices");
+  if (choices == line.end() || !choices->is_array() || choices->size() < 2) {
+    throw InputError("field \"choices\" is not an array of two or more");
+  }
+  for (const json& choice : *choices) {
+    if (!choice.is_string() || choice.get_ref<const std::string&>().empty()) {
+      throw InputError("field \"choices\" has something that is not a text");
+    }
+    example.choices.push_back(choice.get<std::string>());
+  }
+  const auto gold = line.find("gold");
+  if (gold == line.end() || !gold->is_number_integer() || *gold < 0 || *gold >= choices->size()) {
+    throw InputError("field \"gold\" is not the number of a choice");
+  }
+  example.gold = gold->get<int>();
+  return example;
+}
+
+}  // namespace
+
+Task read_task(const std::filesystem::path& file, const std::string& name) {
+  std::ifstream in(file);
+  if (!in || std::filesystem::is_directory(file)) {
+    throw InputError(fmt::format("{}: cannot be read", file.string()), ErrorCode::kNotFound);
+  }
+  Task task{.name = name};
+  if (name == "piqa" || name.starts_with("arc_")) task.delimiter = "\nAnswer: ";
+  int number = 0;
+  for (std::string text; std::getline(in, text);) {
+    ++number;
+    try {
+      const json line = json::parse(text);
+      if (!line.is_object()) throw InputError("not a JSON object");
+      task.examples.push_back(line.contains("context") ? greedy_example(line)
+                                                       : choice_example(line));
+      const bool greedy = task.examples.front().choices.size() == 1;
+      if (greedy != (task.examples.back().choices.size() == 1)) {
+        throw InputError("another kind of example than the first");
+      }
+    } catch (const json::exception&) {
+      throw InputError(fmt::format("{}:{}: not JSON", file.string(), number));
+    } catch (const InputError& error) {
+      throw InputError(fmt::format("{}:{}: {}", file.string(), number, error.what()));
+    }
+  }
+  if (task.examples.empty()) throw InputError(fmt::format("{}: has no examples", file.string()));
+  return task;
+}
+
+}  // namespace octet
