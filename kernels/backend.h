@@ -41,11 +41,13 @@ enum class RopeStyle {
 // How an int8 weight meets its input. Each shard of each row stands alone.
 enum class Int8Product {
   kW8A8,     // the input in int8, scaled by its absmax / 127
-  kLlmInt8,  // the same, but values of outlier_threshold and more do not set the scale; they are
-             // multiplied in two int8 digits
+  kLlmInt8,  // the same, but outliers do not set the scale; they are multiplied in two int8 digits
   kW8A16,    // the input as it is
 };
-inline constexpr float kOutlierThreshold = 6.0f;  // Dettmers et al. 2022, section 3.2
+// An outlier's size: that of Dettmers et al. 2022, section 3.2, or so many times the root mean square
+// of its slice where that is less, so that no slice is coarser than int8 weights are.
+inline constexpr float kOutlierThreshold = 6.0f;
+inline constexpr float kOutlierRatio = 5.0f;
 inline constexpr int kHighDigit = 254;            // value = scale * (254 * high + low)
 
 // A linear layer's weights as they were read: host memory, needed only during pack(). Several
@@ -78,7 +80,7 @@ class PackedLinear {
   }                                             // after the activation: half the rows for kSiluGate
   int num_roots() const { return num_roots_; }  // subtree_roots(num_shards, shards).size()
   size_t bytes() const { return bytes_; }       // device memory held
-  // Input values so far of outlier_threshold and more; kLlmInt8.
+  // Outliers so far among the inputs; kLlmInt8.
   virtual uint64_t outliers() const { return 0; }
 
  protected:
@@ -188,7 +190,9 @@ class Backend {
   //
   // kW8A8: each shard quantises its slice of each row to int8, symmetric, q = round(x / scale) by
   // scale = absmax / 127; the int32 product is exact; a leaf is float(product) * (scale * weight
-  // scale). kLlmInt8 is the same for a slice without outliers. In one with them, scale =
+  // scale). kLlmInt8 is the same for a slice without outliers, |x| >=
+  // min(outlier_threshold, kOutlierRatio * sqrt(sum of squares / columns)); the squares are summed by
+  // fma in sixteen chains (column modulo 16), which are added as halves. In one with them, scale =
   // max(absmax of the others / 127, absmax / (127 * 254 + 126)), an outlier's q is 254 * high + low
   // (high = round(q / 254), ties to even), the others' q is low, and a leaf is float(low product) *
   // (scale * weight scale) + float(high product) * (254 * (scale * weight scale)). kW8A16: float

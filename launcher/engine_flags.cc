@@ -13,8 +13,19 @@ void add_tensor_parallel_flag(CLI::App& command, int& tensor_parallel_size) {
       ->capture_default_str();
 }
 
+void add_source_flags(CLI::App& command, std::string& load_format, int& num_hidden_layers) {
+  command
+      .add_option("--load-format", load_format,
+                  "dummy: random weights in place of files; MODEL may be a preset (gpt3-175b)")
+      ->check(CLI::IsMember({"auto", "dummy"}))
+      ->capture_default_str();
+  command.add_option("--num-hidden-layers", num_hidden_layers, "The first so many; 0: all")
+      ->check(CLI::Range(0, 10'000));
+}
+
 void add_engine_flags(CLI::App& command, EngineOptions& o, int& tensor_parallel_size) {
   if (command.get_name() != "worker") add_tensor_parallel_flag(command, tensor_parallel_size);
+  add_source_flags(command, o.load_format, o.num_hidden_layers);
   command
       .add_option("--quantization", o.quantization,
                   "How int8 weights are used; auto: llm-int8 where there are some")

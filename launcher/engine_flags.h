@@ -13,6 +13,9 @@ void add_engine_flags(CLI::App& command, EngineOptions& options, int& tensor_par
 // --tensor-parallel-size alone; `octet worker` takes it from mpirun.
 void add_tensor_parallel_flag(CLI::App& command, int& tensor_parallel_size);
 
+// --load-format and --num-hidden-layers, of every verb that opens a model.
+void add_source_flags(CLI::App& command, std::string& load_format, int& num_hidden_layers);
+
 // Threads of one rank when the flag was not given: this host's cores shared by its ranks.
 int threads_of_rank(const EngineOptions& options, const World& world);
 

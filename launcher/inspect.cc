@@ -25,6 +25,8 @@ const char* kind_name(CheckpointKind kind) {
       return "GGUF file";
     case CheckpointKind::kArtefact:
       return "int8 artefact";
+    case CheckpointKind::kDummy:
+      return "dummy weights";
   }
   return "";
 }
@@ -101,7 +103,7 @@ void print_tensors(const Checkpoint& checkpoint) {
 }
 
 int run_inspect(const InspectFlags& flags) {
-  const auto [checkpoint, args] = open_model(flags.path);
+  const auto [checkpoint, args] = open_model({.path = flags.path});
   if (flags.verify) verify(*checkpoint);
   if (flags.json) {
     nlohmann::json all = to_json(*checkpoint);

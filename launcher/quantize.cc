@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "launcher/engine_flags.h"
 #include "launcher/flag_checks.h"
 #include "launcher/progress.h"
 #include "launcher/verbs.h"
@@ -15,12 +16,16 @@ namespace {
 
 struct QuantizeFlags {
   std::string in, out;
+  std::string load_format = "auto";
+  int num_hidden_layers = 0;
   int reduction_shards = Partition::kDefaultShards;
   double max_shard_gib = 5;
 };
 
 int run_quantize(const QuantizeFlags& flags) {
-  const auto [source, args] = open_model(flags.in);
+  const auto [source, args] = open_model({.path = flags.in,
+                                          .dummy = flags.load_format == "dummy",
+                                          .num_hidden_layers = flags.num_hidden_layers});
   const Partition partition(args, flags.reduction_shards);
   QuantizeOptions options;
   options.max_shard_bytes = static_cast<int64_t>(flags.max_shard_gib * (1 << 30));
@@ -52,6 +57,7 @@ Verb add_quantize(CLI::App& octet) {
   CLI::App* command = octet.add_subcommand(
       "quantize", "Write a checkpoint as an int8 artefact, for any number of ranks");
   command->add_option("IN", flags->in, "Hugging Face folder or GGUF file")->required();
+  add_source_flags(*command, flags->load_format, flags->num_hidden_layers);
   command->add_option("OUT", flags->out, "folder to create")->required()->check(not_empty());
   command
       ->add_option("--reduction-shards", flags->reduction_shards,

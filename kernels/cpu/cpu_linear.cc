@@ -124,7 +124,9 @@ void CpuLinear::pack_float(const LinearWeight& weight) {
 void CpuLinear::quantize_rows(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch,
                               const Tensor& x) const {
   const int64_t shards = num_shards(), n = x.dim(0);
-  const float threshold = mixed() ? outlier_threshold_ : std::numeric_limits<float>::infinity();
+  constexpr float kNone = std::numeric_limits<float>::infinity();
+  const float threshold = mixed() ? outlier_threshold_ : kNone;
+  const float ratio = mixed() ? kOutlierRatio : kNone;
   const auto quantize = [&](int64_t i) {
     const int64_t row = i / shards;
     const Shard& shard = shards_[i % shards];
@@ -136,7 +138,7 @@ void CpuLinear::quantize_rows(const KernelTable& kernels, ThreadPool& pool, Line
       quantized.spans = scratch.spans.data<uint8_t>() + row * spans_ + shard.first_span;
     }
     kernels.quantize(x.data<float>() + row * in_features_ + shard.begin, shard.end - shard.begin,
-                     shard.padded, threshold, &quantized);
+                     shard.padded, threshold, ratio, &quantized);
     if (quantized.outliers > 0) outliers_ += quantized.outliers;
   };
   if (n * padded_in_ < 16384) {

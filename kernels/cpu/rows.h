@@ -35,48 +35,59 @@ inline int32_t quantize_low(const float* x, int64_t n, int64_t padded, Vec16 thr
 }
 
 // The outliers in two digits, added to what quantize_low made.
-inline void quantize_outliers(const float* x, int64_t n, int64_t padded, float threshold,
+inline void quantize_outliers(const float* x, int64_t n, int64_t padded, float limit,
                               float inverse, QuantizedRow* row) {
   for (int64_t i = 0; i < padded; ++i) row->high[i] = 0;
   for (int64_t i = 0; i < padded; i += kSpan) row->spans[i / kSpan] = 0;
   constexpr float kMost = 127.0f * 254.0f + 126.0f;
-  for (int64_t i = 0; i < n; ++i) {
-    if (__builtin_fabsf(x[i]) < threshold) continue;
-    float q = x[i] * inverse;
-    q = q > -kMost ? q : -kMost;  // a NaN too
-    q = q < kMost ? q : kMost;
-    q = __builtin_rintf(q);
-    const float high = __builtin_rintf(q / 254.0f);
-    row->high[i] = static_cast<int8_t>(high);
-    row->low[i] = static_cast<int8_t>(q - 254.0f * high);
-    row->high_sum += row->high[i];
-    row->low_sum += row->low[i];
-    row->spans[i / kSpan] = 1;
-    ++row->outliers;
+  for (int64_t block = 0; block < n; block += kBlock) {
+    const int lanes = lanes_left(n, block);
+    if (!any_reaches(read(x + block, lanes), all(limit))) continue;
+    row->spans[block / kSpan] = 1;
+    for (int64_t i = block; i < block + lanes; ++i) {
+      if (__builtin_fabsf(x[i]) < limit) continue;
+      float q = x[i] * inverse;
+      q = q > -kMost ? q : -kMost;  // a NaN too
+      q = q < kMost ? q : kMost;
+      q = __builtin_rintf(q);
+      const float high = __builtin_rintf(q / 254.0f);
+      row->high[i] = static_cast<int8_t>(high);
+      row->low[i] = static_cast<int8_t>(q - 254.0f * high);
+      row->high_sum += row->high[i];
+      row->low_sum += row->low[i];
+      ++row->outliers;
+    }
   }
 }
 
-inline void quantize(const float* x, int64_t n, int64_t padded, float threshold,
+inline void quantize(const float* x, int64_t n, int64_t padded, float threshold, float ratio,
                      QuantizedRow* row) {
-  const Vec16 limit = all(threshold);
-  Vec16 top = zero(), top_below = zero();
+  Vec16 top = zero(), squares = zero();
   for (int64_t i = 0; i < n; i += kBlock) {
-    const Vec16 values = magnitude(read(x + i, lanes_left(n, i)));
-    top = max(top, values);
-    top_below = max(top_below, keep_below(values, limit));
+    const Vec16 values = read(x + i, lanes_left(n, i));
+    top = max(top, magnitude(values));
+    squares = fma(values, values, squares);
   }
-  const float absmax = max_lanes(top), below = max_lanes(top_below);
+  const float absmax = max_lanes(top);
+  const float spread = ratio * __builtin_sqrtf(sum_lanes(squares) / static_cast<float>(n));
+  const float limit = spread < threshold ? spread : threshold;
   row->outliers = row->high_sum = 0;
-  if (absmax < threshold) {
+  if (absmax < limit || absmax == 0) {
     row->scale = absmax / 127.0f;
-    row->low_sum = quantize_low(x, n, padded, limit, absmax > 0 ? 127.0f / absmax : 0.0f, row->low);
+    row->low_sum = quantize_low(x, n, padded, all(__builtin_inff()),
+                                absmax > 0 ? 127.0f / absmax : 0.0f, row->low);
     return;
   }
-  const float finest = absmax / (127.0f * 254.0f + 126.0f);
+  Vec16 top_below = zero();
+  for (int64_t i = 0; i < n; i += kBlock) {
+    top_below =
+        max(top_below, magnitude(keep_below(read(x + i, lanes_left(n, i)), all(limit))));
+  }
+  const float below = max_lanes(top_below), finest = absmax / (127.0f * 254.0f + 126.0f);
   row->scale = below / 127.0f > finest ? below / 127.0f : finest;
   const float inverse = 1.0f / row->scale;
-  row->low_sum = quantize_low(x, n, padded, limit, inverse, row->low);
-  quantize_outliers(x, n, padded, threshold, inverse, row);
+  row->low_sum = quantize_low(x, n, padded, all(limit), inverse, row->low);
+  quantize_outliers(x, n, padded, limit, inverse, row);
 }
 
 inline void norm_row(const NormRow& row) {

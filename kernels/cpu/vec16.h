@@ -29,6 +29,9 @@ inline Vec16 magnitude(Vec16 a) { return {_mm512_abs_ps(a.v)}; }
 inline Vec16 keep_below(Vec16 a, Vec16 limit) {
   return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(_mm512_abs_ps(a.v), limit.v, _CMP_LT_OQ), a.v)};
 }
+inline bool any_reaches(Vec16 a, Vec16 limit) {  // is a magnitude not below the limit?
+  return _mm512_cmp_ps_mask(_mm512_abs_ps(a.v), limit.v, _CMP_NLT_UQ) != 0;
+}
 inline Vec16 round_even(Vec16 a) { return {_mm512_roundscale_ps(a.v, 8)}; }
 // 2^n for integral n in [-126, 127].
 inline Vec16 power_of_two(Vec16 n) {
@@ -109,6 +112,11 @@ inline Vec16 keep_below(Vec16 a, Vec16 limit) {
   const Vec16 size = magnitude(a);
   return {_mm256_and_ps(a.lo, _mm256_cmp_ps(size.lo, limit.lo, _CMP_LT_OQ)),
           _mm256_and_ps(a.hi, _mm256_cmp_ps(size.hi, limit.hi, _CMP_LT_OQ))};
+}
+inline bool any_reaches(Vec16 a, Vec16 limit) {
+  const Vec16 size = magnitude(a);
+  return (_mm256_movemask_ps(_mm256_cmp_ps(size.lo, limit.lo, _CMP_NLT_UQ)) |
+          _mm256_movemask_ps(_mm256_cmp_ps(size.hi, limit.hi, _CMP_NLT_UQ))) != 0;
 }
 inline Vec16 round_even(Vec16 a) {
   return {_mm256_round_ps(a.lo, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC),

@@ -16,6 +16,21 @@ Tensor copy_of(const Tensor& tensor) {
   return copy;
 }
 
+float outlier_limit(const float* x, int64_t n, float threshold) {
+  float chains[16] = {};
+  for (int64_t k = 0; k < n; ++k) chains[k % 16] = std::fma(x[k], x[k], chains[k % 16]);
+  for (int half = 8; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) chains[i] += chains[i + half];
+  }
+  return std::min(kOutlierRatio * std::sqrt(chains[0] / static_cast<float>(n)), threshold);
+}
+
+uint64_t count_outliers(const float* x, int64_t n, float threshold) {
+  const float limit = outlier_limit(x, n, threshold);
+  return std::count_if(x, x + n,
+                       [&](float value) { return value != 0 && std::fabs(value) >= limit; });
+}
+
 }  // namespace
 
 Linear::Linear(const LinearWeight& weight)
@@ -52,16 +67,16 @@ float Linear::leaf(const float* x, int64_t o, int64_t begin, int64_t end) const 
 }
 
 float Linear::int8_leaf(const float* x, int64_t o, int64_t begin, int64_t end) const {
-  const float threshold = product_ == Int8Product::kLlmInt8
-                              ? outlier_threshold_
-                              : std::numeric_limits<float>::infinity();
+  const float limit = product_ == Int8Product::kLlmInt8
+                          ? outlier_limit(x + begin, end - begin, outlier_threshold_)
+                          : std::numeric_limits<float>::infinity();
   float absmax = 0, below = 0;
   for (int64_t k = begin; k < end; ++k) {
     const float size = std::fabs(x[k]);
     absmax = std::max(absmax, size);
-    if (size < threshold) below = std::max(below, size);
+    if (size < limit) below = std::max(below, size);
   }
-  const bool outliers = absmax >= threshold;
+  const bool outliers = absmax >= limit && absmax > 0;
   const float most = 127.0f * kHighDigit + 126.0f;
   const float scale = outliers ? std::max(below / 127.0f, absmax / most) : absmax / 127.0f;
   const float inverse = outliers ? 1.0f / scale : absmax > 0 ? 127.0f / absmax : 0.0f;
@@ -70,7 +85,7 @@ float Linear::int8_leaf(const float* x, int64_t o, int64_t begin, int64_t end) c
     const int32_t w = weight_.data<int8_t>()[o * in_features_ + k];
     const auto q = static_cast<int32_t>(std::nearbyint(x[k] * inverse));
     const int32_t high =
-        std::fabs(x[k]) >= threshold
+        std::fabs(x[k]) >= limit
             ? static_cast<int32_t>(std::nearbyint(static_cast<float>(q) / kHighDigit))
             : 0;
     high_sum += high * w;
@@ -100,8 +115,12 @@ float Linear::activated(const float* row, int64_t o) const {
 
 void Linear::apply(const Tensor& x, const Tensor& out) const {
   if (weight_.dtype() == DType::kI8 && product_ == Int8Product::kLlmInt8) {
-    outliers_ += std::ranges::count_if(
-        x.span<const float>(), [&](float value) { return std::fabs(value) >= outlier_threshold_; });
+    for (int64_t i = 0; i < x.dim(0); ++i) {
+      for (size_t shard = 0; shard + 1 < cuts_.size(); ++shard) {
+        outliers_ += count_outliers(x.data<float>() + i * in_features_ + cuts_[shard],
+                                    cuts_[shard + 1] - cuts_[shard], outlier_threshold_);
+      }
+    }
   }
   const int64_t n = x.dim(0), rows = weight_.dim(0);
   std::vector<float> line(rows);

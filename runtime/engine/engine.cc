@@ -25,7 +25,9 @@ constexpr size_t kErrorBytes = 4096;  // of a line that one rank tells the other
 // A model's files and what follows from them and the options, before any weight is read.
 struct Plan {
   Plan(const EngineOptions& options, int size)
-      : files(open_model(options.model)),
+      : files(open_model({.path = options.model,
+                          .dummy = options.load_format == "dummy",
+                          .num_hidden_layers = options.num_hidden_layers})),
         args(files.args),
         partition(args, files.checkpoint->reduction_shards() > 0
                             ? files.checkpoint->reduction_shards()

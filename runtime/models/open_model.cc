@@ -1,28 +1,72 @@
 #include "runtime/models/open_model.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "runtime/formats/json_text.h"
 #include "runtime/models/decoder.h"
+#include "runtime/models/presets.h"
 #include "runtime/models/registry.h"
+#include "runtime/request/error.h"
 #include "runtime/weights/check_modules.h"
 #include "runtime/weights/config_fields.h"
+#include "runtime/weights/dummy_checkpoint.h"
 #include "runtime/weights/renamed_checkpoint.h"
 
 namespace octet {
+namespace {
 
-ModelFiles open_model(const std::filesystem::path& path) {
-  std::unique_ptr<Checkpoint> checkpoint = Checkpoint::open(path);
-  const ConfigFields fields(checkpoint->config(), path.string());
+const Family& family_of(const nlohmann::json& config, const std::string& source) {
+  const ConfigFields fields(config, source);
   const std::string model_type = fields.string_or("model_type", "");
   if (model_type.empty()) fields.fail("model_type", "is missing");
-  const Family& family = find_family(model_type);
-  const ModelArgs args = family.parse(checkpoint->config(), path.string());
+  return find_family(model_type);
+}
+
+// The depth asked for. The checkpoint may have more.
+void cut_layers(const ModelSource& source, ModelArgs& args) {
+  if (source.num_hidden_layers == 0) return;
+  if (source.num_hidden_layers < 0 || source.num_hidden_layers > args.num_hidden_layers) {
+    throw InputError(fmt::format("--num-hidden-layers is {}, {} has {}", source.num_hidden_layers,
+                                 source.path.string(), args.num_hidden_layers));
+  }
+  args.num_hidden_layers = source.num_hidden_layers;
+}
+
+nlohmann::json dummy_config(const std::filesystem::path& path) {
+  if (auto config = preset_config(path.string())) return *config;
+  if (std::filesystem::is_directory(path)) return read_json_file(path / "config.json");
+  throw InputError(fmt::format("{}: neither a folder with config.json nor a preset; presets: {}",
+                               path.string(), fmt::join(preset_names(), ", ")),
+                   ErrorCode::kNotFound);
+}
+
+ModelFiles open_dummy(const ModelSource& source) {
+  nlohmann::json config = dummy_config(source.path);
+  const Family& family = family_of(config, source.path.string());
+  ModelArgs args = family.parse(config, source.path.string());
+  cut_layers(source, args);
+  return {
+      std::make_unique<DummyCheckpoint>(source.path, std::move(config), args, family.modules(args)),
+      args};
+}
+
+}  // namespace
+
+ModelFiles open_model(const ModelSource& source) {
+  if (source.dummy) return open_dummy(source);
+  std::unique_ptr<Checkpoint> checkpoint = Checkpoint::open(source.path);
+  const Family& family = family_of(checkpoint->config(), source.path.string());
+  ModelArgs args = family.parse(checkpoint->config(), source.path.string());
   const std::vector<ModuleName> modules = family.modules(args);
   if (checkpoint->kind() == CheckpointKind::kSafetensors) {
     checkpoint = std::make_unique<RenamedCheckpoint>(std::move(checkpoint), args, modules);
   }
   check_modules(*checkpoint, args, modules);
+  cut_layers(source, args);
   return {std::move(checkpoint), args};
 }
 

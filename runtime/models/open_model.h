@@ -12,16 +12,23 @@
 
 namespace octet {
 
+struct ModelSource {
+  std::filesystem::path path;  // artefact folder, Hugging Face folder, or GGUF file
+  // Random weights in place of files: path is a preset's name, or a folder of which only
+  // config.json is read.
+  bool dummy = false;
+  int num_hidden_layers = 0;  // run the first so many layers; 0: all
+};
+
 struct ModelFiles {
   std::unique_ptr<Checkpoint> checkpoint;  // under the names of module_names.h
   ModelArgs args;
   bool has_int8() const;  // any int8 weight
 };
 
-// Opens a Hugging Face folder, a GGUF file or an artefact; reads no weight. Throws InputError
-// naming the file and what is wrong: no known family, a config that it refuses, a tensor that is
-// missing or not the family's.
-ModelFiles open_model(const std::filesystem::path& path);
+// Reads no weight. Throws InputError naming the file and what is wrong: no known family, a config
+// that it refuses, a tensor that is missing or not the family's.
+ModelFiles open_model(const ModelSource& source);
 
 // The model of one rank, its weights read and packed.
 std::unique_ptr<CausalLM> make_model(const ModelContext& context);

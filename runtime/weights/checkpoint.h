@@ -29,7 +29,7 @@ struct TensorInfo {
   int parts = 1;  // with a checksum each, in an artefact
 };
 
-enum class CheckpointKind { kSafetensors, kGguf, kArtefact };
+enum class CheckpointKind { kSafetensors, kGguf, kArtefact, kDummy };
 
 class Checkpoint {
  public:

@@ -60,8 +60,12 @@ TEST_P(BackendLinear, OutliersAreCounted) {
   LinearWeight weight = random_weight(DType::kI8, 20, 90);
   weight.product = Int8Product::kLlmInt8;
   const Tensor x = Tensor::host(DType::kF32, {3, 90});
-  for (const int64_t at : {0, 89, 200}) x.data<float>()[at] = 6.0f;
+  std::fill_n(x.data<float>(), 90, 3.0f);  // row 0: by the threshold
+  x.data<float>()[0] = x.data<float>()[89] = 6.0f;
   x.data<float>()[7] = 5.999f;
+  std::fill_n(x.data<float>() + 90, 90, -0.1f);  // row 1: by what the others are
+  x.data<float>()[100] = 2.0f;
+  x.data<float>()[101] = 0.9f;
   const auto packed = backend_->pack(weight);
   backend_->reserve(3);
   backend_->linear(x, *packed, Tensor::host(DType::kF32, {1, 3, 20}));

@@ -74,7 +74,7 @@ std::vector<Request> random_requests(int count, int max_length, int max_tokens, 
 
 std::filesystem::path quantize(const std::filesystem::path& checkpoint,
                                const std::filesystem::path& out) {
-  const ModelFiles source = open_model(checkpoint);
+  const ModelFiles source = open_model({.path = checkpoint});
   quantize_checkpoint(*source.checkpoint, Partition(source.args), out, {});
   return out;
 }

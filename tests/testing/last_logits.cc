@@ -8,7 +8,7 @@
 namespace octet::testing {
 
 LastLogits::LastLogits(const std::filesystem::path& model)
-    : files_(open_model(model)),
+    : files_(open_model({.path = model})),
       partition_(files_.args),
       options_(resolve_options(
           {.model = model,

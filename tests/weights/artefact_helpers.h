@@ -12,7 +12,7 @@ namespace octet {
 
 inline QuantizeReport quantize(const std::filesystem::path& in, const std::filesystem::path& out,
                                const QuantizeOptions& options = {}, int shards = 4) {
-  const ModelFiles source = open_model(in);
+  const ModelFiles source = open_model({.path = in});
   return quantize_checkpoint(*source.checkpoint, Partition(source.args, shards), out, options);
 }
 

@@ -33,7 +33,7 @@ TEST(WeightsFuzz, Config_ThrowsInputErrorOrGivesArgs) {
   for (int i = 0; i < kMutations; ++i) {
     write_file(folder / "config.json", mutator.mutate(sound));
     refused([&] {
-      const auto [checkpoint, args] = open_model(folder.path());
+      const auto [checkpoint, args] = open_model({.path = folder.path()});
       const Partition partition(args);
       for (Role role : {Role::kVocab, Role::kQueryHeads, Role::kKvHeads, Role::kMlpIn}) {
         EXPECT_GE(partition.cuts(role, partition.extent(role)).size(), 2u);
