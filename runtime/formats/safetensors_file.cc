@@ -24,9 +24,9 @@ class EntryParser {
   EntryParser(const std::string& path, const std::string& name, const json& fields)
       : path_(path), name_(name), fields_(fields) {}
 
-  SafetensorsEntry parse() const {
+  TensorEntry parse() const {
     if (!fields_.is_object() || fields_.size() != 3) fail("not dtype, shape and data_offsets");
-    SafetensorsEntry entry{.name = name_, .dtype = dtype(), .shape = shape()};
+    TensorEntry entry{.name = name_, .dtype = dtype(), .shape = shape()};
     const std::vector<uint64_t> offsets = numbers("data_offsets");
     if (offsets.size() != 2 || offsets[0] > offsets[1]) fail("data_offsets are not [begin, end]");
     entry.offset = offsets[0];
@@ -109,13 +109,12 @@ void check_metadata(const json& metadata, const std::string& path) {
 }
 
 // The tensors tile the data: no gap, no overlap, nothing after the last.
-void check_layout(std::vector<SafetensorsEntry>& entries, uint64_t data_bytes,
-                  const std::string& path) {
+void check_layout(std::vector<TensorEntry>& entries, uint64_t data_bytes, const std::string& path) {
   std::ranges::sort(entries, [](const auto& a, const auto& b) {
     return std::pair(a.offset, a.bytes) < std::pair(b.offset, b.bytes);
   });
   uint64_t end = 0;
-  for (const SafetensorsEntry& entry : entries) {
+  for (const TensorEntry& entry : entries) {
     if (entry.offset != end) {
       throw InputError(fmt::format("{}: tensor {}: data_offsets begin at {}, where {} is due", path,
                                    printable(entry.name), entry.offset, end));
@@ -135,7 +134,7 @@ void check_layout(std::vector<SafetensorsEntry>& entries, uint64_t data_bytes,
 
 }  // namespace
 
-SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path) {
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : TensorFile(path) {
   const json header = read_header(file_);
   uint64_t length = 0;
   file_.read(0, std::as_writable_bytes(std::span(&length, 1)));
@@ -148,13 +147,8 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path
     }
   }
   check_layout(entries_, file_.size() - data_begin_, path.string());
-  for (SafetensorsEntry& entry : entries_) entry.offset += data_begin_;
-  std::ranges::sort(entries_, {}, &SafetensorsEntry::name);
-}
-
-const SafetensorsEntry* SafetensorsFile::find(std::string_view name) const {
-  const auto found = std::ranges::lower_bound(entries_, name, {}, &SafetensorsEntry::name);
-  return found != entries_.end() && found->name == name ? &*found : nullptr;
+  for (TensorEntry& entry : entries_) entry.offset += data_begin_;
+  std::ranges::sort(entries_, {}, &TensorEntry::name);
 }
 
 }  // namespace octet

@@ -85,7 +85,7 @@ ArtefactCheckpoint::ArtefactCheckpoint(const std::filesystem::path& folder) : pa
       throw InputError(fmt::format("{}: tensor {}: not in {}", manifest.string(), printable(name),
                                    kSafetensorsIndex));
     }
-    const SafetensorsEntry& entry = *found->second.entry;
+    const TensorEntry& entry = *found->second.entry;
     tensors_.push_back({.name = name,
                         .dtype = entry.dtype,
                         .shape = entry.shape,
@@ -98,7 +98,7 @@ ArtefactCheckpoint::ArtefactCheckpoint(const std::filesystem::path& folder) : pa
 // The tensor, as the safetensors file has it, is what octet.json says; int8 weights have their
 // scales.
 void ArtefactCheckpoint::check_tensor(const std::string& name,
-                                      const SafetensorsFolder::Place& place) const {
+                                      const TensorPlace& place) const {
   const auto fail = [&](const std::string& what) {
     throw InputError(fmt::format("{}: tensor {}: {}", (path_ / kArtefactManifest).string(),
                                  printable(name), what));
@@ -130,7 +130,7 @@ void ArtefactCheckpoint::read(std::string_view name, const TensorSlice& slice,
   const auto found = manifest_.tensors.find(name);
   OCTET_CHECK(found != manifest_.tensors.end(), "{} has no {}", path_.string(), name);
   const auto& [key, tensor] = *found;
-  const SafetensorsEntry& entry = *files_->tensors().find(name)->second.entry;
+  const TensorEntry& entry = *files_->tensors().find(name)->second.entry;
   check_slice(key, entry.dtype, entry.shape, slice, out);
   if (slice.begin == slice.end) return;
 

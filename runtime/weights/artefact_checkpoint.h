@@ -26,7 +26,7 @@ class ArtefactCheckpoint : public Checkpoint {
   void copy_companions(const std::filesystem::path& folder) const override;
 
  private:
-  void check_tensor(const std::string& name, const SafetensorsFolder::Place& place) const;
+  void check_tensor(const std::string& name, const TensorPlace& place) const;
   void read_parts(const std::string& name, size_t part_begin, size_t part_end,
                   const Tensor& out) const;
 

@@ -56,7 +56,7 @@ void convert_rows(std::span<const float> values, int64_t columns, const Tensor& 
   }
 }
 
-std::vector<uint64_t> hash_entry(const SafetensorsFile& file, const SafetensorsEntry& entry,
+std::vector<uint64_t> hash_entry(const SafetensorsFile& file, const TensorEntry& entry,
                                  int axis, const std::vector<int64_t>& cuts) {
   const uint64_t element = dtype_size(entry.dtype);
   const uint64_t row_bytes = static_cast<uint64_t>(row_elements(entry.shape)) * element;
@@ -119,7 +119,7 @@ std::map<std::string, std::vector<uint64_t>> stored_hashes(const SafetensorsFile
                                                            const PlannedTensor& tensor) {
   std::map<std::string, std::vector<uint64_t>> hashes;
   const auto add = [&](const std::string& name, int axis, const std::vector<int64_t>& cuts) {
-    const SafetensorsEntry* entry = file.find(name);
+    const TensorEntry* entry = file.find(name);
     OCTET_CHECK(entry != nullptr, "{} is not in {}", name, file.file().path().string());
     hashes[name] = hash_entry(file, *entry, axis, cuts);
   };

@@ -2,41 +2,15 @@
 // sound load, never anything else (allocation_limit.cc and the sanitizers watch).
 #include <gtest/gtest.h>
 
-#include <functional>
-
 #include "runtime/formats/gguf_file.h"
 #include "runtime/formats/safetensors_folder.h"
 #include "runtime/formats/safetensors_writer.h"
-#include "runtime/request/error.h"
+#include "tests/formats/expect_sound_or_error.h"
 #include "tests/formats/gguf_builder.h"
-#include "tests/formats/mutation.h"
 #include "tests/formats/temp_folder.h"
 
 namespace octet {
 namespace {
-
-constexpr int kMutations = 2000;
-
-void expect_errors_or_sound_loads(const std::filesystem::path& path,
-                                  const std::function<void()>& load) {
-  const std::string sound = read_file(path);
-  load();
-  Mutator mutator(7);
-  int refused = 0;
-  for (int i = 0; i < kMutations; ++i) {
-    write_file(path, mutator.mutate(sound));
-    try {
-      load();
-    } catch (const InputError& error) {
-      ++refused;
-      EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
-    } catch (const std::exception& error) {
-      FAIL() << "mutation " << i << ": " << error.what();
-    }
-  }
-  EXPECT_GT(refused, kMutations / 4);
-  write_file(path, sound);
-}
 
 TEST(FormatsFuzz, Gguf_ThrowsInputErrorOrLoads) {
   GgufBuilder builder;

@@ -53,7 +53,7 @@ TEST_F(SafetensorsTest, Written_IsReadBack_AlignedByType) {
   const std::pair<const char*, std::string> expected[] = {
       {"q", "pqr"}, {"h", "HHHH"}, {"f", "FFFFffff"}};
   for (size_t i = 0; i < 3; ++i) {
-    const SafetensorsEntry* entry = file.find(expected[i].first);
+    const TensorEntry* entry = file.find(expected[i].first);
     ASSERT_NE(entry, nullptr);
     EXPECT_EQ(entry->dtype, specs[i].dtype);
     EXPECT_EQ(entry->shape, specs[i].shape);
