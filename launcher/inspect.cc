@@ -20,7 +20,7 @@ struct InspectFlags {
 const char* kind_name(CheckpointKind kind) {
   switch (kind) {
     case CheckpointKind::kSafetensors:
-      return "safetensors folder";
+      return "Hugging Face folder";
     case CheckpointKind::kGguf:
       return "GGUF file";
     case CheckpointKind::kArtefact:

@@ -97,8 +97,7 @@ ArtefactCheckpoint::ArtefactCheckpoint(const std::filesystem::path& folder) : pa
 
 // The tensor, as the safetensors file has it, is what octet.json says; int8 weights have their
 // scales.
-void ArtefactCheckpoint::check_tensor(const std::string& name,
-                                      const TensorPlace& place) const {
+void ArtefactCheckpoint::check_tensor(const std::string& name, const TensorPlace& place) const {
   const auto fail = [&](const std::string& what) {
     throw InputError(fmt::format("{}: tensor {}: {}", (path_ / kArtefactManifest).string(),
                                  printable(name), what));

@@ -1,6 +1,6 @@
 // Checkpoint: a read-only source of named tensors, whatever the files are: a Hugging Face folder
-// (safetensors, sharded or not), a GGUF file, or an int8 artefact. Names are Hugging Face's in
-// every case.
+// (safetensors or torch's .bin files, sharded or not), a GGUF file, or an int8 artefact. Names are
+// Hugging Face's in every case; int8 weights X.weight have X.weight_scale, F32 [out].
 //
 // The files are hostile: every length is checked before use. Errors: InputError naming the file,
 // the tensor and the values. Thread-safe after open().
@@ -29,13 +29,19 @@ struct TensorInfo {
   int parts = 1;  // with a checksum each, in an artefact
 };
 
-enum class CheckpointKind { kSafetensors, kGguf, kArtefact, kDummy };
+enum class CheckpointKind {
+  kSafetensors,  // a Hugging Face folder, of torch's .bin files too
+  kGguf,
+  kArtefact,
+  kDummy,
+};
 
 class Checkpoint {
  public:
   virtual ~Checkpoint() = default;
 
-  // Decides by what is there: PATH/octet.json, PATH/*.safetensors, or a file with GGUF's magic.
+  // Decides by what is there: PATH/octet.json, PATH/*.safetensors, PATH/pytorch_model*.bin, or a
+  // file with GGUF's magic.
   static std::unique_ptr<Checkpoint> open(const std::filesystem::path& path);
 
   virtual CheckpointKind kind() const = 0;

@@ -1,11 +1,14 @@
-// A Hugging Face folder: config.json beside safetensors.
+// A Hugging Face folder: config.json beside safetensors or torch's .bin files; int8 weights of
+// other programs come in the artefact's form (int8_weights.h).
 #pragma once
 
 #include <atomic>
 #include <nlohmann/json.hpp>
+#include <span>
 
-#include "runtime/formats/safetensors_folder.h"
+#include "runtime/formats/tensor_folder.h"
 #include "runtime/weights/checkpoint.h"
+#include "runtime/weights/int8_weights.h"
 
 namespace octet {
 
@@ -22,9 +25,12 @@ class FolderCheckpoint : public Checkpoint {
   void copy_companions(const std::filesystem::path& folder) const override;
 
  private:
+  void add(std::string name, DType dtype, const Shape& shape, const TensorEntry& stored);
+
   std::filesystem::path path_;
   nlohmann::json config_;
-  SafetensorsFolder files_;
+  TensorFolder files_;
+  Int8Weights int8_;
   std::vector<TensorInfo> tensors_;
   mutable std::atomic<uint64_t> bytes_read_{0};
 };

@@ -25,6 +25,15 @@ std::vector<const TensorInfo*> in_model_order(const Checkpoint& source) {
   return tensors;
 }
 
+// Int8 weights and their scales pass through; the weight brings its scale along.
+bool is_scale_of_int8(const Checkpoint& source, std::string_view name) {
+  constexpr std::string_view kSuffix = "_scale";
+  if (!name.ends_with(kSuffix)) return false;
+  name.remove_suffix(kSuffix.size());
+  const TensorInfo* weight = source.find(name);
+  return weight != nullptr && weight->dtype == DType::kI8;
+}
+
 DType stored_dtype(const TensorInfo& info, const TensorRule& rule) {
   if (rule.quantize && info.shape.rank() == 2) return DType::kI8;
   return info.shape.rank() == 1 || info.stored_as == "F32" ? DType::kF32 : DType::kBF16;
@@ -34,7 +43,9 @@ PlannedTensor plan_tensor(const Checkpoint& source, const Partition& partition,
                           const TensorInfo& info) {
   const TensorRule* rule = partition.find(info.name);
   if (rule == nullptr) fail(source, info.name, "the model family has no such tensor");
-  if (info.dtype != DType::kF32 && info.dtype != DType::kF16 && info.dtype != DType::kBF16) {
+  const bool int8 = info.dtype == DType::kI8 && rule->quantize;
+  if (!int8 && info.dtype != DType::kF32 && info.dtype != DType::kF16 &&
+      info.dtype != DType::kBF16) {
     fail(source, info.name, fmt::format("dtype {} is not a float type", dtype_name(info.dtype)));
   }
   const int rank = info.shape.rank(), axis = partition.axis(rule->role);
@@ -69,14 +80,12 @@ ArtefactPlan plan_artefact(const Checkpoint& source, const Partition& partition,
   if (source.kind() == CheckpointKind::kArtefact) {
     throw InputError(name + ": an artefact already");
   }
-  if (source.config().contains("quantization_config")) {
-    throw InputError(name + ": config.json: quantization_config: quantised weights are not read");
-  }
 
   ArtefactPlan plan;
   uint64_t file_bytes = 0;
   for (const TensorInfo* info : in_model_order(source)) {
     if (info->name.starts_with("lm_head.") && partition.args().tie_word_embeddings) continue;
+    if (is_scale_of_int8(source, info->name)) continue;
     PlannedTensor planned = plan_tensor(source, partition, *info);
     std::vector<SafetensorsSpec> specs = {{info->name, planned.dtype, info->shape}};
     if (planned.dtype == DType::kI8) {

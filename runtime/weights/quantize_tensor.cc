@@ -56,8 +56,8 @@ void convert_rows(std::span<const float> values, int64_t columns, const Tensor& 
   }
 }
 
-std::vector<uint64_t> hash_entry(const SafetensorsFile& file, const TensorEntry& entry,
-                                 int axis, const std::vector<int64_t>& cuts) {
+std::vector<uint64_t> hash_entry(const SafetensorsFile& file, const TensorEntry& entry, int axis,
+                                 const std::vector<int64_t>& cuts) {
   const uint64_t element = dtype_size(entry.dtype);
   const uint64_t row_bytes = static_cast<uint64_t>(row_elements(entry.shape)) * element;
   PartHasher hasher(axis, cuts, row_bytes, element);
@@ -93,17 +93,26 @@ std::map<std::string, std::vector<uint64_t>> quantize_tensor(const Checkpoint& s
   for (int64_t row = 0; row < rows; row += step) {
     const int64_t count = std::min(step, rows - row);
     const Tensor raw = raw_buffer.rows(0, count), stored = stored_buffer.rows(0, count);
-    source.read(info.name, {.axis = 0, .begin = row, .end = row + count}, raw);
-    const auto chunk = std::span(values).first(static_cast<size_t>(count * columns));
-    to_f32(raw, chunk);
-    check_finite(source, tensor, row, chunk);
-    convert_rows(chunk, columns, stored,
-                 scales.empty() ? std::span<float>()
-                                : std::span(scales).subspan(static_cast<size_t>(row),
-                                                            static_cast<size_t>(count)));
+    const TensorSlice slice{.axis = 0, .begin = row, .end = row + count};
+    if (info.dtype == DType::kI8) {
+      source.read(info.name, slice, stored);
+    } else {
+      source.read(info.name, slice, raw);
+      const auto chunk = std::span(values).first(static_cast<size_t>(count * columns));
+      to_f32(raw, chunk);
+      check_finite(source, tensor, row, chunk);
+      convert_rows(chunk, columns, stored,
+                   scales.empty() ? std::span<float>()
+                                  : std::span(scales).subspan(static_cast<size_t>(row),
+                                                              static_cast<size_t>(count)));
+    }
     const std::span<const std::byte> bytes(stored.raw_data(), stored.bytes());
     writer.write(info.name, static_cast<uint64_t>(row) * row_bytes, bytes);
     hasher.add_rows(bytes);
+  }
+  if (info.dtype == DType::kI8) {
+    source.read(tensor.scale_name(), {.axis = 0, .begin = 0, .end = rows},
+                Tensor::view(scales.data(), DType::kF32, Shape{rows}));
   }
   std::map<std::string, std::vector<uint64_t>> hashes = {{info.name, hasher.finish()}};
   if (!scales.empty()) {

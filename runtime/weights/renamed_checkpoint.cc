@@ -84,6 +84,10 @@ RenamedCheckpoint::Source RenamedCheckpoint::source_of(const TensorInfo& info,
   Source source{.name = info.name};
   source.transposed =
       matrix && (layout == Layout::kTransposed || layout == Layout::kStackedTransposed);
+  if (source.transposed && info.dtype == DType::kI8) {
+    throw InputError(fmt::format("{}: tensor {}: int8 of a matrix that is published as [in, out]",
+                                 path().string(), printable(info.name)));
+  }
   const int64_t rows = info.shape.rank() > 0 ? info.shape[source.transposed ? 1 : 0] : 0;
   source.run = source.stride = rows;
   int64_t count = rows;
