@@ -175,13 +175,14 @@ TEST_F(QuantizerTest, WhatIsThereAlready_IsLeftAlone) {
   EXPECT_EQ(read_file(partial_ / "thesis.tex"), "years of work");
 }
 
-TEST_F(QuantizerTest, ArtefactsAndQuantizedFolders_AreNoSources) {
+TEST_F(QuantizerTest, ArtefactsAndOtherQuantizations_AreNoSources) {
   quantize(in_, out_);
   EXPECT_INPUT_ERROR(quantize(out_, folder_ / "again"), out_.string(), "an artefact already");
   auto config = tiny_config();
-  config["quantization_config"] = {{"quant_method", "bitsandbytes"}};
+  config["quantization_config"] = {{"quant_method", "awq"}};
   write_file(in_ / "config.json", config.dump());
-  EXPECT_INPUT_ERROR(quantize(in_, folder_ / "again"), in_.string(), "quantization_config");
+  EXPECT_INPUT_ERROR(quantize(in_, folder_ / "again"), in_.string(), "quantization_config",
+                     "'awq'");
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "tests/formats/mutation.h"
 #include "tests/formats/temp_folder.h"
 #include "tests/weights/artefact_helpers.h"
+#include "tests/weights/int8_folders.h"
 
 namespace octet {
 namespace {
@@ -74,6 +75,24 @@ TEST(WeightsFuzz, Artefact_EveryDamage_IsFound) {
     write_file(file, sound);
   }
   EXPECT_FALSE(refused([&] { read_everything(out); }));
+}
+
+TEST(WeightsFuzz, Int8FoldersConfig_ThrowsInputErrorOrReads) {
+  TempFolder folder;
+  write_tiny_folder(folder / "in", DType::kBF16);
+  quantize(folder / "in", folder / "int8");
+  const fs::path path = folder / "int8" / "config.json";
+  fs::remove(folder / "int8" / kArtefactManifest);
+  auto config = tiny_config();
+  config["quantization_config"] = compressed_config();
+  const std::string sound = config.dump();
+  write_file(path, sound);
+  EXPECT_FALSE(refused([&] { read_everything(folder / "int8"); }));
+  Mutator mutator(15);
+  for (int i = 0; i < kMutations; ++i) {
+    write_file(path, mutator.mutate(sound));
+    refused([&] { read_everything(folder / "int8"); });
+  }
 }
 
 // Damage by one who also sets octet.json's own hash right again.
