@@ -38,8 +38,12 @@ void check_weights(const ConfigFields& fields) {
   require_int8(fields);
   require_present(fields, "strategy", {"channel", "tensor"});
   fields.require("dynamic", false);
-  for (const char* key : {"group_size", "block_structure", "actorder"}) {
+  for (const char* key : {"group_size", "block_structure"}) {
     if (fields.find(key) != nullptr) fields.fail(key, "is not supported");
+  }
+  // An order of the calibration that leaves none in the file.
+  if (fields.find("actorder") != nullptr) {
+    require_present(fields, "actorder", {false, "weight", "static"});
   }
 }
 

@@ -249,6 +249,7 @@ TEST_F(Int8FolderTest, OtherQuantizations_AreRefusedByTheirField) {
       {changed((weights + "symmetric").c_str(), false), "weights: symmetric is 'false'"},
       {changed((weights + "strategy").c_str(), "group"), "weights: strategy is '\"group\"'"},
       {changed((weights + "group_size").c_str(), 128), "weights: group_size"},
+      {changed((weights + "actorder").c_str(), "group"), "weights: actorder"},
       {changed((activations + "dynamic").c_str(), false), "input_activations: dynamic"},
       {changed((activations + "strategy").c_str(), "tensor"), "input_activations: strategy"},
       {changed("/config_groups/group_0/output_activations", {{"num_bits", 8}}), "output_activ"},
