@@ -14,8 +14,9 @@
 namespace octet {
 namespace {
 
-constexpr uint32_t kEndMagic = 0x06054b50, kEnd64Magic = 0x06064b50, kLocatorMagic = 0x07064b50,
-                   kEntryMagic = 0x02014b50, kLocalMagic = 0x04034b50;
+constexpr std::string_view kEndText = "PK\5\6";
+constexpr uint32_t kEnd64Magic = 0x06064b50, kLocatorMagic = 0x07064b50, kEntryMagic = 0x02014b50,
+                   kLocalMagic = 0x04034b50;
 constexpr uint64_t kEndBytes = 22, kEnd64Bytes = 56, kLocatorBytes = 20, kEntryBytes = 46,
                    kLocalBytes = 30, kMaxCommentBytes = 0xffff;
 constexpr uint64_t kMaxDirectoryBytes = 64 << 20;
@@ -64,11 +65,12 @@ class ZipReader {
   uint64_t find_end() const {
     const uint64_t tail_bytes = std::min(file_.size(), kEndBytes + kMaxCommentBytes);
     const std::string tail = bytes_at(file_.size() - tail_bytes, tail_bytes);
-    for (uint64_t back = kEndBytes; back <= tail_bytes; ++back) {
-      ByteReader in(std::string_view(tail).substr(tail_bytes - back), path_);
-      if (in.read<uint32_t>("magic") != kEndMagic) continue;
-      in.read_text(16, "end record");
-      if (in.read<uint16_t>("comment") == back - kEndBytes) return file_.size() - back;
+    for (size_t at = tail.rfind(kEndText); at != std::string::npos;
+         at = at == 0 ? std::string::npos : tail.rfind(kEndText, at - 1)) {
+      const uint64_t back = tail_bytes - at;
+      if (back < kEndBytes) continue;
+      ByteReader comment(std::string_view(tail).substr(at + kEndBytes - 2, 2), path_);
+      if (comment.read<uint16_t>("comment") == back - kEndBytes) return file_.size() - back;
     }
     fail("not a ZIP archive, or cut off: no end of a central directory");
   }
