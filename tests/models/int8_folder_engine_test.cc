@@ -27,16 +27,20 @@ TEST(Int8FolderEngine, AnswersAreTheArtefacts_AtAnyNumberOfRanks) {
   std::ofstream(int8 / "config.json") << config;
 
   const auto requests = testing::random_requests(6, 40, 12, shape.vocab_size, 5);
-  const auto answers = [&](const fs::path& checkpoint, int ranks) {
+  const auto answers = [&](const fs::path& checkpoint, const char* quantization, int ranks) {
     EngineOptions options;
     options.model = checkpoint;
-    options.quantization = "none";  // dequantised, so the folder need not be an artefact
+    options.quantization = quantization;
     options.kv_cache_memory = 16 << 20;
     return testing::answer_all(options, ranks, requests);
   };
-  const auto expected = answers(artefact, 1);
-  ASSERT_EQ(expected.size(), requests.size());
-  for (int ranks : {1, 3}) EXPECT_TRUE(answers(int8, ranks) == expected) << ranks << " ranks";
+  for (const char* quantization : {"auto", "w8a8", "none"}) {
+    const auto expected = answers(artefact, quantization, 1);
+    ASSERT_EQ(expected.size(), requests.size());
+    for (int ranks : {1, 3}) {
+      EXPECT_TRUE(answers(int8, quantization, ranks) == expected) << quantization << ", " << ranks;
+    }
+  }
 }
 
 }  // namespace
