@@ -2,43 +2,30 @@
 
 #include "runtime/formats/gguf_file.h"
 #include "runtime/request/error.h"
+#include "runtime/tokenizer/bpe_model.h"
 #include "runtime/tokenizer/readers.h"
 
 namespace octet {
 namespace {
 
-// llama.cpp's token types.
-enum TokenType {
-  kNormal = 1,
-  kUnknown = 2,
-  kControl = 3,
-  kUserDefined = 4,
-  kUnused = 5,
-  kByte = 6
-};
-
 class Reader {
  public:
   explicit Reader(const std::filesystem::path& path) : file_(path) {}
 
-  BpeModel read() {
-    const auto scheme = file_.get<std::string>("tokenizer.ggml.model");
+  Pipeline read() {
     read_pieces();
+    const auto scheme = file_.get<std::string>("tokenizer.ggml.model");
     if (scheme == "gpt2") {
-      model_.scheme = BpeScheme::kByteLevel;
-      const auto cut = file_.get_or<std::string>("tokenizer.ggml.pre", "default");
-      model_.pre_tokenizer = named_pre_tokenizer(cut);
-      model_.whole_words = cut == "llama-bpe" || cut == "llama3" || cut == "llama-v3";
-      read_merges();
+      read_byte_level();
     } else if (scheme == "llama") {
-      model_.scheme = BpeScheme::kByteFallback;
-      model_.space_prefix = file_.get_or<bool>("tokenizer.ggml.add_space_prefix", true);
-      read_scores();
+      read_sentencepiece(SentencePieceModel::Algorithm::kBpe);
+    } else if (scheme == "t5") {
+      read_sentencepiece(SentencePieceModel::Algorithm::kUnigram);
     } else {
-      fail("tokenizer.ggml.model", fmt::format("is \"{}\"; known: gpt2, llama", scheme));
+      fail("tokenizer.ggml.model", fmt::format("is \"{}\"; known: gpt2, llama, t5", scheme));
     }
     read_special_ids(scheme == "llama");
-    return std::move(model_);
+    return std::move(stages_);
   }
 
  private:
@@ -46,76 +33,104 @@ class Reader {
     throw InputError(fmt::format("{}: {} {}", file_.path().string(), field, what));
   }
 
+  // llama.cpp's token types are SentencePiece's.
   void read_pieces() {
-    Vocabulary& vocabulary = model_.vocabulary;
-    vocabulary.pieces = file_.get<std::vector<std::string>>("tokenizer.ggml.tokens");
-    const size_t count = vocabulary.pieces.size();
-    if (count == 0) fail("tokenizer.ggml.tokens", "is empty");
-    vocabulary.special.assign(count, false);
-    vocabulary.ids.reserve(count);
-    for (size_t id = 0; id < count; ++id) {
-      vocabulary.ids.emplace(vocabulary.pieces[id], static_cast<int32_t>(id));
+    const auto texts = file_.get<std::vector<std::string>>("tokenizer.ggml.tokens");
+    if (texts.empty()) fail("tokenizer.ggml.tokens", "is empty");
+    std::vector<int64_t> types(texts.size(), static_cast<int64_t>(PieceType::kNormal));
+    if (file_.has("tokenizer.ggml.token_type")) {
+      types = file_.get<std::vector<int64_t>>("tokenizer.ggml.token_type");
     }
-    if (!file_.has("tokenizer.ggml.token_type")) return;
-    const auto types = file_.get<std::vector<int64_t>>("tokenizer.ggml.token_type");
-    if (types.size() != count) {
+    if (types.size() != texts.size()) {
       fail("tokenizer.ggml.token_type",
-           fmt::format("has {} entries for {} tokens", types.size(), count));
+           fmt::format("has {} entries for {} tokens", types.size(), texts.size()));
     }
-    for (size_t id = 0; id < count; ++id) {
-      const bool control = types[id] == kControl || types[id] == kUnknown;
-      vocabulary.special[id] = control;
-      if (control || types[id] == kUserDefined) {
-        vocabulary.added.push_back(
-            {.text = vocabulary.pieces[id], .id = static_cast<int32_t>(id), .special = control});
-      }
+    for (size_t id = 0; id < texts.size(); ++id) {
+      const bool known = types[id] >= 1 && types[id] <= 6;
+      pieces_.push_back({.text = texts[id],
+                         .type = known ? static_cast<PieceType>(types[id]) : PieceType::kNormal});
     }
   }
 
-  void read_merges() {
-    const auto merges = file_.get<std::vector<std::string>>("tokenizer.ggml.merges");
-    for (size_t rank = 0; rank < merges.size(); ++rank) {
-      const std::string& merge = merges[rank];
-      const size_t space = merge.find(' ', 1);
-      const auto left = model_.vocabulary.find(merge.substr(0, space));
-      const auto right =
-          space == merge.npos ? std::nullopt : model_.vocabulary.find(merge.substr(space + 1));
-      const auto both =
-          space == merge.npos
-              ? std::nullopt
-              : model_.vocabulary.find(merge.substr(0, space) + merge.substr(space + 1));
-      if (!left || !right || !both) {
-        fail("tokenizer.ggml.merges",
-             fmt::format("entry {} (\"{}\") is not of two pieces that make a piece", rank, merge));
-      }
-      model_.merges.emplace(static_cast<uint64_t>(*left) << 32 | static_cast<uint32_t>(*right),
-                            BpeMerge{static_cast<double>(rank), *both});
+  void read_byte_level() {
+    Vocabulary& vocabulary = stages_.vocabulary;
+    for (size_t id = 0; id < pieces_.size(); ++id) {
+      vocabulary.pieces.push_back(pieces_[id].text);
+      vocabulary.ids.emplace(pieces_[id].text, static_cast<int32_t>(id));
+    }
+    vocabulary.special.resize(pieces_.size());
+    const auto cut = file_.get_or<std::string>("tokenizer.ggml.pre", "default");
+    stages_.pre_tokenizers = named_pre_tokenizers(cut);
+    MergeTable merges;
+    for (const std::string& merge : file_.get<std::vector<std::string>>("tokenizer.ggml.merges")) {
+      merges.add(vocabulary.ids, merge, file_.path().string() + ": tokenizer.ggml.merges");
+    }
+    const bool llama3 = cut == "llama-bpe" || cut == "llama3" || cut == "llama-v3";
+    stages_.model = std::make_unique<BpeModel>(vocabulary.ids, std::move(merges),
+                                               BpeOptions{.whole_words = llama3});
+    stages_.decoder.push_back(decode_byte_level());
+    for (size_t id = 0; id < pieces_.size(); ++id) {
+      const PieceType type = pieces_[id].type;
+      if (type == PieceType::kControl || type == PieceType::kUnknown) add(id, true);
+      if (type == PieceType::kUserDefined) add(id, false);
     }
   }
 
-  void read_scores() {
+  void add(size_t id, bool special) {
+    stages_.vocabulary.special[id] = special;
+    stages_.vocabulary.added.push_back(
+        {.text = pieces_[id].text, .id = static_cast<int32_t>(id), .special = special});
+  }
+
+  // llama.cpp looks for user-defined pieces before anything else, as for control pieces.
+  void read_sentencepiece(SentencePieceModel::Algorithm algorithm) {
+    const bool unigram = algorithm == SentencePieceModel::Algorithm::kUnigram;
+    SentencePieceModel model{
+        .pieces = pieces_,
+        .algorithm = algorithm,
+        .byte_fallback = true,
+        .add_dummy_prefix = file_.get_or<bool>("tokenizer.ggml.add_space_prefix", true),
+        .remove_extra_white_space =
+            file_.get_or<bool>("tokenizer.ggml.remove_extra_whitespaces", unigram),
+        .unknown = special_id("unknown")};
     const auto scores = file_.get<std::vector<double>>("tokenizer.ggml.scores");
-    if (scores.size() != model_.vocabulary.pieces.size()) {
-      fail("tokenizer.ggml.scores", fmt::format("has {} entries for {} tokens", scores.size(),
-                                                model_.vocabulary.pieces.size()));
+    if (scores.size() != pieces_.size()) {
+      fail("tokenizer.ggml.scores",
+           fmt::format("has {} entries for {} tokens", scores.size(), pieces_.size()));
     }
-    model_.scores.assign(scores.begin(), scores.end());
+    for (size_t id = 0; id < pieces_.size(); ++id) {
+      SentencePiece& piece = model.pieces[id];
+      piece.score = static_cast<float>(scores[id]);
+      if (byte_of_token(piece.text)) piece.type = PieceType::kByte;
+      if (piece.type == PieceType::kUserDefined) piece.type = PieceType::kNormal;
+      if (piece.type == PieceType::kUnknown && !model.unknown) model.unknown = id;
+    }
+    if (file_.has("tokenizer.ggml.precompiled_charsmap")) {
+      for (const int64_t byte :
+           file_.get<std::vector<int64_t>>("tokenizer.ggml.precompiled_charsmap")) {
+        model.charsmap += static_cast<char>(byte);
+      }
+    }
+    if (unigram && !model.unknown) fail("tokenizer.ggml.unknown_token_id", "is missing");
+    stages_ = sentencepiece_pipeline(model, file_.path().string() + ": tokenizer.ggml");
+    for (size_t id = 0; id < pieces_.size(); ++id) {
+      if (pieces_[id].type == PieceType::kUserDefined) add(id, false);
+    }
   }
 
   std::optional<int32_t> special_id(const std::string& name) const {
     const std::string key = fmt::format("tokenizer.ggml.{}_token_id", name);
     if (!file_.has(key)) return std::nullopt;
     const auto id = file_.get<uint64_t>(key);
-    if (id >= model_.vocabulary.pieces.size()) {
-      fail(key, fmt::format("is {}, the vocabulary has {}", id, model_.vocabulary.pieces.size()));
+    if (id >= pieces_.size()) {
+      fail(key, fmt::format("is {}, the vocabulary has {}", id, pieces_.size()));
     }
     return static_cast<int32_t>(id);
   }
 
   void read_special_ids(bool prefix_by_default) {
-    Vocabulary& vocabulary = model_.vocabulary;
+    Vocabulary& vocabulary = stages_.vocabulary;
     vocabulary.bos = special_id("bos");
-    model_.unknown = special_id("unknown");
     for (const char* name : {"eos", "eot", "eom"}) {
       if (const auto id = special_id(name)) vocabulary.add_eos(*id);
     }
@@ -129,11 +144,12 @@ class Reader {
   }
 
   const GgufFile file_;
-  BpeModel model_;
+  std::vector<SentencePiece> pieces_;  // by id
+  Pipeline stages_;
 };
 
 }  // namespace
 
-BpeModel read_gguf_vocabulary(const std::filesystem::path& file) { return Reader(file).read(); }
+Pipeline read_gguf_vocabulary(const std::filesystem::path& file) { return Reader(file).read(); }
 
 }  // namespace octet

@@ -1,117 +1,142 @@
 #include "runtime/tokenizer/pre_tokenizer.h"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <fmt/format.h>
-#include <pcre2.h>
+#include <utility>
 
-#include "runtime/request/error.h"
+#include "runtime/tokenizer/byte_alphabet.h"
 
 namespace octet {
-
-// Radford et al. 2019: contractions, words with the space before them, numbers, other signs, white
-// space.
-const char* const kGpt2Pattern =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-
 namespace {
 
-constexpr const char* kLlama3Pattern =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr const char* kQwen2Pattern =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+struct Stretch {
+  size_t begin = 0, end = 0;
+  bool matched = false;
+};
+
+// The matches and what is between them, in order.
+std::vector<Stretch> stretches_of(const Regex& pattern, std::string_view text, bool inverted) {
+  std::vector<Stretch> stretches;
+  size_t done = 0;
+  for (const Regex::Match& match : pattern.find_all(text)) {
+    if (match.begin > done) stretches.push_back({done, match.begin, inverted});
+    stretches.push_back({match.begin, match.end, !inverted});
+    done = match.end;
+  }
+  if (done < text.size()) stretches.push_back({done, text.size(), inverted});
+  return stretches;
+}
+
+// Is `right` one word with `left` before it?
+bool joined(SplitBehavior behavior, bool left_matched, bool right_matched) {
+  switch (behavior) {
+    case SplitBehavior::kContiguous:
+      return left_matched == right_matched;
+    case SplitBehavior::kMergedWithPrevious:
+      return right_matched && !left_matched;
+    case SplitBehavior::kMergedWithNext:
+      return left_matched && !right_matched;
+    default:
+      return false;
+  }
+}
+
+class SplitPreTokenizer : public PreTokenizer {
+ public:
+  SplitPreTokenizer(Regex pattern, SplitBehavior behavior, bool inverted)
+      : pattern_(std::move(pattern)), behavior_(behavior), inverted_(inverted) {}
+
+  void split(TextPart part, std::vector<TextPart>& words) const override {
+    size_t begin = 0;
+    const auto stretches = stretches_of(pattern_, part.text, inverted_);
+    for (size_t i = 0; i < stretches.size(); ++i) {
+      const Stretch& stretch = stretches[i];
+      if (i == 0 || !joined(behavior_, stretches[i - 1].matched, stretch.matched)) {
+        begin = stretch.begin;
+      }
+      if (behavior_ == SplitBehavior::kRemoved && stretch.matched) continue;
+      if (i + 1 < stretches.size() &&
+          joined(behavior_, stretch.matched, stretches[i + 1].matched)) {
+        continue;
+      }
+      words.push_back({part.text.substr(begin, stretch.end - begin), part.at_start && begin == 0});
+    }
+  }
+
+ private:
+  const Regex pattern_;
+  const SplitBehavior behavior_;
+  const bool inverted_;
+};
+
+class ByteLevel : public PreTokenizer {
+ public:
+  ByteLevel(bool add_prefix_space, std::unique_ptr<PreTokenizer> cut)
+      : add_prefix_space_(add_prefix_space), cut_(std::move(cut)) {}
+
+  void split(TextPart part, std::vector<TextPart>& words) const override {
+    if (add_prefix_space_ && !part.text.starts_with(' ')) part.text.insert(0, " ");
+    size_t next = words.size();
+    if (cut_) {
+      cut_->split(std::move(part), words);
+    } else {
+      words.push_back(std::move(part));
+    }
+    for (; next < words.size(); ++next) words[next].text = stand_ins_of_bytes(words[next].text);
+  }
+
+ private:
+  const bool add_prefix_space_;
+  const std::unique_ptr<PreTokenizer> cut_;
+};
+
+class Metaspace : public PreTokenizer {
+ public:
+  Metaspace(std::string replacement, PrependScheme scheme, bool split)
+      : replacement_(std::move(replacement)), scheme_(scheme), split_(split) {}
+
+  void split(TextPart part, std::vector<TextPart>& words) const override {
+    std::string text;
+    for (const char c : part.text) {
+      if (c == ' ') {
+        text += replacement_;
+      } else {
+        text += c;
+      }
+    }
+    const bool wanted =
+        scheme_ == PrependScheme::kAlways || (scheme_ == PrependScheme::kFirst && part.at_start);
+    if (wanted && !text.starts_with(replacement_)) text.insert(0, replacement_);
+    size_t begin = 0;
+    while (begin < text.size()) {
+      size_t end = split_ ? text.find(replacement_, begin + 1) : text.npos;
+      end = std::min(end, text.size());
+      words.push_back({text.substr(begin, end - begin), part.at_start && begin == 0});
+      begin = end;
+    }
+  }
+
+ private:
+  const std::string replacement_;
+  const PrependScheme scheme_;
+  const bool split_;
+};
 
 }  // namespace
 
-struct Splitter::Compiled {
-  pcre2_code* code = nullptr;
-  ~Compiled() { pcre2_code_free(code); }
-};
-
-Splitter::Splitter(const std::string& pattern, Kind kind, bool literal)
-    : compiled_(std::make_unique<Compiled>()), kind_(kind) {
-  int error = 0;
-  PCRE2_SIZE offset = 0;
-  const uint32_t options = PCRE2_UTF | (literal ? PCRE2_LITERAL : PCRE2_UCP);
-  compiled_->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
-                                  options, &error, &offset, nullptr);
-  if (compiled_->code == nullptr) {
-    throw InputError(fmt::format("tokenizer: the pattern {} is not understood at {} (PCRE2 {})",
-                                 pattern, offset, error));
-  }
-  pcre2_jit_compile(compiled_->code, PCRE2_JIT_COMPLETE);
+std::unique_ptr<PreTokenizer> split_at(Regex pattern, SplitBehavior behavior, bool inverted) {
+  return std::make_unique<SplitPreTokenizer>(std::move(pattern), behavior, inverted);
 }
 
-Splitter::~Splitter() = default;
-Splitter::Splitter(Splitter&&) noexcept = default;
-
-void Splitter::split(std::string_view text, std::vector<std::string_view>& words) const {
-  const std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> match(
-      pcre2_match_data_create_from_pattern(compiled_->code, nullptr), pcre2_match_data_free);
-  const auto put = [&](size_t begin, size_t end) {
-    if (begin < end) words.push_back(text.substr(begin, end - begin));
-  };
-  size_t word = 0, at = 0;  // start of the word that is open; where to look on
-  while (at < text.size()) {
-    const int found = pcre2_match(compiled_->code, reinterpret_cast<PCRE2_SPTR>(text.data()),
-                                  text.size(), at, PCRE2_NO_UTF_CHECK, match.get(), nullptr);
-    if (found == PCRE2_ERROR_NOMATCH) break;
-    if (found < 0) throw InputError(fmt::format("tokenizer: PCRE2 error {} in a text", found));
-    const PCRE2_SIZE* ends = pcre2_get_ovector_pointer(match.get());
-    const size_t begin = ends[0], end = ends[1];
-    if (end <= begin) break;  // an empty match cuts nothing
-    switch (kind_) {
-      case Kind::kIsolated:
-        put(word, begin);
-        put(begin, end);
-        word = end;
-        break;
-      case Kind::kRemoved:
-        put(word, begin);
-        word = end;
-        break;
-      case Kind::kMergedPrevious:
-        put(word, end);
-        word = end;
-        break;
-      case Kind::kMergedNext:
-        put(word, begin);
-        word = begin;
-        break;
-    }
-    at = end;
-  }
-  put(word, text.size());
+std::unique_ptr<PreTokenizer> byte_level(bool add_prefix_space, bool use_regex) {
+  // Radford et al. 2019: contractions, words with the space before them, numbers, other signs,
+  // white space.
+  constexpr const char* kPattern =
+      R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+  return std::make_unique<ByteLevel>(
+      add_prefix_space, use_regex ? split_at(Regex(kPattern), SplitBehavior::kIsolated) : nullptr);
 }
 
-std::vector<std::string_view> PreTokenizer::split(std::string_view text) const {
-  std::vector<std::string_view> words{text}, next;
-  for (const Splitter& splitter : splitters_) {
-    next.clear();
-    for (const std::string_view word : words) splitter.split(word, next);
-    words.swap(next);
-  }
-  return words;
-}
-
-PreTokenizer named_pre_tokenizer(const std::string& name) {
-  PreTokenizer result;
-  const auto add = [&](const char* pattern) {
-    result.add(Splitter(pattern, Splitter::Kind::kIsolated));
-  };
-  if (name == "smollm" || name == "starcoder" || name == "refact" || name == "command-r") {
-    add(R"(\p{N})");
-    add(kGpt2Pattern);
-  } else if (name == "llama-bpe" || name == "llama3" || name == "llama-v3") {
-    add(kLlama3Pattern);
-  } else if (name == "qwen2" || name == "stablelm2") {
-    add(kQwen2Pattern);
-  } else if (name == "gpt-2" || name == "mpt" || name == "olmo" || name == "phi-2" ||
-             name == "default") {
-    add(kGpt2Pattern);
-  } else {
-    throw InputError(fmt::format("tokenizer.ggml.pre: \"{}\" is not a known pre-tokenizer", name));
-  }
-  return result;
+std::unique_ptr<PreTokenizer> metaspace(std::string replacement, PrependScheme scheme, bool split) {
+  return std::make_unique<Metaspace>(std::move(replacement), scheme, split);
 }
 
 }  // namespace octet

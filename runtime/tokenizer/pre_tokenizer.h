@@ -1,48 +1,49 @@
-// PreTokenizer: cuts text into the words inside which byte pairs are merged, by one regular
-// expression after the other. Immutable; any thread.
+// PreTokenizer: the second stage of a tokenizer, which cuts a text into the words that the model
+// sees alone. Immutable; any thread.
 #pragma once
 
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
+
+#include "runtime/tokenizer/regex.h"
+#include "runtime/tokenizer/text_part.h"
 
 namespace octet {
 
-// A compiled regular expression (PCRE2; Unicode classes). Throws InputError naming the pattern.
-class Splitter {
- public:
-  enum class Kind {
-    kIsolated,        // matches and what is between them become words
-    kRemoved,         // only what is between matches
-    kMergedPrevious,  // a match ends the word before it
-    kMergedNext,      // a match begins the word after it
-  };
-  Splitter(const std::string& pattern, Kind kind, bool literal = false);
-  ~Splitter();
-  Splitter(Splitter&&) noexcept;
-
-  void split(std::string_view text, std::vector<std::string_view>& words) const;
-
- private:
-  struct Compiled;
-  std::unique_ptr<Compiled> compiled_;
-  Kind kind_;
-};
-
 class PreTokenizer {
  public:
-  void add(Splitter splitter) { splitters_.push_back(std::move(splitter)); }
-  std::vector<std::string_view> split(std::string_view text) const;
-
- private:
-  std::vector<Splitter> splitters_;
+  virtual ~PreTokenizer() = default;
+  // Appends the words of `part`, which may be empty ones. Throws InputError.
+  virtual void split(TextPart part, std::vector<TextPart>& words) const = 0;
 };
 
-// The cuts that GGUF files name (tokenizer.ggml.pre): "gpt-2", "smollm", "llama-bpe", ... Throws
-// InputError for an unknown name.
-PreTokenizer named_pre_tokenizer(const std::string& name);
+using PreTokenizers = std::vector<std::unique_ptr<PreTokenizer>>;
 
-extern const char* const kGpt2Pattern;
+// What becomes of a match: "between" are the stretches without one.
+enum class SplitBehavior {
+  kRemoved,             // only what is between
+  kIsolated,            // a word each
+  kMergedWithPrevious,  // joined to what is between before it
+  kMergedWithNext,      // joined to what is between behind it
+  kContiguous,          // neighbouring matches are one word
+};
+
+// inverted: what is between takes the part of the matches.
+std::unique_ptr<PreTokenizer> split_at(Regex pattern, SplitBehavior behavior,
+                                       bool inverted = false);
+
+// Each byte becomes its printable stand-in (byte_alphabet.h); before that a space is put before a
+// text without one (add_prefix_space) and GPT-2's regular expression cuts (use_regex).
+std::unique_ptr<PreTokenizer> byte_level(bool add_prefix_space, bool use_regex);
+
+// Spaces become `replacement`, one more is put before a text without one, each begins a word
+// (split).
+enum class PrependScheme { kAlways, kFirst, kNever };  // kFirst: at the start of the whole text
+std::unique_ptr<PreTokenizer> metaspace(std::string replacement, PrependScheme scheme, bool split);
+
+// The cuts that GGUF files name (tokenizer.ggml.pre): "gpt-2", "smollm", "llama-bpe", ..., with
+// byte_level() last. Throws InputError for an unknown name.
+PreTokenizers named_pre_tokenizers(const std::string& name);
 
 }  // namespace octet

@@ -23,18 +23,17 @@ class Tokenizer {
   virtual std::vector<int32_t> encode(std::string_view text, bool add_special,
                                       bool parse_special) const = 0;
 
-  // The bytes of one token as it stands in running text; a special token is "" when skip_special.
-  // May be part of a UTF-8 character. REQUIRES: 0 <= id < vocab_size().
-  virtual std::string token_bytes(int32_t id, bool skip_special = true) const = 0;
+  // The bytes of one token as it stands in running text, or as the `first` of a text (where some
+  // schemes drop the space that encode() put there); a special token is "" when skip_special. May
+  // be part of a UTF-8 character. REQUIRES: 0 <= id < vocab_size().
+  virtual std::string token_bytes(int32_t id, bool skip_special = true,
+                                  bool first = false) const = 0;
 
-  // The text of a whole sequence (where a scheme drops the space before the first word, it is
-  // dropped).
+  // The text of a whole sequence.
   virtual std::string decode(std::span<const int32_t> ids, bool skip_special = true) const = 0;
 
-  // Does decode() drop a space at the very start (which encode() put there)?
-  virtual bool drops_first_space() const = 0;
-
   virtual int32_t vocab_size() const = 0;
+  virtual bool is_special(int32_t id) const = 0;  // a control token, no text
   virtual std::optional<int32_t> token_id(
       std::string_view piece) const = 0;  // a special token's id by its text
   virtual std::optional<int32_t> bos_id() const = 0;
@@ -42,14 +41,15 @@ class Tokenizer {
   virtual const std::string& chat_template() const = 0;  // Jinja text, "" when the model has none
 };
 
-// From a model folder (tokenizer.json, or tokenizer.gguf: a GGUF file without tensors; with
-// tokenizer_config.json and generation_config.json where present), or from a GGUF file. Throws
-// InputError naming the file and the field.
+// From a model folder: the first that is there of tokenizer.json, tokenizer.gguf (a GGUF file
+// without tensors), tokenizer.model (SentencePiece), vocab.json with merges.txt; and
+// tokenizer_config.json, generation_config.json, ... where present. Or from one such file: *.json,
+// *.model, else GGUF. Throws InputError naming the file and the field.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model);
 
 // Turns a stream of ids into text deltas that are whole UTF-8 characters, together exactly decode()
-// of all ids (an incomplete or invalid sequence becomes U+FFFD, an incomplete one at the end only
-// at finish()). One stream, one thread.
+// of all ids. Bytes that are no character become U+FFFD, one for each longest beginning of a
+// character; an unfinished one at the end only at finish(). One stream, one thread.
 class StreamDecoder {
  public:
   explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = true);  // borrowed

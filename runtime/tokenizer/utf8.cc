@@ -76,7 +76,8 @@ std::string take_utf8(std::string& bytes, bool final) {
       break;
     } else {
       text += kReplacement;
-      i += utf8_incomplete(rest) ? rest.size() : 1;
+      const Lead lead = lead_of(static_cast<uint8_t>(rest[0]));
+      i += lead.length > 0 ? good_bytes(rest, lead) : 1;
     }
   }
   bytes.erase(0, i);

@@ -16,7 +16,8 @@ bool utf8_incomplete(std::string_view text);
 // Throws InputError naming the byte offset of the first malformed character.
 void require_utf8(std::string_view text);
 
-// The whole characters at the start of `bytes`, taken out of it, each malformed byte as U+FFFD.
+// The whole characters at the start of `bytes`, taken out of it; what is none as U+FFFD, one for
+// each longest beginning of a character (Unicode's "maximal subparts").
 // What may yet become a character stays, unless `final`.
 std::string take_utf8(std::string& bytes, bool final);
 

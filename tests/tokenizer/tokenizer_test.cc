@@ -8,7 +8,7 @@
 #include <random>
 
 #include "runtime/request/error.h"
-#include "runtime/tokenizer/bpe_tokenizer.h"
+#include "runtime/tokenizer/byte_alphabet.h"
 #include "tests/testing/tiny_model.h"
 
 namespace octet {
