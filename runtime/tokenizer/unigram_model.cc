@@ -28,10 +28,10 @@ void UnigramModel::encode(std::string_view word, std::vector<int32_t>& ids) cons
     bool single = false;  // is the character alone a piece?
     const auto offer = [&](size_t length, int32_t id, double score) {
       Node& end = best[i + length];
-      const double candidate = score + best[i].score;
+      double candidate = score + best[i].score;
+      if (pieces_.single_precision) candidate = static_cast<float>(candidate);
       if (end.begin >= 0 && candidate <= end.score) return;
-      end = {pieces_.single_precision ? static_cast<float>(candidate) : candidate, id,
-             static_cast<int64_t>(i)};
+      end = {candidate, id, static_cast<int64_t>(i)};
     };
     index_.for_each_prefix(word.substr(i), [&](const PrefixIndex::Found& found) {
       offer(found.length, found.value, pieces_.scores[found.value]);

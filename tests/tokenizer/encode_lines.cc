@@ -19,7 +19,7 @@ int main(int argc, char** argv) {
     const bool parse_special = argc > 2;
     for (std::string line; std::getline(std::cin, line);) {
       const auto text = nlohmann::json::parse(line).get<std::string>();
-      const auto ids = tokenizer->encode(text, parse_special, parse_special);
+      const auto ids = tokenizer->encode(text, false, parse_special);
       const nlohmann::json answer = {{"ids", ids}, {"decoded", tokenizer->decode(ids)}};
       std::cout << answer.dump() << '\n';
     }
