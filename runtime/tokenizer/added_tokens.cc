@@ -27,7 +27,9 @@ size_t character_before(std::string_view text, size_t end) {
 }  // namespace
 
 AddedTokens::AddedTokens(std::vector<AddedToken> tokens)
-    : tokens_(std::move(tokens)), index_(index_of(tokens_)), word_("\\w") {}
+    : tokens_(std::move(tokens)),
+      index_(index_of(tokens_)),
+      word_(std::string("[") + kWordClass + "]") {}
 
 std::vector<AddedTokens::Part> AddedTokens::split(std::string_view text, bool parse_special) const {
   std::vector<Part> parts;

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "runtime/formats/printable.h"
 #include "runtime/tokenizer/json_stages.h"
 
@@ -54,7 +56,6 @@ int32_t read_named_id(JsonPart& part, const char* field, const Vocabulary& vocab
 
 }  // namespace
 
-// What a later one puts stands outside what an earlier one put.
 void read_json_post_processor(JsonPart part, Vocabulary& vocabulary) {
   if (part.is_null()) return;
   const std::string type = part.type();
@@ -73,8 +74,12 @@ void read_json_post_processor(JsonPart part, Vocabulary& vocabulary) {
     part.fail(fmt::format("is of the type {}, which is not understood", printable(type)));
   }
   part.done();
-  vocabulary.prefix.insert(vocabulary.prefix.begin(), prefix.begin(), prefix.end());
-  vocabulary.suffix.insert(vocabulary.suffix.end(), suffix.begin(), suffix.end());
+  if (prefix.empty() && suffix.empty()) return;
+  if (!vocabulary.prefix.empty() || !vocabulary.suffix.empty()) {
+    part.fail("adds tokens to those of another, which is not understood");
+  }
+  vocabulary.prefix = std::move(prefix);
+  vocabulary.suffix = std::move(suffix);
 }
 
 }  // namespace octet

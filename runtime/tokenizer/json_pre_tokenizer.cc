@@ -41,8 +41,8 @@ std::unique_ptr<PreTokenizer> make_punctuation(JsonPart& part) {
 }
 
 std::unique_ptr<PreTokenizer> make_whitespace(JsonPart&) {
-  const std::string word = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}";
-  return split_at(Regex(fmt::format("[{0}]+|[^{0}\\s]+", word)), SplitBehavior::kRemoved, true);
+  return split_at(Regex(fmt::format("[{0}]+|[^{0}\\s]+", kWordClass)), SplitBehavior::kRemoved,
+                  true);
 }
 
 std::unique_ptr<PreTokenizer> make_whitespace_split(JsonPart&) {

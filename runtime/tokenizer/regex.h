@@ -32,6 +32,9 @@ class Regex {
   std::unique_ptr<Compiled, CompiledDeleter> compiled_;
 };
 
+// What the published tokenizers call a letter of a word where they write no expression.
+inline constexpr const char* kWordClass = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}";
+
 // The same expression in PCRE2's dialect. Throws InputError.
 std::string pcre2_of_oniguruma(const std::string& pattern);
 

@@ -1,7 +1,7 @@
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
+#include <utility>
 
 #include "runtime/request/error.h"
 #include "runtime/tokenizer/regex.h"
@@ -13,6 +13,19 @@ namespace {
 constexpr std::array<std::string_view, 12> kScripts = {
     "Han",    "Hiragana", "Katakana", "Hangul",     "Latin", "Greek",
     "Arabic", "Cyrillic", "Hebrew",   "Devanagari", "Thai",  "Bengali"};
+
+constexpr std::string_view kWord = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+constexpr std::string_view kWordAlone = "\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}";  // not in a class
+
+constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kPosix = {{
+    {"[:alpha:]", "\\p{Alphabetic}\\x{363}-\\x{36F}"},
+    {"[:alnum:]", "\\p{Alphabetic}\\x{363}-\\x{36F}\\p{Nd}"},
+    {"[:digit:]", "\\p{Nd}"},
+    {"[:space:]", "\\p{White_Space}"},
+    {"[:upper:]", "\\p{Uppercase}"},
+    {"[:lower:]", "\\p{Lowercase}"},
+    {"[:punct:]", "\\p{P}\\p{S}"},
+}};
 
 class Translation {
  public:
@@ -60,14 +73,16 @@ class Translation {
   void class_character(char c) {
     if (c == '[' && !rest().starts_with("[:")) refuse("a class inside a class");
     if (rest().starts_with("&&")) refuse("an intersection of classes");
-    if (rest().starts_with("[:")) {
-      const size_t end = rest().find(":]");
-      if (end == std::string_view::npos) refuse("an open [:");
-      copy(end + 2);
-      return;
-    }
+    if (rest().starts_with("[:")) return posix_class();
     if (c == ']') in_class_ = false;
     copy(1);
+  }
+
+  void posix_class() {
+    for (const auto& [name, meaning] : kPosix) {
+      if (rest().starts_with(name)) return put(meaning, name.size());
+    }
+    refuse("a POSIX class that is not known");
   }
 
   void check_group() {
@@ -89,12 +104,10 @@ class Translation {
       case 'S':
         return put("\\P{White_Space}", 2);
       case 'w':
-        return put(in_class_ ? "\\p{Alphabetic}\\p{M}\\p{N}\\p{Pc}"
-                             : "[\\p{Alphabetic}\\p{M}\\p{N}\\p{Pc}]",
-                   2);
+        return put(in_class_ ? kWord : fmt::format("[{}{}]", kWord, kWordAlone), 2);
       case 'W':
         if (in_class_) refuse("\\W in a class");
-        return put("[^\\p{Alphabetic}\\p{M}\\p{N}\\p{Pc}]", 2);
+        return put(fmt::format("[^{}{}]", kWord, kWordAlone), 2);
       case 'h':
         return put(in_class_ ? "0-9a-fA-F" : "[0-9a-fA-F]", 2);
       case 'u':
