@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "runtime/tokenizer/regex.h"
 #include "runtime/tokenizer/unicode.h"
 
 namespace octet {
@@ -24,12 +25,20 @@ size_t character_before(std::string_view text, size_t end) {
   return end;
 }
 
+// Is no letter beside [begin, end)?
+bool is_alone(std::string_view text, size_t begin, size_t end) {
+  static const Regex kLetter(std::string("[") + kWordClass + "]");
+  const auto is_word = [&](size_t at) {
+    return !kLetter.find_all(text.substr(at, code_point_at(text, at).length)).empty();
+  };
+  return (begin == 0 || !is_word(character_before(text, begin))) &&
+         (end == text.size() || !is_word(end));
+}
+
 }  // namespace
 
 AddedTokens::AddedTokens(std::vector<AddedToken> tokens)
-    : tokens_(std::move(tokens)),
-      index_(index_of(tokens_)),
-      word_(std::string("[") + kWordClass + "]") {}
+    : tokens_(std::move(tokens)), index_(index_of(tokens_)) {}
 
 std::vector<AddedTokens::Part> AddedTokens::split(std::string_view text, bool parse_special) const {
   std::vector<Part> parts;
@@ -64,14 +73,6 @@ std::vector<AddedTokens::Part> AddedTokens::split(std::string_view text, bool pa
   }
   if (done < text.size()) parts.push_back({done, text.size(), nullptr});
   return parts;
-}
-
-bool AddedTokens::is_alone(std::string_view text, size_t begin, size_t end) const {
-  const auto is_word = [&](size_t at) {
-    return !word_.find_all(text.substr(at, code_point_at(text, at).length)).empty();
-  };
-  return (begin == 0 || !is_word(character_before(text, begin))) &&
-         (end == text.size() || !is_word(end));
 }
 
 }  // namespace octet

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "runtime/tokenizer/prefix_index.h"
-#include "runtime/tokenizer/regex.h"
 #include "runtime/tokenizer/vocabulary.h"
 
 namespace octet {
@@ -18,18 +17,15 @@ class AddedTokens {
     const AddedToken* token = nullptr;  // null: text
   };
 
-  AddedTokens(std::vector<AddedToken> tokens);
+  explicit AddedTokens(std::vector<AddedToken> tokens);
 
   // The whole text in order, the leftmost and then the longest token first. Special ones are text
   // unless parse_special.
   std::vector<Part> split(std::string_view text, bool parse_special) const;
 
  private:
-  bool is_alone(std::string_view text, size_t begin, size_t end) const;
-
   std::vector<AddedToken> tokens_;
   PrefixIndex index_;  // to places in tokens_
-  Regex word_;
 };
 
 }  // namespace octet
