@@ -8,7 +8,7 @@
 #include "runtime/formats/json_text.h"
 #include "runtime/formats/printable.h"
 #include "runtime/request/error.h"
-#include "runtime/tokenizer/json_part.h"
+#include "runtime/tokenizer/json_stages.h"
 #include "runtime/tokenizer/readers.h"
 
 namespace octet {
@@ -62,6 +62,13 @@ void read_ends(const json& settings, Vocabulary& vocabulary) {
   }
 }
 
+void add_unless_known(AddedToken token, int64_t id, const std::string& where,
+                      Vocabulary& vocabulary) {
+  const bool known = std::any_of(vocabulary.added.begin(), vocabulary.added.end(),
+                                 [&](const AddedToken& other) { return other.text == token.text; });
+  if (!known) vocabulary.add_token(std::move(token), id, where);
+}
+
 // "added_tokens_decoder": {"32000": {"content": ..., ...}}
 void read_added(const fs::path& file, const json& settings, Vocabulary& vocabulary) {
   const auto place = settings.find("added_tokens_decoder");
@@ -71,16 +78,23 @@ void read_added(const fs::path& file, const json& settings, Vocabulary& vocabula
     int64_t id = -1;
     const auto parsed = std::from_chars(key.data(), key.data() + key.size(), id);
     if (parsed.ec != std::errc() || parsed.ptr != key.data() + key.size()) part.fail("is no id");
-    AddedToken token{.text = part.text("content"),
-                     .special = part.flag("special", false),
-                     .lstrip = part.flag("lstrip", false),
-                     .rstrip = part.flag("rstrip", false),
-                     .single_word = part.flag("single_word", false),
-                     .normalized = part.flag("normalized", false)};
-    const bool known =
-        std::any_of(vocabulary.added.begin(), vocabulary.added.end(),
-                    [&](const AddedToken& other) { return other.text == token.text; });
-    if (!known) vocabulary.add_token(std::move(token), id, part.where());
+    AddedToken token = read_json_added_token(part);
+    part.done();
+    add_unless_known(std::move(token), id, part.where(), vocabulary);
+  }
+}
+
+// added_tokens.json: {"<|user|>": 32000}
+void read_added_file(const fs::path& file, Vocabulary& vocabulary) {
+  const json tokens = read_json_file(file);
+  if (!tokens.is_object()) throw InputError(fmt::format("{}: is no object", file.string()));
+  for (const auto& [text, id] : tokens.items()) {
+    if (!id.is_number_integer()) {
+      throw InputError(
+          fmt::format("{}: gives {} an id that is no integer", file.string(), printable(text)));
+    }
+    add_unless_known({.text = text, .special = false}, id.get<int64_t>(), file.string() + ":",
+                     vocabulary);
   }
 }
 
@@ -120,6 +134,9 @@ void read_folder_settings(const fs::path& folder, Vocabulary& vocabulary) {
   try {
     if (fs::exists(folder / "tokenizer_config.json")) {
       read_settings(folder / "tokenizer_config.json", vocabulary);
+    }
+    if (fs::exists(folder / "added_tokens.json")) {
+      read_added_file(folder / "added_tokens.json", vocabulary);
     }
     for (const char* name : {"generation_config.json", "config.json"}) {
       if (fs::exists(folder / name)) read_eos(folder / name, vocabulary);

@@ -15,15 +15,20 @@ Regex read_json_pattern(JsonPart part) {
   return literal ? Regex::literal(pattern) : Regex(pattern);
 }
 
+AddedToken read_json_added_token(JsonPart& part) {
+  AddedToken token{.text = part.text("content"),
+                   .special = part.flag("special", false),
+                   .lstrip = part.flag("lstrip", false),
+                   .rstrip = part.flag("rstrip", false),
+                   .single_word = part.flag("single_word", false)};
+  token.normalized = part.flag("normalized", !token.special);
+  return token;
+}
+
 void read_json_added_tokens(JsonPart& root, Vocabulary& vocabulary) {
   if (!root.has("added_tokens")) return;
   for (JsonPart& part : root.list("added_tokens")) {
-    AddedToken token{.text = part.text("content"),
-                     .special = part.flag("special", false),
-                     .lstrip = part.flag("lstrip", false),
-                     .rstrip = part.flag("rstrip", false),
-                     .single_word = part.flag("single_word", false)};
-    token.normalized = part.flag("normalized", !token.special);
+    AddedToken token = read_json_added_token(part);
     const int64_t id = part.integer("id");
     part.done();
     vocabulary.add_token(std::move(token), id, part.where());

@@ -13,6 +13,7 @@ namespace octet {
 
 // Sets the vocabulary's pieces.
 std::unique_ptr<Model> read_json_model(JsonPart model, Vocabulary& vocabulary);
+AddedToken read_json_added_token(JsonPart& part);  // all but the id
 void read_json_added_tokens(JsonPart& root, Vocabulary& vocabulary);
 void read_json_normalizer(JsonPart part, Normalizers& stages);
 void read_json_pre_tokenizer(JsonPart part, PreTokenizers& stages);

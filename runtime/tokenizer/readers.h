@@ -13,7 +13,7 @@ Pipeline read_gguf_vocabulary(const std::filesystem::path& file);      // tokeni
 Pipeline read_sentencepiece_model(const std::filesystem::path& file);  // tokenizer.model
 Pipeline read_vocab_and_merges(const std::filesystem::path& folder);   // vocab.json, merges.txt
 
-// What a folder's other files say: tokenizer_config.json, chat_template.jinja,
+// What a folder's other files say: tokenizer_config.json, added_tokens.json, chat_template.jinja,
 // generation_config.json, config.json. Each may be absent.
 void read_folder_settings(const std::filesystem::path& folder, Vocabulary& vocabulary);
 
