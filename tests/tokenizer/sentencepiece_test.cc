@@ -70,6 +70,8 @@ TEST_F(SentencePiece, UnusedPiecesFallApartAndUserDefinedOnesStayWhole) {
     EXPECT_EQ(tokenizer->encode("abb", false, false), (Ids{4, 8}));
     EXPECT_EQ(tokenizer->encode("xyab", false, false), (Ids{0, 4, 5}));
   }
+  const auto tempted = load(pieces() + piece("bba", 0, kNormal) + bpe_ + plain_);
+  EXPECT_EQ(tempted->encode("bba", false, false), (Ids{8, 4}));
 }
 
 TEST_F(SentencePiece, SpacesAreEscapedCollapsedAndGivenBack) {
