@@ -19,7 +19,7 @@ struct InspectFlags {
 
 const char* kind_name(CheckpointKind kind) {
   switch (kind) {
-    case CheckpointKind::kSafetensors:
+    case CheckpointKind::kFolder:
       return "Hugging Face folder";
     case CheckpointKind::kGguf:
       return "GGUF file";

@@ -62,7 +62,7 @@ ModelFiles open_model(const ModelSource& source) {
   const Family& family = family_of(checkpoint->config(), source.path.string());
   ModelArgs args = family.parse(checkpoint->config(), source.path.string());
   const std::vector<ModuleName> modules = family.modules(args);
-  if (checkpoint->kind() == CheckpointKind::kSafetensors) {
+  if (checkpoint->kind() == CheckpointKind::kFolder) {
     checkpoint = std::make_unique<RenamedCheckpoint>(std::move(checkpoint), args, modules);
   }
   check_modules(*checkpoint, args, modules);

@@ -30,7 +30,7 @@ struct TensorInfo {
 };
 
 enum class CheckpointKind {
-  kSafetensors,  // a Hugging Face folder, of torch's .bin files too
+  kFolder,  // a Hugging Face folder, of torch's .bin files too
   kGguf,
   kArtefact,
   kDummy,

@@ -16,7 +16,7 @@ class FolderCheckpoint : public Checkpoint {
  public:
   explicit FolderCheckpoint(const std::filesystem::path& folder);
 
-  CheckpointKind kind() const override { return CheckpointKind::kSafetensors; }
+  CheckpointKind kind() const override { return CheckpointKind::kFolder; }
   const std::filesystem::path& path() const override { return path_; }
   const nlohmann::json& config() const override { return config_; }
   const std::vector<TensorInfo>& tensors() const override { return tensors_; }

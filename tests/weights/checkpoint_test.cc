@@ -63,7 +63,7 @@ TEST(Checkpoint, Folder_DeliversEverySlice_OfAnyFloatTypeAndFileCount) {
       TempFolder folder;
       write_tiny_folder(folder.path(), dtype, files);
       const auto checkpoint = Checkpoint::open(folder.path());
-      EXPECT_EQ(checkpoint->kind(), CheckpointKind::kSafetensors);
+      EXPECT_EQ(checkpoint->kind(), CheckpointKind::kFolder);
       EXPECT_EQ(checkpoint->config(), tiny_config());
       expect_all_slices(*checkpoint);
     }
