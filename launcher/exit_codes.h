@@ -12,6 +12,7 @@ enum ExitCode {
   kExitGroupLost = 3,    // the worker group ended on its own: a rank died or stopped answering
   kExitUnreachable = 4,  // no server there, or no address to listen on
   kExitNotNow = 5,       // the queue is full, or the deadline passed: the same request may succeed
+  kExitDiffers = 6,      // verify: out of tolerance
   kExitInterrupted = 130,
 };
 

@@ -17,7 +17,7 @@ namespace {
 constexpr const char* kFooter = R"(
 Exit codes: 0 all well; 1 a bug; 2 a wrong flag, file or request; 3 the worker group was lost;
 4 no server there, or no address to listen on; 5 not now: the queue is full or the deadline passed;
-130 interrupted.
+6 verify found a difference; 130 interrupted.
 
 octet quantize MODEL OUT && octet serve OUT --tensor-parallel-size 2 &   then   octet chat "Hello"
 )";
@@ -27,10 +27,10 @@ int run(int argc, char** argv) {
   app.footer(kFooter);
   app.require_subcommand(0, 1);
   app.set_version_flag("--version", std::string("octet ") + octet::octet_version());
-  const std::array verbs{
-      octet::add_quantize(app), octet::add_inspect(app),  octet::add_eval(app),
-      octet::add_generate(app), octet::add_serve(app),    octet::add_worker(app),
-      octet::add_chat(app),     octet::add_complete(app), octet::add_version(app)};
+  const std::array verbs{octet::add_quantize(app), octet::add_inspect(app),  octet::add_eval(app),
+                         octet::add_generate(app), octet::add_serve(app),    octet::add_worker(app),
+                         octet::add_chat(app),     octet::add_complete(app), octet::add_verify(app),
+                         octet::add_version(app)};
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {

@@ -21,6 +21,7 @@ Verb add_serve(CLI::App& octet);
 Verb add_worker(CLI::App& octet);
 Verb add_chat(CLI::App& octet);
 Verb add_complete(CLI::App& octet);
+Verb add_verify(CLI::App& octet);
 Verb add_version(CLI::App& octet);
 
 }  // namespace octet

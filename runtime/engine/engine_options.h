@@ -12,7 +12,7 @@
 namespace octet {
 
 struct EngineOptions {
-  std::filesystem::path model;  // artefact folder, Hugging Face folder, or GGUF file
+  std::filesystem::path model;       // artefact folder, Hugging Face folder, or GGUF file
   std::string load_format = "auto";  // "auto" | "dummy": random weights; model may be a preset
   int num_hidden_layers = 0;         // run the first so many; 0: all
   // How int8 weights are used: "llm-int8" | "w8a8" | "w8a16" (see Int8Product) | "none": as fp32 |

@@ -55,7 +55,8 @@ bool Worker::step(std::span<const std::byte> message, const LogitsSink& sink) {
             .arena = *arena_,
             .cache = *cache_,
             .input = input,
-            .reduce_seconds = reduce_seconds_};
+            .reduce_seconds = reduce_seconds_,
+            .probe = probe_};
   const Tensor hidden = model_->forward(step);
   const size_t mark = arena_->used();
   for (int first = 0; first < input.num_sampled(); first += kLogitRows) {

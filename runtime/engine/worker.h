@@ -40,6 +40,10 @@ class Worker {
   // Runs one step from a broadcast message; false when it said stop.
   bool step(std::span<const std::byte> message, const LogitsSink& sink);
 
+  // Sees the steps from now on; borrowed, nullptr: none.
+  void set_probe(Probe* probe) { probe_ = probe; }
+  Backend& backend() { return *backend_; }
+  std::vector<uint64_t> outliers() const { return model_->outliers(); }  // see CausalLM
   const MemoryLedger& memory() const { return memory_; }
   const KVCacheConfig& cache_config() const { return cache_->config(); }
   double reduce_seconds() const { return reduce_seconds_; }  // since start
@@ -53,6 +57,7 @@ class Worker {
   Tensor input_buffer_;
   MemoryLedger memory_;
   double reduce_seconds_ = 0;
+  Probe* probe_ = nullptr;
 };
 
 }  // namespace octet

@@ -34,7 +34,9 @@ Attention::Attention(const WeightScope& scope, int layer, const Positions& posit
 
 Delta Attention::forward(Step& step, const Tensor& x, const Tensor& out) const {
   const size_t mark = step.arena.used();
+  step.observe(Stage::kAttentionInput, layer_, x);
   const Tensor qkv = qkv_.forward(step, x);
+  step.observe(Stage::kQkv, layer_, qkv);
   step.backend.rope_store({.qkv = qkv,
                            .q_norm = q_norm_,
                            .k_norm = k_norm_,
@@ -59,7 +61,9 @@ Delta Attention::forward(Step& step, const Tensor& x, const Tensor& out) const {
                           .alibi_slopes = positions_.alibi_slopes,
                           .cache = step.cache.layer(layer_),
                           .out = mixed});
+  step.observe(Stage::kAttention, layer_, mixed);
   const Delta delta = output_.forward(step, mixed, out);
+  step.observe(Stage::kAttentionOutput, layer_, delta.value);
   step.arena.release(mark);
   return delta;
 }

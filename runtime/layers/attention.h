@@ -18,6 +18,8 @@ class Attention {
   // x: [n, hidden]; out: [n, hidden], the caller's memory for the result.
   Delta forward(Step& step, const Tensor& x, const Tensor& out) const;
 
+  uint64_t outliers() const { return qkv_.outliers() + output_.outliers(); }
+
  private:
   HeadRange heads_;
   int head_dim_, layer_, sliding_window_;

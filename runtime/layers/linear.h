@@ -25,6 +25,7 @@ class ColumnParallelLinear {
   int64_t out_features() const { return packed_->out_features(); }     // of this rank
   Tensor forward(Step& step, const Tensor& x) const;                   // [n, in] -> [n, out]
   void forward(Step& step, const Tensor& x, const Tensor& out) const;  // into the caller's memory
+  uint64_t outliers() const { return packed_->outliers(); }            // see PackedLinear
 
  private:
   std::unique_ptr<PackedLinear> packed_;
@@ -39,6 +40,7 @@ class RowParallelLinear {
 
   // [n, in of this rank] -> [n, out], the same on every rank. `out` is the caller's: [n, out].
   Delta forward(Step& step, const Tensor& x, const Tensor& out) const;
+  uint64_t outliers() const { return packed_->outliers(); }
 
  private:
   std::unique_ptr<PackedLinear> packed_;

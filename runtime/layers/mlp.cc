@@ -16,14 +16,19 @@ LinearWeight load_up(const WeightScope& scope) {
 
 }  // namespace
 
-Mlp::Mlp(const WeightScope& scope)
-    : up_(scope.context(), load_up(scope)),
+Mlp::Mlp(const WeightScope& scope, int layer)
+    : layer_(layer),
+      up_(scope.context(), load_up(scope)),
       down_(scope, "down_proj", scope.context().args.hidden_size,
             scope.context().args.intermediate_size) {}
 
 Delta Mlp::forward(Step& step, const Tensor& x, const Tensor& out) const {
   const size_t mark = step.arena.used();
-  const Delta delta = down_.forward(step, up_.forward(step, x), out);
+  step.observe(Stage::kMlpInput, layer_, x);
+  const Tensor hidden = up_.forward(step, x);
+  step.observe(Stage::kMlpHidden, layer_, hidden);
+  const Delta delta = down_.forward(step, hidden, out);
+  step.observe(Stage::kMlpOutput, layer_, delta.value);
   step.arena.release(mark);
   return delta;
 }

@@ -10,12 +10,16 @@ namespace octet {
 
 class Mlp {
  public:
-  explicit Mlp(const WeightScope& scope);  // holds up_proj, down_proj and, for kSiluGate, gate_proj
+  // `scope` holds up_proj, down_proj and, for kSiluGate, gate_proj.
+  Mlp(const WeightScope& scope, int layer);
 
   // x: [n, hidden]; out: [n, hidden], the caller's memory for the result.
   Delta forward(Step& step, const Tensor& x, const Tensor& out) const;
 
+  uint64_t outliers() const { return up_.outliers() + down_.outliers(); }
+
  private:
+  int layer_;
   ColumnParallelLinear up_;
   RowParallelLinear down_;
 };

@@ -6,6 +6,7 @@
 #include "kernels/backend.h"
 #include "runtime/cache/kv_cache.h"
 #include "runtime/layers/model_input.h"
+#include "runtime/layers/probe.h"
 
 namespace octet {
 
@@ -17,7 +18,12 @@ struct Step {
   const DeviceInput& input;
   double& reduce_seconds;  // added to: time in all_reduce_sum, waiting for peers included
 
+  Probe* probe = nullptr;
+
   int64_t num_tokens() const { return input.num_tokens(); }
+  void observe(Stage stage, int layer, const Tensor& value) const {
+    if (probe != nullptr) probe->observe(stage, layer, value);
+  }
 };
 
 }  // namespace octet

@@ -8,7 +8,7 @@ PreNormBlock::PreNormBlock(const WeightScope& scope, int layer, const Positions&
     : input_norm_(scope / "input_layernorm"),
       post_norm_(scope / "post_attention_layernorm"),
       attention_(scope / "self_attn", layer, positions),
-      mlp_(scope / "mlp") {}
+      mlp_(scope / "mlp", layer) {}
 
 void PreNormBlock::forward(Step& step, Stream& s) const {
   input_norm_.forward(step, s.residual, s.delta, s.x);
@@ -20,7 +20,7 @@ void PreNormBlock::forward(Step& step, Stream& s) const {
 ParallelBlock::ParallelBlock(const WeightScope& scope, int layer, const Positions& positions)
     : input_norm_(scope / "input_layernorm"),
       attention_(scope / "self_attn", layer, positions),
-      mlp_(scope / "mlp") {
+      mlp_(scope / "mlp", layer) {
   if (scope.context().args.norms_per_block == 2) {
     mlp_norm_.emplace(scope / "post_attention_layernorm");
   }
@@ -38,7 +38,7 @@ PostNormBlock::PostNormBlock(const WeightScope& scope, int layer, const Position
     : attention_norm_(scope / "input_layernorm"),
       mlp_norm_(scope / "post_attention_layernorm"),
       attention_(scope / "self_attn", layer, positions),
-      mlp_(scope / "mlp") {}
+      mlp_(scope / "mlp", layer) {}
 
 // The norm's result is the stream from there on.
 void PostNormBlock::forward(Step& step, Stream& s) const {

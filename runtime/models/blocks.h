@@ -25,6 +25,7 @@ class Block {
  public:
   virtual ~Block() = default;
   virtual void forward(Step& step, Stream& stream) const = 0;
+  virtual uint64_t outliers() const = 0;  // among the inputs of its int8 products so far
 };
 
 // h = x + attention(norm(x)); h + mlp(norm(h)). Radford et al. 2019.
@@ -32,6 +33,7 @@ class PreNormBlock : public Block {
  public:
   PreNormBlock(const WeightScope& scope, int layer, const Positions& positions);
   void forward(Step& step, Stream& stream) const override;
+  uint64_t outliers() const override { return attention_.outliers() + mlp_.outliers(); }
 
  private:
   Norm input_norm_, post_norm_;
@@ -45,6 +47,7 @@ class ParallelBlock : public Block {
  public:
   ParallelBlock(const WeightScope& scope, int layer, const Positions& positions);
   void forward(Step& step, Stream& stream) const override;
+  uint64_t outliers() const override { return attention_.outliers() + mlp_.outliers(); }
 
  private:
   Norm input_norm_;
@@ -58,6 +61,7 @@ class PostNormBlock : public Block {
  public:
   PostNormBlock(const WeightScope& scope, int layer, const Positions& positions);
   void forward(Step& step, Stream& stream) const override;
+  uint64_t outliers() const override { return attention_.outliers() + mlp_.outliers(); }
 
  private:
   Norm attention_norm_, mlp_norm_;

@@ -2,6 +2,9 @@
 // shared layers; it names no rank and no device. One thread.
 #pragma once
 
+#include <cstdint>
+#include <vector>
+
 #include "runtime/layers/step.h"
 
 namespace octet {
@@ -16,6 +19,9 @@ class CausalLM {
 
   // Logits of some of those rows: [m, hidden] -> [m, vocab_size] on rank 0, empty elsewhere.
   virtual Tensor logits(Step& step, const Tensor& hidden) const = 0;
+
+  // Of each layer: outliers among the inputs of its int8 products since start, on this rank.
+  virtual std::vector<uint64_t> outliers() const = 0;
 };
 
 }  // namespace octet

@@ -19,6 +19,14 @@ std::optional<ColumnParallelLinear> projection(const WeightScope& model, std::st
                               model.column_parallel({{name, out_features}}, in_features));
 }
 
+// A probe wants the residual whole: what the next norm would add is added here, to the same bits.
+void show_residual(Step& step, int layer, Stream& stream) {
+  if (step.probe == nullptr) return;
+  add(step, stream.residual, stream.delta);
+  stream.delta = {};
+  step.observe(Stage::kResidual, layer, stream.residual);
+}
+
 }  // namespace
 
 Decoder::Decoder(const ModelContext& context) : Decoder(WeightScope(context)) {}
@@ -73,7 +81,11 @@ Tensor Decoder::forward(Step& step) const {
                 .delta = {}};
   if (args_.parallel_residual) stream.side = step.arena.allocate(DType::kF32, rows);
   embed(step, stream);
-  for (const auto& block : blocks_) block->forward(step, stream);
+  for (int i = 0; i < args_.num_hidden_layers; ++i) {
+    show_residual(step, i, stream);
+    blocks_[i]->forward(step, stream);
+  }
+  show_residual(step, args_.num_hidden_layers, stream);
   if (norm_) {
     norm_->forward(step, stream.residual, stream.delta, stream.x);
   } else {
@@ -84,6 +96,12 @@ Tensor Decoder::forward(Step& step) const {
       step.arena.allocate(DType::kF32, {step.input.num_sampled(), args_.hidden_size});
   step.backend.gather_rows(stream.x, step.input.sampled_rows, sampled);
   return sampled;
+}
+
+std::vector<uint64_t> Decoder::outliers() const {
+  std::vector<uint64_t> counts;
+  for (const auto& block : blocks_) counts.push_back(block->outliers());
+  return counts;
 }
 
 Tensor Decoder::logits(Step& step, const Tensor& hidden) const {

@@ -20,6 +20,7 @@ class Decoder : public CausalLM {
 
   Tensor forward(Step& step) const override;
   Tensor logits(Step& step, const Tensor& hidden) const override;
+  std::vector<uint64_t> outliers() const override;
 
  private:
   explicit Decoder(const WeightScope& root);

@@ -1,0 +1,249 @@
+#include "runtime/evaluation/verify.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <span>
+
+#include "runtime/engine/ledger.h"
+#include "runtime/engine/worker.h"
+#include "runtime/models/open_model.h"
+#include "runtime/request/error.h"
+#include "runtime/sampling/sampler.h"
+
+namespace octet {
+namespace {
+
+// One of the two models on this rank.
+struct Side {
+  // shards: 0: the checkpoint's own.
+  Side(const EngineOptions& options, int shards, Communicator& communicator)
+      : files(open_model({.path = options.model,
+                          .dummy = options.load_format == "dummy",
+                          .num_hidden_layers = options.num_hidden_layers})),
+        partition(files.args, shards > 0 ? shards : shards_of(*files.checkpoint)),
+        worker(resolve_options(options, files.args, files.has_int8(), communicator.size(),
+                               communicator.size()),
+               *files.checkpoint, files.args, partition, communicator) {}
+
+  static int shards_of(const Checkpoint& checkpoint) {
+    const int own = checkpoint.reduction_shards();
+    return own > 0 ? own : Partition::kDefaultShards;
+  }
+
+  ModelFiles files;
+  Partition partition;
+  Worker worker;
+};
+
+using StageKey = std::pair<int, Stage>;  // layer, stage
+using Values = std::map<StageKey, std::vector<float>>;
+
+std::vector<float> to_host(Backend& backend, const Tensor& value) {
+  std::vector<float> host(static_cast<size_t>(value.numel()));
+  backend.download(value, Tensor::view(host.data(), DType::kF32, value.shape()));
+  return host;
+}
+
+class Recorder : public Probe {
+ public:
+  explicit Recorder(Backend& backend) : backend_(backend) {}
+  void observe(Stage stage, int layer, const Tensor& value) override {
+    values_[{layer, stage}] = to_host(backend_, value);
+  }
+  const Values& values() const { return values_; }
+
+ private:
+  Backend& backend_;
+  Values values_;
+};
+
+struct Squares {
+  double difference = 0, reference = 0;
+};
+
+// Adds up the differences from what was recorded; each block goes on from the recorded residual, so
+// that a layer's error is its own.
+class Comparer : public Probe {
+ public:
+  Comparer(Backend& backend, const Values& reference, std::map<StageKey, Squares>& squares)
+      : backend_(backend), reference_(reference), squares_(squares) {}
+
+  void observe(Stage stage, int layer, const Tensor& value) override {
+    const std::vector<float>& wanted = reference_.at({layer, stage});
+    const std::vector<float> got = to_host(backend_, value);
+    if (got.size() != wanted.size()) {
+      throw InputError(fmt::format("layer {}, {}: {} values against {}", layer, stage_name(stage),
+                                   got.size(), wanted.size()));
+    }
+    Squares& sum = squares_[{layer, stage}];
+    for (size_t i = 0; i < got.size(); ++i) {
+      const double difference = got[i] - wanted[i];
+      sum.difference += difference * difference;
+      sum.reference += double{wanted[i]} * wanted[i];
+    }
+    if (stage == Stage::kResidual) {
+      backend_.upload(Tensor::view(const_cast<float*>(wanted.data()), DType::kF32, value.shape()),
+                      value);
+    }
+  }
+
+ private:
+  Backend& backend_;
+  const Values& reference_;
+  std::map<StageKey, Squares>& squares_;
+};
+
+// The whole prompt as one step, every row's logits wanted.
+std::vector<int32_t> step_message(const std::vector<int32_t>& ids, int block_size) {
+  ModelInput input;
+  input.token_ids = ids;
+  const auto n = static_cast<int32_t>(ids.size());
+  for (int32_t i = 0; i < n; ++i) {
+    input.positions.push_back(i);
+    input.slot_mapping.push_back(i);
+    input.sampled_rows.push_back(i);
+  }
+  input.cu_seqlens = {0, n};
+  input.context_lens = {n};
+  input.max_blocks = (n + block_size - 1) / block_size;
+  for (int32_t block = 0; block < input.max_blocks; ++block) input.block_tables.push_back(block);
+  std::vector<int32_t> words;
+  input.encode(words);
+  return words;
+}
+
+// Rank 0: [n, vocab_size]; elsewhere empty.
+std::vector<float> logits_of(Worker& worker, const std::vector<int32_t>& words, Probe* probe) {
+  std::vector<float> all;
+  worker.set_probe(probe);
+  worker.step(std::as_bytes(std::span(words)), [&](int, std::span<const float> rows) {
+    all.insert(all.end(), rows.begin(), rows.end());
+  });
+  worker.set_probe(nullptr);
+  return all;
+}
+
+double kl_divergence(std::span<const float> reference, std::span<const float> tested) {
+  const double reference_norm = log_sum_exp(reference), tested_norm = log_sum_exp(tested);
+  double sum = 0;
+  for (size_t i = 0; i < reference.size(); ++i) {
+    const double log_p = reference[i] - reference_norm;
+    sum += std::exp(log_p) * (log_p - (tested[i] - tested_norm));
+  }
+  return sum;
+}
+
+double relative_error(const Squares& squares) {
+  if (squares.reference > 0) return std::sqrt(squares.difference / squares.reference);
+  return squares.difference > 0 ? HUGE_VAL : 0;
+}
+
+// Every rank's errors on rank 0, by layer, stage, rank.
+std::vector<StageError> gather_errors(const std::map<StageKey, Squares>& squares,
+                                      Communicator& communicator) {
+  const auto size = static_cast<size_t>(communicator.size());
+  std::vector<float> own;
+  for (const auto& [key, sums] : squares) own.push_back(static_cast<float>(relative_error(sums)));
+  std::vector<float> all(communicator.rank() == 0 ? own.size() * size : 0);
+  communicator.gather(own, std::vector<size_t>(size, own.size()), all, 0);
+  std::vector<StageError> errors;
+  if (communicator.rank() != 0) return errors;
+  size_t at = 0;
+  for (const auto& [key, sums] : squares) {
+    for (size_t rank = 0; rank < size; ++rank) {
+      errors.push_back({.layer = key.first,
+                        .stage = key.second,
+                        .rank = static_cast<int>(rank),
+                        .error = all[rank * own.size() + at]});
+    }
+    ++at;
+  }
+  return errors;
+}
+
+std::vector<uint64_t> gather_outliers(Worker& worker, Communicator& communicator) {
+  std::vector<float> own;
+  for (const uint64_t count : worker.outliers()) own.push_back(static_cast<float>(count));
+  const auto size = static_cast<size_t>(communicator.size());
+  std::vector<float> all(communicator.rank() == 0 ? own.size() * size : 0);
+  communicator.gather(own, std::vector<size_t>(size, own.size()), all, 0);
+  std::vector<uint64_t> sums(all.empty() ? 0 : own.size());
+  for (size_t i = 0; i < all.size(); ++i) sums[i % own.size()] += static_cast<uint64_t>(all[i]);
+  return sums;
+}
+
+void require_same_shape(const ModelArgs& tested, const ModelArgs& reference) {
+  const auto require = [](const char* what, int a, int b) {
+    if (a != b) throw InputError(fmt::format("{} is {} and {}: not the same model", what, a, b));
+  };
+  require("hidden_size", tested.hidden_size, reference.hidden_size);
+  require("intermediate_size", tested.intermediate_size, reference.intermediate_size);
+  require("num_hidden_layers", tested.num_hidden_layers, reference.num_hidden_layers);
+  require("num_attention_heads", tested.num_attention_heads, reference.num_attention_heads);
+  require("num_key_value_heads", tested.num_key_value_heads, reference.num_key_value_heads);
+  require("vocab_size", tested.vocab_size, reference.vocab_size);
+}
+
+struct LogitSums {
+  double kl = 0, reference = 0, tested = 0, forced_kl = 0;
+  int64_t rows = 0;
+
+  void add(const std::vector<int32_t>& ids, std::span<const float> wanted,
+           std::span<const float> got, std::span<const float> forced) {
+    const size_t vocab = wanted.size() / ids.size();
+    for (size_t i = 0; i + 1 < ids.size(); ++i) {
+      const auto row = wanted.subspan(i * vocab, vocab), other = got.subspan(i * vocab, vocab);
+      kl += kl_divergence(row, other);
+      forced_kl += kl_divergence(row, forced.subspan(i * vocab, vocab));
+      reference -= log_probability(row, ids[i + 1]);
+      tested -= log_probability(other, ids[i + 1]);
+      ++rows;
+    }
+  }
+};
+
+}  // namespace
+
+std::string place_of(const StageError& error, int num_layers) {
+  if (error.stage != Stage::kResidual) {
+    return fmt::format("layer {}, {}, rank {}", error.layer, stage_name(error.stage), error.rank);
+  }
+  if (error.layer == 0) return "the embedding";
+  return fmt::format("layer {}{}", error.layer - 1,
+                     error.layer == num_layers ? ", the last" : ", its output");
+}
+
+VerifyReport verify(const VerifyOptions& options, Communicator& communicator) {
+  Side tested(options.tested, 0, communicator);
+  Side reference(options.reference, tested.partition.num_shards(), communicator);
+  require_same_shape(tested.files.args, reference.files.args);
+  std::map<StageKey, Squares> squares;
+  LogitSums sums;
+  for (const std::vector<int32_t>& ids : options.prompts) {
+    const std::vector<int32_t> words = step_message(ids, options.tested.block_size);
+    Recorder recorder(reference.worker.backend());
+    const std::vector<float> wanted = logits_of(reference.worker, words, &recorder);
+    Comparer comparer(tested.worker.backend(), recorder.values(), squares);
+    const std::vector<float> forced = logits_of(tested.worker, words, &comparer);
+    const std::vector<float> got = logits_of(tested.worker, words, nullptr);
+    if (communicator.rank() == 0) sums.add(ids, wanted, got, forced);
+  }
+  VerifyReport report{.num_layers = tested.files.args.num_hidden_layers};
+  report.errors = gather_errors(squares, communicator);
+  report.outliers = gather_outliers(tested.worker, communicator);
+  if (communicator.rank() != 0) return report;
+  const auto bad = std::ranges::find_if(
+      report.errors, [&](const StageError& error) { return !(error.error <= options.tolerance); });
+  if (bad != report.errors.end()) report.first = *bad;
+  const auto rows = static_cast<double>(sums.rows);
+  report.kl_divergence = sums.kl / rows;
+  report.reference_perplexity = std::exp(sums.reference / rows);
+  report.tested_perplexity = std::exp(sums.tested / rows);
+  report.logits_ok = sums.forced_kl / rows <= options.tolerance * options.tolerance;
+  return report;
+}
+
+}  // namespace octet

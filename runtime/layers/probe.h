@@ -1,0 +1,33 @@
+// Probe: sees the activations of a step while they are made; for tests and for `octet verify`.
+#pragma once
+
+#include <string_view>
+
+#include "kernels/tensor.h"
+
+namespace octet {
+
+// In the order of a block. [n, width] fp32; width is this rank's part where a stage is cut by rank.
+enum class Stage {
+  kResidual,         // the stream before block `layer`; after the last for num_hidden_layers
+  kAttentionInput,   // after the norm
+  kQkv,              // this rank's query, key and value heads, before the rotation
+  kAttention,        // this rank's query heads, mixed
+  kAttentionOutput,  // reduced, without the bias
+  kMlpInput,         // after the norm
+  kMlpHidden,        // this rank's part, after the activation
+  kMlpOutput,        // reduced, without the bias
+};
+inline constexpr int kStages = 8;
+std::string_view stage_name(Stage stage);  // "attention output"
+
+class Probe {
+ public:
+  virtual ~Probe() = default;
+
+  // `value` is the backend's memory, valid during the call. A probe may overwrite kResidual, and
+  // the step goes on from there.
+  virtual void observe(Stage stage, int layer, const Tensor& value) = 0;
+};
+
+}  // namespace octet
