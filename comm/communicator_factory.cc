@@ -9,6 +9,7 @@
 #include <exception>
 #include <stdexcept>
 
+#include "comm/lone_communicator.h"
 #include "comm/mpi/mpi_communicator.h"
 #include "comm/shm/mapping.h"
 #include "comm/shm/shared_communicator.h"
@@ -91,12 +92,16 @@ void World::abort(int exit_code) {
 std::unique_ptr<Communicator> World::make_communicator(const CommOptions& options) {
   std::string kind = options.kind;
   if (kind == "auto") kind = size_ == 1 ? "local" : local_size_ == size_ ? "shm" : "mpi";
+  if (kind == "lone" && size_ == 1) {
+    return std::make_unique<LoneCommunicator>(options.lone_size, options.max_reduce_floats);
+  }
   if (kind == "local" && size_ == 1) return make_local(options);
   if (kind == "shm" && mpi_ && local_size_ == size_) return make_shared(rank_, size_, options);
   if (kind == "mpi" && mpi_) return std::make_unique<MpiCommunicator>(options);
   throw std::invalid_argument(fmt::format(
       "--communicator is \"{}\", which {} rank(s), {} of them on this host, cannot use; "
-      "known: auto, local (one rank), shm (one host), mpi (under mpirun)",
+      "known: auto, local (one rank), shm (one host), mpi (under mpirun), lone (one rank of "
+      "several)",
       options.kind, size_, local_size_));
 }
 

@@ -14,7 +14,8 @@ namespace octet {
 
 struct CommOptions {
   std::string kind = "auto";  // "auto" | "local" | "shm" | "mpi"; auto: local at one rank, shm on
-                              // one host, else mpi
+                              // one host, else mpi. "lone": rank 0 of lone_size, without the others
+  int lone_size = 1;
   size_t max_reduce_floats =
       1 << 20;  // roots of one all_reduce_sum, and rows of one gather, on one rank
   size_t max_message_bytes = 1 << 20;

@@ -63,8 +63,10 @@ void add_engine_flags(CLI::App& command, EngineOptions& o, int& tensor_parallel_
       ->capture_default_str();
   command.add_option("--threads", o.threads, "Threads of a rank; 0: the host's cores / its ranks")
       ->check(CLI::Range(0, 1024));
-  command.add_option("--communicator", o.communicator, "How the ranks meet")
-      ->check(CLI::IsMember({"auto", "local", "shm", "mpi"}))
+  command
+      .add_option("--communicator", o.communicator,
+                  "How the ranks meet; lone: they do not, rank 0 runs without the others")
+      ->check(CLI::IsMember({"auto", "local", "shm", "mpi", "lone"}))
       ->capture_default_str();
   command
       .add_option_function<double>(

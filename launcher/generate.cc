@@ -233,12 +233,18 @@ int run(const GenerateFlags& flags) {
   if (!World::launched_by_mpi()) {
     validate(flags.sampling);
     prompts = load_prompts(flags);
-    if (flags.tensor_parallel_size > 1) return run_under_mpirun(flags.tensor_parallel_size);
+    if (flags.tensor_parallel_size > 1 && flags.engine.communicator != "lone") {
+      return run_under_mpirun(flags.tensor_parallel_size);
+    }
   }
   return run_in_world("generate", [&](World& world) {
     EngineOptions options = flags.engine;
     options.threads = threads_of_rank(options, world);
-    const auto communicator = world.make_communicator(comm_options(options, world.size()));
+    const bool lone = options.communicator == "lone";
+    const int size = lone ? flags.tensor_parallel_size : world.size();
+    CommOptions comm = comm_options(options, size);
+    comm.lone_size = size;
+    const auto communicator = world.make_communicator(comm);
     run_rank(options, *communicator, [&](Engine& engine) {
       if (prompts.ids.empty()) prompts = load_prompts(flags);
       lead(engine, flags, prompts);

@@ -55,6 +55,8 @@ class CpuBackend : public Backend {
   }
 
   void embed(const Tensor& ids, const Tensor& table, int32_t first_id, const Tensor& out) override;
+  void embed(const Tensor& ids, const PackedLinear& table, int32_t first_id,
+             const Tensor& out) override;
   void add_norm(const AddNormArgs& args) override;
   void linear(const Tensor& x, const PackedLinear& weight, const Tensor& out) override {
     static_cast<const cpu::CpuLinear&>(weight).apply(kernels_, pool_, scratch_, x, out);
@@ -112,6 +114,19 @@ void CpuBackend::embed(const Tensor& ids, const Tensor& table, int32_t first_id,
         to[k] = (bf16 ? bf16_to_f32(from[k]) : f16_to_f32(from[k])) + 0.0f;
       }
     }
+  });
+}
+
+void CpuBackend::embed(const Tensor& ids, const PackedLinear& table, int32_t first_id,
+                       const Tensor& out) {
+  const int64_t h = out.dim(1);
+  for_rows(ids.numel(), [&](int64_t i) {
+    const int64_t row = int64_t{ids.data<int32_t>()[i]} - first_id;
+    float* to = out.data<float>() + i * h;
+    std::fill_n(to, h, 0.0f);
+    if (row < 0 || row >= table.out_features()) return;
+    static_cast<const cpu::CpuLinear&>(table).unpack_row(row, to);
+    for (int64_t k = 0; k < h; ++k) to[k] += 0.0f;
   });
 }
 

@@ -121,6 +121,18 @@ void CpuLinear::pack_float(const LinearWeight& weight) {
   }
 }
 
+void CpuLinear::unpack_row(int64_t row, float* out) const {
+  OCTET_CHECK(dtype_ != DType::kI8 && activation_ != Activation::kSiluGate, "dtype {}",
+              dtype_name(dtype_));
+  const int64_t first = row / kBlock * kBlock * padded_in_ + row % kBlock;
+  for (int64_t k = 0; k < in_features_; ++k) {
+    const int64_t at = first + k * kBlock;
+    out[k] = dtype_ == DType::kF32    ? packed_.data<float>()[at]
+             : dtype_ == DType::kBF16 ? bf16_to_f32(packed_.data<uint16_t>()[at])
+                                      : f16_to_f32(packed_.data<uint16_t>()[at]);
+  }
+}
+
 void CpuLinear::quantize_rows(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch,
                               const Tensor& x) const {
   const int64_t shards = num_shards(), n = x.dim(0);

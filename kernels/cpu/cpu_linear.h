@@ -36,6 +36,9 @@ class CpuLinear : public PackedLinear {
   bool mixed() const { return quantized() && product_ == Int8Product::kLlmInt8; }
   uint64_t outliers() const override { return outliers_; }
 
+  // A row of the weights as they were, in fp32. REQUIRES: float weights.
+  void unpack_row(int64_t row, float* out) const;  // [in_features]
+
   void apply(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch, const Tensor& x,
              const Tensor& out) const;
 

@@ -31,6 +31,10 @@ class ReferenceBackend : public Backend {
   void embed(const Tensor& ids, const Tensor& table, int32_t first_id, const Tensor& out) override {
     reference::embed(ids, table, first_id, out);
   }
+  void embed(const Tensor& ids, const PackedLinear& table, int32_t first_id,
+             const Tensor& out) override {
+    reference::embed(ids, static_cast<const reference::Linear&>(table).weight(), first_id, out);
+  }
   void add_norm(const AddNormArgs& args) override { reference::add_norm(args); }
   void rope_store(const RopeStoreArgs& args) override { reference::rope_store(args); }
   void attention(const AttentionArgs& args) override { reference::attention(args); }

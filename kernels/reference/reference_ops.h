@@ -15,6 +15,7 @@ class Linear : public PackedLinear {
   explicit Linear(const LinearWeight& weight);
 
   void apply(const Tensor& x, const Tensor& out) const;  // [n, in] -> [num_roots, n, out]
+  const Tensor& weight() const { return weight_; }       // [out, in]
   uint64_t outliers() const override { return outliers_; }
 
  private:

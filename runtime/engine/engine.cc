@@ -13,38 +13,14 @@
 
 #include "runtime/engine/leader.h"
 #include "runtime/engine/ledger.h"
+#include "runtime/engine/plan.h"
 #include "runtime/engine/worker.h"
-#include "runtime/models/open_model.h"
 #include "runtime/request/error.h"
 
 namespace octet {
 namespace {
 
 constexpr size_t kErrorBytes = 4096;  // of a line that one rank tells the others
-
-// A model's files and what follows from them and the options, before any weight is read.
-struct Plan {
-  Plan(const EngineOptions& options, int size)
-      : files(open_model({.path = options.model,
-                          .dummy = options.load_format == "dummy",
-                          .num_hidden_layers = options.num_hidden_layers})),
-        args(files.args),
-        partition(args, files.checkpoint->reduction_shards() > 0
-                            ? files.checkpoint->reduction_shards()
-                            : Partition::kDefaultShards),
-        resolved(resolve_options(options, args, files.has_int8(), size, size)) {
-    if (size > partition.mlp_shards()) {
-      throw InputError(fmt::format(
-          "--tensor-parallel-size is {}, {} has {} reduction shards and runs on 1 to {} ranks",
-          size, options.model.string(), partition.mlp_shards(), partition.mlp_shards()));
-    }
-  }
-
-  ModelFiles files;
-  const ModelArgs& args;
-  Partition partition;
-  EngineOptions resolved;
-};
 
 // Every rank learns whether all are well; when one is not, every rank throws what the first such
 // rank has to say. `own`: this rank's error, if any.
@@ -133,12 +109,12 @@ void lead_group(Leader& leader, const std::function<void(Engine&)>& lead) {
 CommOptions comm_options(const EngineOptions& options, int tensor_parallel_size) {
   const Plan plan(options, tensor_parallel_size);
   return {.kind = options.communicator,
-          .max_reduce_floats =
-              max_reduce_floats(plan.resolved, plan.args, plan.partition, tensor_parallel_size),
+          .max_reduce_floats = max_reduce_floats(plan.options, plan.files.args, plan.partition,
+                                                 tensor_parallel_size),
           .max_message_bytes =
-              std::max(kErrorBytes, max_model_input_bytes(plan.resolved.max_num_batched_tokens,
-                                                          plan.resolved.max_num_seqs,
-                                                          max_blocks_per_sequence(plan.resolved))),
+              std::max(kErrorBytes, max_model_input_bytes(plan.options.max_num_batched_tokens,
+                                                          plan.options.max_num_seqs,
+                                                          max_blocks_per_sequence(plan.options))),
           .timeout = options.step_timeout};
 }
 
@@ -153,10 +129,11 @@ void run_rank(const EngineOptions& options, Communicator& communicator,
     error = std::current_exception();
   }
   agree(communicator, error);
-  EngineOptions& resolved = plan->resolved;
+  EngineOptions& resolved = plan->options;
   resolved.kv_cache_memory = broadcast_value(communicator, resolved.kv_cache_memory);
   try {
-    worker.emplace(resolved, *plan->files.checkpoint, plan->args, plan->partition, communicator);
+    worker.emplace(resolved, *plan->files.checkpoint, plan->files.args, plan->partition,
+                   communicator);
   } catch (const InputError&) {
     error = std::current_exception();
   } catch (const std::invalid_argument& bad_flag) {
@@ -169,7 +146,7 @@ void run_rank(const EngineOptions& options, Communicator& communicator,
                        .max_model_len = resolved.max_model_len,
                        .max_num_seqs = resolved.max_num_seqs,
                        .kv_cache_tokens = int64_t{cache.num_blocks} * cache.block_size,
-                       .vocab_size = plan->args.vocab_size};
+                       .vocab_size = plan->files.args.vocab_size};
   warm_up(*worker);
   print_ledger(*worker, info, communicator);
 
@@ -180,7 +157,7 @@ void run_rank(const EngineOptions& options, Communicator& communicator,
                    .chunked_prefill = resolved.enable_chunked_prefill,
                    .block_size = resolved.block_size,
                    .num_blocks = cache.num_blocks},
-                  plan->args.eos_token_ids, *worker, communicator);
+                  plan->files.args.eos_token_ids, *worker, communicator);
     lead_group(leader, lead);
     return;
   }

@@ -51,8 +51,9 @@ std::optional<Int8Product> int8_product(const EngineOptions& resolved) {
                   resolved.quantization));
 }
 
-EngineOptions resolve_options(EngineOptions options, const ModelArgs& args, bool quantized,
-                              int tensor_parallel_size, int local_size) {
+EngineOptions resolve_options(EngineOptions options, const ModelArgs& args,
+                              const Partition& partition, bool quantized, int tensor_parallel_size,
+                              int local_size) {
   if (options.quantization == "auto") options.quantization = quantized ? "llm-int8" : "none";
   if (int8_product(options) && !quantized) {
     throw InputError(
@@ -86,8 +87,7 @@ EngineOptions resolve_options(EngineOptions options, const ModelArgs& args, bool
     throw InputError(fmt::format("--kv-cache-memory is {}", options.kv_cache_memory));
   }
   if (options.kv_cache_memory == 0) {
-    const int kv_heads =
-        (args.num_key_value_heads + tensor_parallel_size - 1) / tensor_parallel_size;
+    const int kv_heads = max_kv_heads(partition, tensor_parallel_size);
     const int64_t full = int64_t{options.max_num_seqs} * max_blocks_per_sequence(options) *
                          kv_block_bytes(cache_shape(options, args, kv_heads));
     constexpr int64_t kMost = int64_t{4} << 30;

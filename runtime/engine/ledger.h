@@ -19,8 +19,9 @@ inline constexpr int kLogitRows = 64;
 
 // The options with every "auto" and 0 replaced by what it means for this model. Throws InputError
 // naming the flag.
-EngineOptions resolve_options(EngineOptions options, const ModelArgs& args, bool quantized,
-                              int tensor_parallel_size, int local_size);
+EngineOptions resolve_options(EngineOptions options, const ModelArgs& args,
+                              const Partition& partition, bool quantized, int tensor_parallel_size,
+                              int local_size);
 
 // What resolved options say of int8 weights; nullopt: dequantised.
 std::optional<Int8Product> int8_product(const EngineOptions& resolved);

@@ -7,9 +7,8 @@
 #include <map>
 #include <span>
 
-#include "runtime/engine/ledger.h"
+#include "runtime/engine/plan.h"
 #include "runtime/engine/worker.h"
-#include "runtime/models/open_model.h"
 #include "runtime/request/error.h"
 #include "runtime/sampling/sampler.h"
 
@@ -20,21 +19,11 @@ namespace {
 struct Side {
   // shards: 0: the checkpoint's own.
   Side(const EngineOptions& options, int shards, Communicator& communicator)
-      : files(open_model({.path = options.model,
-                          .dummy = options.load_format == "dummy",
-                          .num_hidden_layers = options.num_hidden_layers})),
-        partition(files.args, shards > 0 ? shards : shards_of(*files.checkpoint)),
-        worker(resolve_options(options, files.args, files.has_int8(), communicator.size(),
-                               communicator.size()),
-               *files.checkpoint, files.args, partition, communicator) {}
+      : plan(options, communicator.size(), shards),
+        worker(plan.options, *plan.files.checkpoint, plan.files.args, plan.partition,
+               communicator) {}
 
-  static int shards_of(const Checkpoint& checkpoint) {
-    const int own = checkpoint.reduction_shards();
-    return own > 0 ? own : Partition::kDefaultShards;
-  }
-
-  ModelFiles files;
-  Partition partition;
+  Plan plan;
   Worker worker;
 };
 
@@ -187,6 +176,16 @@ void require_same_shape(const ModelArgs& tested, const ModelArgs& reference) {
   require("vocab_size", tested.vocab_size, reference.vocab_size);
 }
 
+void require_room(const Side& side, const std::vector<int32_t>& ids) {
+  const KVCacheConfig& cache = side.worker.cache_config();
+  const int64_t room = std::min<int64_t>({int64_t{cache.num_blocks} * cache.block_size,
+                                          side.plan.options.max_model_len,
+                                          side.plan.options.max_num_batched_tokens});
+  if (ids.size() < 2 || std::ssize(ids) > room) {
+    throw InputError(fmt::format("a prompt has {} tokens, must have 2 to {}", ids.size(), room));
+  }
+}
+
 struct LogitSums {
   double kl = 0, reference = 0, tested = 0, forced_kl = 0;
   int64_t rows = 0;
@@ -208,6 +207,7 @@ struct LogitSums {
 }  // namespace
 
 std::string place_of(const StageError& error, int num_layers) {
+  if (error.stage == Stage::kFinal) return "the final norm";
   if (error.stage != Stage::kResidual) {
     return fmt::format("layer {}, {}, rank {}", error.layer, stage_name(error.stage), error.rank);
   }
@@ -218,8 +218,11 @@ std::string place_of(const StageError& error, int num_layers) {
 
 VerifyReport verify(const VerifyOptions& options, Communicator& communicator) {
   Side tested(options.tested, 0, communicator);
-  Side reference(options.reference, tested.partition.num_shards(), communicator);
-  require_same_shape(tested.files.args, reference.files.args);
+  Side reference(options.reference, tested.plan.partition.num_shards(), communicator);
+  require_same_shape(tested.plan.files.args, reference.plan.files.args);
+  for (const std::vector<int32_t>& ids : options.prompts) {
+    for (const Side* side : {&tested, &reference}) require_room(*side, ids);
+  }
   std::map<StageKey, Squares> squares;
   LogitSums sums;
   for (const std::vector<int32_t>& ids : options.prompts) {
@@ -231,7 +234,7 @@ VerifyReport verify(const VerifyOptions& options, Communicator& communicator) {
     const std::vector<float> got = logits_of(tested.worker, words, nullptr);
     if (communicator.rank() == 0) sums.add(ids, wanted, got, forced);
   }
-  VerifyReport report{.num_layers = tested.files.args.num_hidden_layers};
+  VerifyReport report{.num_layers = tested.plan.files.args.num_hidden_layers};
   report.errors = gather_errors(squares, communicator);
   report.outliers = gather_outliers(tested.worker, communicator);
   if (communicator.rank() != 0) return report;

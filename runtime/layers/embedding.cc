@@ -16,14 +16,24 @@ VocabParallelEmbedding::VocabParallelEmbedding(const WeightScope& scope, int64_t
   first_id_ = static_cast<int32_t>(slice.begin);
 }
 
+VocabParallelEmbedding::VocabParallelEmbedding(const LmHead& head, int size)
+    : tied_(&head.packed()), first_id_(head.first_id()), plan_(size, size) {}
+
+void VocabParallelEmbedding::rows(Step& step, const Tensor& out) const {
+  if (tied_ != nullptr) {
+    step.backend.embed(step.input.token_ids, *tied_, first_id_, out);
+  } else {
+    step.backend.embed(step.input.token_ids, table_, first_id_, out);
+  }
+}
+
 void VocabParallelEmbedding::forward(Step& step, const Tensor& out) const {
   if (step.comm.size() == 1) {
-    step.backend.embed(step.input.token_ids, table_, first_id_, out);
+    rows(step, out);
     return;
   }
   const Tensor part = reduce_buffer(step, 1, out.dim(0), out.dim(1));
-  step.backend.embed(step.input.token_ids, table_, first_id_,
-                     part.reshape({out.dim(0), out.dim(1)}));
+  rows(step, part.reshape({out.dim(0), out.dim(1)}));
   reduce(step, plan_, part, out);
 }
 
@@ -33,6 +43,7 @@ LmHead::LmHead(const WeightScope& scope, int64_t vocab_size, int64_t hidden_size
   LinearWeight weight;
   weight.weight = scope.rows("weight", vocab_size, hidden_size, &slice);
   if (scope.has("bias")) weight.bias = scope.elements("bias", vocab_size);
+  first_id_ = static_cast<int32_t>(slice.begin);
   linear_ = std::make_unique<ColumnParallelLinear>(context, std::move(weight));
   for (int rank = 0; rank < context.size; ++rank) {
     const TensorSlice of_rank =

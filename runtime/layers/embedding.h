@@ -10,32 +10,41 @@
 
 namespace octet {
 
-// Each rank has some rows of the table; rows that another rank has are +0 here, so the sum over
-// ranks is exact.
-class VocabParallelEmbedding {
- public:
-  VocabParallelEmbedding(const WeightScope& scope, int64_t vocab_size, int64_t hidden_size);
-
-  void forward(Step& step, const Tensor& out) const;  // out: [n, hidden]
-
- private:
-  Tensor table_;  // [rows of this rank, hidden], as stored
-  int32_t first_id_ = 0;
-  ReducePlan plan_;
-};
-
 // Logits of some rows; each rank computes the slice of the vocabulary that it has, rank 0 gathers.
 class LmHead {
  public:
-  // `scope` holds "weight": lm_head, or the embedding where they are tied.
+  // `scope` holds "weight": lm_head, or the embedding where they are tied; and maybe "bias".
   LmHead(const WeightScope& scope, int64_t vocab_size, int64_t hidden_size);
 
   // x: [m, hidden] -> [m, vocab_size] on rank 0, empty elsewhere. Memory from the step's arena.
   Tensor forward(Step& step, const Tensor& x) const;
 
+  const PackedLinear& packed() const { return linear_->packed(); }  // this rank's rows
+  int32_t first_id() const { return first_id_; }                    // of them
+
  private:
   std::unique_ptr<ColumnParallelLinear> linear_;
+  int32_t first_id_ = 0;
   std::vector<int64_t> columns_;  // vocabulary rows of each rank
+};
+
+// Each rank has some rows of the table; rows that another rank has are +0 here, so the sum over
+// ranks is exact.
+class VocabParallelEmbedding {
+ public:
+  VocabParallelEmbedding(const WeightScope& scope, int64_t vocab_size, int64_t hidden_size);
+  // Tied: the head's weights are the table, and are held once. Borrowed.
+  VocabParallelEmbedding(const LmHead& head, int size);
+
+  void forward(Step& step, const Tensor& out) const;  // out: [n, hidden]
+
+ private:
+  void rows(Step& step, const Tensor& out) const;
+
+  Tensor table_;  // [rows of this rank, hidden], as stored; empty where tied
+  const PackedLinear* tied_ = nullptr;
+  int32_t first_id_ = 0;
+  ReducePlan plan_;
 };
 
 }  // namespace octet

@@ -26,6 +26,7 @@ class ColumnParallelLinear {
   Tensor forward(Step& step, const Tensor& x) const;                   // [n, in] -> [n, out]
   void forward(Step& step, const Tensor& x, const Tensor& out) const;  // into the caller's memory
   uint64_t outliers() const { return packed_->outliers(); }            // see PackedLinear
+  const PackedLinear& packed() const { return *packed_; }
 
  private:
   std::unique_ptr<PackedLinear> packed_;

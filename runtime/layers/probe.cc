@@ -20,6 +20,8 @@ std::string_view stage_name(Stage stage) {
       return "MLP hidden";
     case Stage::kMlpOutput:
       return "MLP output";
+    case Stage::kFinal:
+      return "final norm";
   }
   return "";
 }

@@ -17,8 +17,9 @@ enum class Stage {
   kMlpInput,         // after the norm
   kMlpHidden,        // this rank's part, after the activation
   kMlpOutput,        // reduced, without the bias
+  kFinal,            // after the final norm; its layer is num_hidden_layers
 };
-inline constexpr int kStages = 8;
+inline constexpr int kStages = 9;
 std::string_view stage_name(Stage stage);  // "attention output"
 
 class Probe {

@@ -33,16 +33,19 @@ Decoder::Decoder(const ModelContext& context) : Decoder(WeightScope(context)) {}
 
 Decoder::Decoder(const WeightScope& root)
     : args_(root.context().args),
-      embedding_(root / "model" / "embed_tokens", args_.vocab_size, args_.embedding_size()),
+      head_(args_.tie_word_embeddings ? root / "model" / "embed_tokens" : root / "lm_head",
+            args_.vocab_size, args_.embedding_size()),
+      embedding_(args_.tie_word_embeddings
+                     ? VocabParallelEmbedding(head_, root.context().size)
+                     : VocabParallelEmbedding(root / "model" / "embed_tokens", args_.vocab_size,
+                                              args_.embedding_size())),
       project_in_(
           projection(root / "model", "project_in", args_.hidden_size, args_.embedding_size())),
       project_out_(
           projection(root / "model", "project_out", args_.embedding_size(), args_.hidden_size)),
       positions_(if_there<PositionEmbedding>(root / "model" / "embed_positions")),
       embedding_norm_(if_there<Norm>(root / "model" / "embed_norm")),
-      norm_(if_there<Norm>(root / "model" / "norm", args_.logit_scale)),
-      head_(args_.tie_word_embeddings ? root / "model" / "embed_tokens" : root / "lm_head",
-            args_.vocab_size, args_.embedding_size()) {
+      norm_(if_there<Norm>(root / "model" / "norm", args_.logit_scale)) {
   const Positions positions = make_positions(root.context());
   const WeightScope layers = root / "model" / "layers";
   for (int i = 0; i < args_.num_hidden_layers; ++i) {
@@ -88,6 +91,7 @@ Tensor Decoder::forward(Step& step) const {
   show_residual(step, args_.num_hidden_layers, stream);
   if (norm_) {
     norm_->forward(step, stream.residual, stream.delta, stream.x);
+    step.observe(Stage::kFinal, args_.num_hidden_layers, stream.x);
   } else {
     add(step, stream.residual, stream.delta);
     stream.x = stream.residual;

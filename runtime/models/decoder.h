@@ -27,11 +27,11 @@ class Decoder : public CausalLM {
   void embed(Step& step, Stream& stream) const;
 
   const ModelArgs args_;
-  VocabParallelEmbedding embedding_;
+  LmHead head_;
+  VocabParallelEmbedding embedding_;  // may borrow head_
   std::optional<ColumnParallelLinear> project_in_, project_out_;
   std::optional<PositionEmbedding> positions_;
   std::optional<Norm> embedding_norm_, norm_;
-  LmHead head_;
   std::vector<std::unique_ptr<Block>> blocks_;
 };
 

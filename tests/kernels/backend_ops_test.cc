@@ -38,6 +38,13 @@ TEST_P(BackendOps, EmbeddingGivesRowsAndPositiveZerosForRowsOfOthers) {
     EXPECT_TRUE(same_bits(out.data<float>(), expected.data<float>(), out.numel()));
     EXPECT_EQ(out.data<float>()[0], 0.0f);
     EXPECT_FALSE(std::signbit(out.data<float>()[0]));
+
+    LinearWeight head;
+    head.weight = table;
+    const auto packed = backend_->pack(head);
+    std::fill(out.span<float>().begin(), out.span<float>().end(), 7.0f);
+    backend_->embed(ids, *packed, 5, out);
+    EXPECT_TRUE(same_bits(out.data<float>(), expected.data<float>(), out.numel()));
   }
 }
 

@@ -32,7 +32,7 @@ std::vector<float> formula_values(const std::string& name, uint64_t seed, size_t
 }
 
 std::filesystem::path write_formula_model(const std::filesystem::path& folder,
-                                          const nlohmann::json& model) {
+                                          const nlohmann::json& model, const ChangeTensor& change) {
   std::filesystem::create_directories(folder);
   std::ofstream(folder / "config.json") << model["config"].dump(2);
   std::vector<SafetensorsSpec> specs;
@@ -43,9 +43,10 @@ std::filesystem::path write_formula_model(const std::filesystem::path& folder,
   SafetensorsWriter writer(folder / "model.safetensors", specs);
   for (const SafetensorsSpec& spec : specs) {
     const auto& tensor = model["tensors"][spec.name];
-    const std::vector<float> values =
+    std::vector<float> values =
         formula_values(spec.name, model["seed"], static_cast<size_t>(spec.shape.numel()),
                        tensor["scale"], tensor["offset"]);
+    if (change) change(spec.name, values);
     writer.write(spec.name, 0, std::as_bytes(std::span(values)));
   }
   return folder;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
@@ -16,7 +17,11 @@ std::vector<float> formula_values(const std::string& name, uint64_t seed, size_t
 
 // Writes config.json and model.safetensors (fp32) from {"config", "seed", "tensors": {name:
 // {"shape", "scale", "offset"}}} into `folder`, made when absent; returns it.
+//
+// change: sees every tensor's values before they are written.
+using ChangeTensor = std::function<void(const std::string& name, std::vector<float>& values)>;
 std::filesystem::path write_formula_model(const std::filesystem::path& folder,
-                                          const nlohmann::json& model);
+                                          const nlohmann::json& model,
+                                          const ChangeTensor& change = {});
 
 }  // namespace octet::testing

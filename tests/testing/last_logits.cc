@@ -3,21 +3,19 @@
 #include <algorithm>
 
 #include "runtime/engine/engine.h"
-#include "runtime/engine/ledger.h"
 
 namespace octet::testing {
 
 LastLogits::LastLogits(const std::filesystem::path& model)
-    : files_(open_model({.path = model})),
-      partition_(files_.args),
-      options_(resolve_options(
-          {.model = model,
-           .quantization = "none",
-           .max_model_len = std::min(kMaxTokens, files_.args.max_position_embeddings),
-           .max_num_seqs = 1},
-          files_.args, false, 1, 1)),
-      communicator_(std::move(make_thread_communicators(1, comm_options(options_, 1))[0])),
-      worker_(options_, *files_.checkpoint, files_.args, partition_, *communicator_) {}
+    : plan_({.model = model,
+             .quantization = "none",
+             .max_model_len =
+                 std::min(kMaxTokens, open_model({.path = model}).args.max_position_embeddings),
+             .max_num_seqs = 1},
+            1),
+      communicator_(std::move(make_thread_communicators(1, comm_options(plan_.options, 1))[0])),
+      worker_(plan_.options, *plan_.files.checkpoint, plan_.files.args, plan_.partition,
+              *communicator_) {}
 
 std::vector<float> LastLogits::of(const std::vector<int32_t>& ids) {
   ModelInput input;
@@ -28,7 +26,8 @@ std::vector<float> LastLogits::of(const std::vector<int32_t>& ids) {
   }
   input.cu_seqlens = {0, static_cast<int32_t>(ids.size())};
   input.context_lens = {static_cast<int32_t>(ids.size())};
-  input.max_blocks = (options_.max_model_len + options_.block_size - 1) / options_.block_size;
+  input.max_blocks =
+      (plan_.options.max_model_len + plan_.options.block_size - 1) / plan_.options.block_size;
   for (int block = 0; block < input.max_blocks; ++block) input.block_tables.push_back(block);
   input.sampled_rows = {static_cast<int32_t>(ids.size()) - 1};
   std::vector<int32_t> words;

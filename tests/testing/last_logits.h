@@ -5,8 +5,8 @@
 #include <memory>
 #include <vector>
 
+#include "runtime/engine/plan.h"
 #include "runtime/engine/worker.h"
-#include "runtime/models/open_model.h"
 
 namespace octet::testing {
 
@@ -21,9 +21,7 @@ class LastLogits {
   std::vector<float> of(const std::vector<int32_t>& ids);
 
  private:
-  ModelFiles files_;
-  Partition partition_;
-  EngineOptions options_;
+  Plan plan_;
   std::unique_ptr<Communicator> communicator_;
   Worker worker_;
 };

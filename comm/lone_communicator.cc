@@ -1,0 +1,32 @@
+#include "comm/lone_communicator.h"
+
+#include <algorithm>
+
+#include "kernels/check.h"
+
+namespace octet {
+
+std::span<float> LoneCommunicator::send_buffer(size_t count) {
+  OCTET_CHECK(count <= buffer_.size(), "{} floats of {}", count, buffer_.size());
+  return std::span(buffer_).first(count);
+}
+
+void LoneCommunicator::all_reduce_sum(const ReducePlan& plan, std::span<const float> roots,
+                                      std::span<float> out) {
+  OCTET_CHECK(roots.size() == static_cast<size_t>(plan.num_roots(0)) * out.size(), "{} of {}",
+              roots.size(), out.size());
+  std::ranges::fill(out, 0.0f);
+  for (size_t i = 0; i < roots.size(); ++i) out[i % out.size()] += roots[i];
+}
+
+void LoneCommunicator::gather(std::span<const float> in, std::span<const size_t>,
+                              std::span<float> out, int) {
+  std::ranges::fill(out, 0.0f);
+  std::ranges::copy(in, out.begin());
+}
+
+std::span<const std::byte> LoneCommunicator::broadcast(std::span<const std::byte> message, int) {
+  return message;
+}
+
+}  // namespace octet
