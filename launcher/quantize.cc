@@ -9,6 +9,7 @@
 #include "launcher/progress.h"
 #include "launcher/verbs.h"
 #include "runtime/models/open_model.h"
+#include "runtime/request/error.h"
 #include "runtime/weights/quantizer.h"
 
 namespace octet {
@@ -23,6 +24,9 @@ struct QuantizeFlags {
 };
 
 int run_quantize(const QuantizeFlags& flags) {
+  if (flags.num_hidden_layers > 0 && flags.load_format != "dummy") {
+    throw InputError("--num-hidden-layers: only with --load-format dummy; an artefact is whole");
+  }
   const auto [source, args] = open_model({.path = flags.in,
                                           .dummy = flags.load_format == "dummy",
                                           .num_hidden_layers = flags.num_hidden_layers});

@@ -49,6 +49,9 @@ ModelFiles open_dummy(const ModelSource& source) {
   const Family& family = family_of(config, source.path.string());
   ModelArgs args = family.parse(config, source.path.string());
   cut_layers(source, args);
+  for (const char* key : {"num_hidden_layers", "n_layer"}) {
+    if (config.contains(key)) config[key] = args.num_hidden_layers;
+  }
   return {
       std::make_unique<DummyCheckpoint>(source.path, std::move(config), args, family.modules(args)),
       args};
