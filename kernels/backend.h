@@ -44,10 +44,10 @@ enum class Int8Product {
   kLlmInt8,  // the same, but outliers do not set the scale; they are multiplied in two int8 digits
   kW8A16,    // the input as it is
 };
-// An outlier's size: that of Dettmers et al. 2022, section 3.2, or so many times the root mean
-// square of its slice where that is less, so that no slice is coarser than int8 weights are.
+// An outlier's size: that of Dettmers et al. 2022, section 3.2, or so many times the mean
+// magnitude of its slice where that is less, so that no slice is coarser than int8 weights are.
 inline constexpr float kOutlierThreshold = 6.0f;
-inline constexpr float kOutlierRatio = 5.0f;
+inline constexpr float kOutlierRatio = 6.0f;
 inline constexpr int kHighDigit = 254;  // value = scale * (254 * high + low)
 
 // A linear layer's weights as they were read: host memory, needed only during pack(). Several
@@ -197,8 +197,8 @@ class Backend {
   // kW8A8: each shard quantises its slice of each row to int8, symmetric, q = round(x / scale) by
   // scale = absmax / 127; the int32 product is exact; a leaf is float(product) * (scale * weight
   // scale). kLlmInt8 is the same for a slice without outliers, |x| >=
-  // min(outlier_threshold, kOutlierRatio * sqrt(sum of squares / columns)); the squares are summed
-  // by fma in sixteen chains (column modulo 16), which are added as halves. In one with them, scale
+  // min(outlier_threshold, kOutlierRatio * (sum of magnitudes / columns)), summed
+  // in sixteen chains (column modulo 16), which are added as halves. In one with them, scale
   // = max(absmax of the others / 127, absmax / (127 * 254 + 126)), an outlier's q is 254 * high +
   // low (high = round(q / 254), ties to even), the others' q is low, and a leaf is float(low
   // product) * (scale * weight scale) + float(high product) * (254 * (scale * weight scale)).

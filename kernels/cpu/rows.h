@@ -35,8 +35,8 @@ inline int32_t quantize_low(const float* x, int64_t n, int64_t padded, Vec16 thr
 }
 
 // The outliers in two digits, added to what quantize_low made.
-inline void quantize_outliers(const float* x, int64_t n, int64_t padded, float limit,
-                              float inverse, QuantizedRow* row) {
+inline void quantize_outliers(const float* x, int64_t n, int64_t padded, float limit, float inverse,
+                              QuantizedRow* row) {
   for (int64_t i = 0; i < padded; ++i) row->high[i] = 0;
   for (int64_t i = 0; i < padded; i += kSpan) row->spans[i / kSpan] = 0;
   constexpr float kMost = 127.0f * 254.0f + 126.0f;
@@ -62,14 +62,14 @@ inline void quantize_outliers(const float* x, int64_t n, int64_t padded, float l
 
 inline void quantize(const float* x, int64_t n, int64_t padded, float threshold, float ratio,
                      QuantizedRow* row) {
-  Vec16 top = zero(), squares = zero();
+  Vec16 top = zero(), sum = zero();
   for (int64_t i = 0; i < n; i += kBlock) {
-    const Vec16 values = read(x + i, lanes_left(n, i));
-    top = max(top, magnitude(values));
-    squares = fma(values, values, squares);
+    const Vec16 values = magnitude(read(x + i, lanes_left(n, i)));
+    top = max(top, values);
+    sum = add(sum, values);
   }
   const float absmax = max_lanes(top);
-  const float spread = ratio * __builtin_sqrtf(sum_lanes(squares) / static_cast<float>(n));
+  const float spread = ratio * (sum_lanes(sum) / static_cast<float>(n));
   const float limit = spread < threshold ? spread : threshold;
   row->outliers = row->high_sum = 0;
   if (absmax < limit || absmax == 0) {
@@ -80,8 +80,7 @@ inline void quantize(const float* x, int64_t n, int64_t padded, float threshold,
   }
   Vec16 top_below = zero();
   for (int64_t i = 0; i < n; i += kBlock) {
-    top_below =
-        max(top_below, magnitude(keep_below(read(x + i, lanes_left(n, i)), all(limit))));
+    top_below = max(top_below, magnitude(keep_below(read(x + i, lanes_left(n, i)), all(limit))));
   }
   const float below = max_lanes(top_below), finest = absmax / (127.0f * 254.0f + 126.0f);
   row->scale = below / 127.0f > finest ? below / 127.0f : finest;

@@ -18,11 +18,11 @@ Tensor copy_of(const Tensor& tensor) {
 
 float outlier_limit(const float* x, int64_t n, float threshold) {
   float chains[16] = {};
-  for (int64_t k = 0; k < n; ++k) chains[k % 16] = std::fma(x[k], x[k], chains[k % 16]);
+  for (int64_t k = 0; k < n; ++k) chains[k % 16] += std::fabs(x[k]);
   for (int half = 8; half > 0; half /= 2) {
     for (int i = 0; i < half; ++i) chains[i] += chains[i + half];
   }
-  return std::min(kOutlierRatio * std::sqrt(chains[0] / static_cast<float>(n)), threshold);
+  return std::min(kOutlierRatio * (chains[0] / static_cast<float>(n)), threshold);
 }
 
 uint64_t count_outliers(const float* x, int64_t n, float threshold) {
