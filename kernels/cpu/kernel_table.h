@@ -89,7 +89,8 @@ struct AttentionRow {
 struct KernelTable {
   const char* name;
   bool (*supported)();
-  // Quantises x to int8, zeros up to `padded`; see Backend::linear. Both limits: infinity for kW8A8.
+  // Quantises x to int8, zeros up to `padded`; see Backend::linear. Both limits: infinity for
+  // kW8A8.
   void (*quantize)(const float* x, int64_t n, int64_t padded, float threshold, float ratio,
                    QuantizedRow* row);
   void (*int8_tile)(const Int8Tile& tile);
