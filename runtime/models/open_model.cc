@@ -14,6 +14,7 @@
 #include "runtime/weights/check_modules.h"
 #include "runtime/weights/config_fields.h"
 #include "runtime/weights/dummy_checkpoint.h"
+#include "runtime/weights/gguf_architectures.h"
 #include "runtime/weights/renamed_checkpoint.h"
 
 namespace octet {
@@ -67,6 +68,9 @@ ModelFiles open_model(const ModelSource& source) {
   const std::vector<ModuleName> modules = family.modules(args);
   if (checkpoint->kind() == CheckpointKind::kFolder) {
     checkpoint = std::make_unique<RenamedCheckpoint>(std::move(checkpoint), args, modules);
+  } else if (checkpoint->kind() == CheckpointKind::kGguf) {
+    checkpoint =
+        std::make_unique<RenamedCheckpoint>(std::move(checkpoint), args, gguf_modules(args));
   }
   check_modules(*checkpoint, args, modules);
   cut_layers(source, args);

@@ -1,6 +1,6 @@
 // Checkpoint: a read-only source of named tensors, whatever the files are: a Hugging Face folder
 // (safetensors or torch's .bin files, sharded or not), a GGUF file, or an int8 artefact. Names are
-// Hugging Face's in every case; int8 weights X.weight have X.weight_scale, F32 [out].
+// the file's own; int8 weights X.weight have X.weight_scale, F32 [out].
 //
 // The files are hostile: every length is checked before use. Errors: InputError naming the file,
 // the tensor and the values. Thread-safe after open().

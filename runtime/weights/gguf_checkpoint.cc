@@ -3,13 +3,13 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
 #include <cstring>
 
 #include "kernels/check.h"
 #include "runtime/formats/ggml_dequantize.h"
 #include "runtime/formats/printable.h"
 #include "runtime/request/error.h"
+#include "runtime/weights/gguf_config.h"
 #include "runtime/weights/slice_io.h"
 
 namespace octet {
@@ -21,17 +21,20 @@ DType delivered_dtype(GgmlType type) {
   return DType::kF32;
 }
 
+constexpr std::string_view kRopeFactors = "rope_freqs.weight";
+constexpr int64_t kMaxRopeFactors = 1 << 16;
+
+// What older files repeat of the metadata.
+bool is_derived(std::string_view name) { return name.ends_with(".attn_rot_embd.weight"); }
+
 }  // namespace
 
 GgufCheckpoint::GgufCheckpoint(const std::filesystem::path& path)
-    : header_(path), file_(path), config_(gguf_config(header_)), heads_(gguf_heads(header_)) {
-  const int64_t rotary = header_.get_or<int64_t>("llama.rope.dimension_count", heads_.head_dim);
-  if (rotary != heads_.head_dim) {
-    throw InputError(fmt::format("{}: key 'llama.rope.dimension_count' is {}, not the head_dim {}",
-                                 path.string(), rotary, heads_.head_dim));
-  }
+    : header_(path), file_(path), config_(gguf_config(header_)) {
   for (const GgufTensor& tensor : header_.tensors()) {
-    if (gguf_is_ignored(tensor.name)) {
+    if (tensor.name == kRopeFactors) {
+      read_rope_factors(tensor);
+    } else if (is_derived(tensor.name)) {
       spdlog::warn("{}: tensor {} is ignored", path.string(), printable(tensor.name));
     } else {
       add(tensor);
@@ -46,29 +49,29 @@ GgufCheckpoint::GgufCheckpoint(const std::filesystem::path& path)
   }
 }
 
+void GgufCheckpoint::fail(const GgufTensor& tensor, const std::string& what) const {
+  throw InputError(fmt::format("{}: tensor {}: {}", path().string(), printable(tensor.name), what));
+}
+
 void GgufCheckpoint::add(const GgufTensor& tensor) {
-  const auto fail = [&](const std::string& what) {
-    throw InputError(
-        fmt::format("{}: tensor {}: {}", path().string(), printable(tensor.name), what));
-  };
-  const auto name = gguf_to_hf_name(tensor.name);
-  if (!name) fail("not a tensor of the llama architecture");
-  Source source{
+  const Source source{
       .tensor = &tensor, .type = find_ggml_type(tensor.type), .shape = Shape(tensor.shape)};
   OCTET_CHECK(source.type != nullptr, "type {}", tensor.type);
-  if (tensor.shape.size() > 2) fail(fmt::format("{} dimensions", tensor.shape.size()));
-  if (const int64_t heads = gguf_permuted_heads(*name, heads_)) {
-    if (tensor.shape[0] != heads * heads_.head_dim || heads_.head_dim < 2 ||
-        heads_.head_dim % 2 != 0) {
-      fail(fmt::format("{} rows are not {} heads of an even head_dim {}", tensor.shape[0], heads,
-                       heads_.head_dim));
-    }
-    if (tensor.shape.size() == 1 && source.type->block_elements != 1) {
-      fail(fmt::format("a vector of heads in {} blocks", source.type->name));
-    }
-    source.head_dim = heads_.head_dim;
-  }
-  if (!sources_.emplace(*name, source).second) fail("appears twice, as " + *name);
+  if (tensor.shape.size() > 2) fail(tensor, fmt::format("{} dimensions", tensor.shape.size()));
+  if (!sources_.emplace(tensor.name, source).second) fail(tensor, "appears twice");
+}
+
+void GgufCheckpoint::read_rope_factors(const GgufTensor& tensor) {
+  const bool is_vector = tensor.type == static_cast<uint32_t>(GgmlType::kF32) &&
+                         tensor.shape.size() == 1 && tensor.shape[0] <= kMaxRopeFactors;
+  if (!is_vector) fail(tensor, "is not an F32 vector of factors");
+  std::vector<float> factors(static_cast<size_t>(tensor.shape[0]));
+  file_.read(tensor.offset, std::as_writable_bytes(std::span(factors)));
+  const nlohmann::json scaling =
+      rope_scaling_of(factors, config_.value("rope_theta", 10000.0), header_);
+  if (scaling.is_null()) return;
+  if (config_.contains("rope_scaling")) fail(tensor, "and another scaling, in the metadata");
+  config_["rope_scaling"] = scaling;
 }
 
 void GgufCheckpoint::read(std::string_view name, const TensorSlice& slice,
@@ -79,10 +82,9 @@ void GgufCheckpoint::read(std::string_view name, const TensorSlice& slice,
   const DType dtype = delivered_dtype(source.type->type);
   check_slice(found->first, dtype, source.shape, slice, out);
 
-  // A vector is one row, unless its elements are the heads' rows; a slice of a row is cut from the
-  // blocks that hold it.
-  const bool matrix = source.shape.rank() == 2 || source.head_dim != 0;
-  const int64_t columns = source.shape.rank() == 2 ? source.shape[1] : matrix ? 1 : source.shape[0];
+  // A vector is one row; a slice of a row is cut from the blocks that hold it.
+  const bool matrix = source.shape.rank() == 2;
+  const int64_t columns = source.shape[matrix ? 1 : 0];
   const bool cut_columns = slice.axis == 1 || !matrix;
   const int64_t first_row = cut_columns ? 0 : slice.begin;
   const int64_t rows = !matrix ? 1 : cut_columns ? source.shape[0] : slice.end - slice.begin;
@@ -99,9 +101,7 @@ void GgufCheckpoint::read(std::string_view name, const TensorSlice& slice,
   const auto skip = static_cast<size_t>(begin - first_block * per_block);
   const size_t row_bytes = static_cast<size_t>(count) * element;
   for (int64_t i = 0; i < rows; ++i) {
-    const int64_t row =
-        source.head_dim != 0 ? gguf_row(first_row + i, source.head_dim) : first_row + i;
-    const int64_t place = row * (columns / per_block) + first_block;
+    const int64_t place = (first_row + i) * (columns / per_block) + first_block;
     file_.read(source.tensor->offset + static_cast<uint64_t>(place * block_bytes), raw);
     std::byte* to = out.raw_data() + static_cast<size_t>(i) * row_bytes;
     if (per_block == 1) {

@@ -1,4 +1,4 @@
-// A GGUF file as a Checkpoint: Hugging Face's names and row order, block formats delivered as fp32.
+// A GGUF file as a Checkpoint: its own names and row order, block formats delivered as fp32.
 #pragma once
 
 #include <atomic>
@@ -9,7 +9,6 @@
 #include "runtime/formats/ggml_types.h"
 #include "runtime/formats/gguf_file.h"
 #include "runtime/weights/checkpoint.h"
-#include "runtime/weights/gguf_llama.h"
 
 namespace octet {
 
@@ -30,14 +29,14 @@ class GgufCheckpoint : public Checkpoint {
     const GgufTensor* tensor = nullptr;
     const GgmlTypeInfo* type = nullptr;
     Shape shape;
-    int64_t head_dim = 0;  // rows are permuted in heads of this many; 0: as in Hugging Face
   };
+  [[noreturn]] void fail(const GgufTensor& tensor, const std::string& what) const;
   void add(const GgufTensor& tensor);
+  void read_rope_factors(const GgufTensor& tensor);
 
   GgufFile header_;
   InputFile file_;
   nlohmann::json config_;
-  GgufHeads heads_;
   std::map<std::string, Source, std::less<>> sources_;
   std::vector<TensorInfo> tensors_;
   mutable std::atomic<uint64_t> bytes_read_{0};

@@ -19,6 +19,7 @@ enum class Layout {
   kStacked,            // rows of q, then of k, then of v
   kStackedTransposed,  // the same along columns
   kGrouped,            // for each KV head: rows of its query heads, of k, of v
+  kInterleavedHeads,   // rows of each head of q or k in the order 0, d/2, 1, d/2 + 1, ...
 };
 
 enum class Bias { kNone, kOptional, kRequired };

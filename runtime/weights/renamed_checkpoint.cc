@@ -25,6 +25,12 @@ Part part_of(std::string_view name) {
   return name.ends_with("q_proj") ? kQ : name.ends_with("k_proj") ? kK : kV;
 }
 
+// Where row `row` lies among the rows of Layout::kInterleavedHeads.
+int64_t interleaved_row(int64_t row, int64_t head_dim) {
+  const int64_t head = row / head_dim, within = row % head_dim;
+  return head * head_dim + within % (head_dim / 2) * 2 + within / (head_dim / 2);
+}
+
 }  // namespace
 
 RenamedCheckpoint::RenamedCheckpoint(std::unique_ptr<Checkpoint> published, const ModelArgs& args,
@@ -47,7 +53,7 @@ RenamedCheckpoint::RenamedCheckpoint(std::unique_ptr<Checkpoint> published, cons
   std::ranges::sort(tensors_, {}, &TensorInfo::name);
 }
 
-// A checkpoint of the bare model lacks the outermost name ("h.0.attn" for "transformer.h.0.attn").
+// A folder of the bare model lacks the outermost name ("h.0.attn" for "transformer.h.0.attn").
 std::optional<RenamedCheckpoint::Match> RenamedCheckpoint::match(std::string_view tensor,
                                                                  const ModuleName& module) const {
   const std::string_view bare = module.published.substr(module.published.find('.') + 1);
@@ -55,7 +61,7 @@ std::optional<RenamedCheckpoint::Match> RenamedCheckpoint::match(std::string_vie
     if (!tensor.ends_with(suffix)) continue;
     const std::string_view name = tensor.substr(0, tensor.size() - suffix.size());
     auto layer = match_layer(module.published, name);
-    if (!layer) layer = match_layer(bare, name);
+    if (!layer && kind() == CheckpointKind::kFolder) layer = match_layer(bare, name);
     if (layer) return Match{&module, *layer, suffix};
   }
   return std::nullopt;
@@ -90,6 +96,7 @@ RenamedCheckpoint::Source RenamedCheckpoint::source_of(const TensorInfo& info,
   }
   const int64_t rows = info.shape.rank() > 0 ? info.shape[source.transposed ? 1 : 0] : 0;
   source.run = source.stride = rows;
+  source.head_dim = interleaved_head_dim(info, module);
   int64_t count = rows;
   if (layout == Layout::kStacked || layout == Layout::kStackedTransposed ||
       layout == Layout::kGrouped) {
@@ -117,6 +124,21 @@ RenamedCheckpoint::Source RenamedCheckpoint::source_of(const TensorInfo& info,
   return source;
 }
 
+// 0: rows are in order.
+int64_t RenamedCheckpoint::interleaved_head_dim(const TensorInfo& info,
+                                                const ModuleName& module) const {
+  if (module.layout != Layout::kInterleavedHeads) return 0;
+  const int64_t heads =
+      part_of(module.name) == kQ ? args_.num_attention_heads : args_.num_key_value_heads;
+  if (args_.head_dim % 2 != 0 || info.shape.rank() == 0 ||
+      info.shape[0] != heads * args_.head_dim) {
+    throw InputError(fmt::format(
+        "{}: tensor {} has shape {}, not the rows of {} heads of an even head_dim {}",
+        path().string(), printable(info.name), info.shape.to_string(), heads, args_.head_dim));
+  }
+  return args_.head_dim;
+}
+
 void RenamedCheckpoint::read(std::string_view name, const TensorSlice& slice,
                              const Tensor& out) const {
   const auto found = sources_.find(name);
@@ -126,7 +148,7 @@ void RenamedCheckpoint::read(std::string_view name, const TensorSlice& slice,
   check_slice(info.name, info.dtype, info.shape, slice, out);
   if (source.transposed) {
     read_transposed(source, info, slice, out);
-  } else if (source.run == source.stride) {
+  } else if (source.run == source.stride && source.head_dim == 0) {
     published_->read(source.name, slice, out);
   } else {
     OCTET_CHECK(slice.axis == 0, "columns of {}", name);
@@ -138,8 +160,12 @@ void RenamedCheckpoint::read_rows(const Source& source, int64_t begin, int64_t e
                                   const Tensor& out) const {
   for (int64_t row = begin; row < end;) {
     const int64_t group = row / source.run, within = row % source.run;
-    const int64_t count = std::min(end - row, source.run - within);
-    const int64_t from = source.first + group * source.stride + within;
+    int64_t count = std::min(end - row, source.run - within);
+    int64_t from = source.first + group * source.stride + within;
+    if (source.head_dim != 0) {
+      count = 1;
+      from = interleaved_row(row, source.head_dim);
+    }
     published_->read(source.name, {.axis = 0, .begin = from, .end = from + count},
                      out.rows(row - begin, row - begin + count));
     row += count;

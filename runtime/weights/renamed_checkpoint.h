@@ -31,11 +31,13 @@ class RenamedCheckpoint : public Checkpoint {
   }
 
  private:
-  // Rows of the tensor in the published one: groups of `run` rows, `stride` apart, from `first`.
+  // Rows of the tensor in the published one: groups of `run` rows, `stride` apart, from `first`;
+  // or, where head_dim is not 0, all of them, in heads of interleaved rows.
   struct Source {
     std::string name;
     bool transposed = false;
     int64_t first = 0, run = 0, stride = 0;
+    int64_t head_dim = 0;
   };
   struct Match {
     const ModuleName* module;
@@ -45,6 +47,7 @@ class RenamedCheckpoint : public Checkpoint {
   std::optional<Match> match(std::string_view tensor, const ModuleName& module) const;
   void add(const TensorInfo& info, const Match& match);
   Source source_of(const TensorInfo& info, const ModuleName& module, Shape* shape) const;
+  int64_t interleaved_head_dim(const TensorInfo& info, const ModuleName& module) const;
   void read_rows(const Source& source, int64_t begin, int64_t end, const Tensor& out) const;
   void read_transposed(const Source& source, const TensorInfo& info, const TensorSlice& slice,
                        const Tensor& out) const;

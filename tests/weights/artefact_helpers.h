@@ -24,9 +24,11 @@ inline Tensor read_whole(const Checkpoint& checkpoint, std::string_view name) {
 }
 
 // open() and a read of every tensor: what finds any damage.
+inline void read_everything(const Checkpoint& checkpoint) {
+  for (const TensorInfo& info : checkpoint.tensors()) read_whole(checkpoint, info.name);
+}
 inline void read_everything(const std::filesystem::path& artefact) {
-  const auto checkpoint = Checkpoint::open(artefact);
-  for (const TensorInfo& info : checkpoint->tensors()) read_whole(*checkpoint, info.name);
+  read_everything(*Checkpoint::open(artefact));
 }
 
 }  // namespace octet

@@ -144,7 +144,7 @@ void write_tiny_gguf(const std::filesystem::path& path) {
   std::vector<std::string> tokens;
   for (int i = 0; i < kVocab; ++i) tokens.push_back(fmt::format("t{}", i));
   builder.key_strings("tokenizer.ggml.tokens", tokens);
-  builder.tensor("rope_freqs.weight", {2}, 0, std::string(8, '\0'));
+  builder.tensor("rope_freqs.weight", {2}, 0, as_bytes({1, 1}, DType::kF32));
   for (const TinyTensor& tensor : tiny_tensors()) {
     const bool permuted = tensor.name.find("q_proj") != std::string::npos ||
                           tensor.name.find("k_proj") != std::string::npos;
