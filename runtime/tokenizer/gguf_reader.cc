@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "runtime/formats/gguf_file.h"
+#include "runtime/formats/printable.h"
 #include "runtime/request/error.h"
 #include "runtime/tokenizer/bpe_model.h"
 #include "runtime/tokenizer/readers.h"
@@ -22,9 +23,9 @@ class Reader {
     } else if (scheme == "t5") {
       read_sentencepiece(SentencePieceModel::Algorithm::kUnigram);
     } else {
-      fail("tokenizer.ggml.model", fmt::format("is \"{}\"; known: gpt2, llama, t5", scheme));
+      fail("tokenizer.ggml.model", fmt::format("is {}; known: gpt2, llama, t5", printable(scheme)));
     }
-    read_special_ids(scheme == "llama");
+    read_special_ids(scheme == "llama" || bos_by_default_);
     return std::move(stages_);
   }
 
@@ -59,15 +60,19 @@ class Reader {
       vocabulary.ids.emplace(pieces_[id].text, static_cast<int32_t>(id));
     }
     vocabulary.special.resize(pieces_.size());
-    const auto cut = file_.get_or<std::string>("tokenizer.ggml.pre", "default");
-    stages_.pre_tokenizers = named_pre_tokenizers(cut);
+    const auto name = file_.get_or<std::string>("tokenizer.ggml.pre", "default");
+    auto named = named_tokenizer(name);
+    if (!named) {
+      fail("tokenizer.ggml.pre", fmt::format("is {}, not a known pre-tokenizer", printable(name)));
+    }
+    stages_.pre_tokenizers = std::move(named->pre_tokenizers);
+    bos_by_default_ = named->add_bos;
     MergeTable merges;
     for (const std::string& merge : file_.get<std::vector<std::string>>("tokenizer.ggml.merges")) {
       merges.add(vocabulary.ids, merge, file_.path().string() + ": tokenizer.ggml.merges");
     }
-    const bool llama3 = cut == "llama-bpe" || cut == "llama3" || cut == "llama-v3";
     stages_.model = std::make_unique<BpeModel>(vocabulary.ids, std::move(merges),
-                                               BpeOptions{.whole_words = llama3});
+                                               BpeOptions{.whole_words = named->whole_words});
     stages_.decoder.push_back(decode_byte_level());
     for (size_t id = 0; id < pieces_.size(); ++id) {
       const PieceType type = pieces_[id].type;
@@ -146,6 +151,7 @@ class Reader {
   const GgufFile file_;
   std::vector<SentencePiece> pieces_;  // by id
   Pipeline stages_;
+  bool bos_by_default_ = false;
 };
 
 }  // namespace

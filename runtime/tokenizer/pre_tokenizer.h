@@ -3,7 +3,9 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/tokenizer/regex.h"
@@ -42,8 +44,14 @@ std::unique_ptr<PreTokenizer> byte_level(bool add_prefix_space, bool use_regex);
 enum class PrependScheme { kAlways, kFirst, kNever };  // kFirst: at the start of the whole text
 std::unique_ptr<PreTokenizer> metaspace(std::string replacement, PrependScheme scheme, bool split);
 
-// The cuts that GGUF files name (tokenizer.ggml.pre): "gpt-2", "smollm", "llama-bpe", ..., with
-// byte_level() last. Throws InputError for an unknown name.
-PreTokenizers named_pre_tokenizers(const std::string& name);
+// What GGUF files name in one word (tokenizer.ggml.pre): "gpt-2", "smollm", "llama-bpe", ...: the
+// cuts, byte_level() among them, and what llama.cpp ties to them.
+struct NamedTokenizer {
+  PreTokenizers pre_tokenizers;
+  bool whole_words = false;  // a word that is a piece is not cut
+  bool add_bos = false;      // where the file does not say
+};
+// nullopt: an unknown name.
+std::optional<NamedTokenizer> named_tokenizer(std::string_view name);
 
 }  // namespace octet

@@ -84,7 +84,7 @@ Pipeline read_vocab_and_merges(const fs::path& folder) {
   MergeTable merges = read_merges(folder / "merges.txt", vocabulary.ids);
   stages.model = std::make_unique<BpeModel>(vocabulary.ids, std::move(merges), BpeOptions{});
   if (known.nfc) stages.normalizers.push_back(unicode_form(UnicodeForm::kNfc));
-  stages.pre_tokenizers = named_pre_tokenizers(known.cut);
+  stages.pre_tokenizers = std::move(named_tokenizer(known.cut)->pre_tokenizers);
   stages.decoder.push_back(decode_byte_level());
   if (const auto end = vocabulary.find("<|endoftext|>")) {
     vocabulary.add_token({.text = "<|endoftext|>"}, *end, folder.string());
