@@ -2,10 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "runtime/request/error.h"
 #include "tests/formats/expect_input_error.h"
+#include "tests/formats/gguf_builder.h"
 #include "tests/formats/mutation.h"
 #include "tests/testing/formula_model.h"
 #include "tests/testing/gguf_model.h"
@@ -92,6 +94,43 @@ TEST_P(GgufFamilies, DamagedHeaders_ThrowInputErrorOrRead) {
       EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
     }
   }
+}
+
+// A file of one key and no tensors, as far as it is read.
+void expect_refused(const std::function<void(GgufBuilder&)>& add, const char* architecture,
+                    const char* field, const char* what) {
+  const testing::TempFolder folder;
+  GgufBuilder builder;
+  builder.key_string("general.architecture", architecture);
+  const std::string prefix = std::string(architecture) + ".";
+  for (const char* name : {"embedding_length", "feed_forward_length", "block_count",
+                           "attention.head_count", "context_length", "vocab_size"}) {
+    builder.key_u32(prefix + name, 8);
+  }
+  builder.key_f32(prefix + "attention.layer_norm_rms_epsilon", 1e-5f);
+  add(builder);
+  const fs::path path = folder.path() / "model.gguf";
+  write_bytes(path, builder.build());
+  EXPECT_INPUT_ERROR(open_model({.path = path}), path.string(), field, what);
+}
+
+TEST(GgufRefusals, NameTheKey) {
+  expect_refused([](GgufBuilder&) {}, "mamba", "general.architecture", "is 'mamba'; known: bloom");
+  expect_refused([](GgufBuilder& file) { file.key_string("llama.rope.scaling.type", "yarn"); },
+                 "llama", "llama.rope.scaling.type", "is 'yarn'; known: none, linear");
+  expect_refused([](GgufBuilder& file) { file.key_u32("qwen2.attention.sliding_window", 4); },
+                 "qwen2", "qwen2.attention.sliding_window", "is 4");
+  expect_refused([](GgufBuilder& file) { file.key_f32("llama.logit_scale", 2); }, "llama",
+                 "llama.logit_scale", "is not supported");
+  expect_refused([](GgufBuilder& file) { file.key_u32("llama.attention.value_length", 2); },
+                 "llama", "llama.attention.value_length", "is not the 1");
+  expect_refused(
+      [](GgufBuilder& file) {
+        std::string factors;
+        for (const float factor : {1.0f, 3.0f, 2.0f}) GgufBuilder::put(factors, factor);
+        file.tensor("rope_freqs.weight", {3}, 0, factors);
+      },
+      "llama", "rope_freqs.weight", "not the factors of Llama 3");
 }
 
 INSTANTIATE_TEST_SUITE_P(All, GgufFamilies, ::testing::ValuesIn(convertible()),
