@@ -61,6 +61,8 @@ class Comparer : public Probe {
       : backend_(backend), reference_(reference), squares_(squares) {}
 
   void observe(Stage stage, int layer, const Tensor& value) override {
+    // The quantiser may move a factor from a norm to the products behind it; those are compared.
+    if (stage == Stage::kAttentionInput || stage == Stage::kMlpInput) return;
     const std::vector<float>& wanted = reference_.at({layer, stage});
     const std::vector<float> got = to_host(backend_, value);
     if (got.size() != wanted.size()) {

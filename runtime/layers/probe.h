@@ -10,11 +10,11 @@ namespace octet {
 // In the order of a block. [n, width] fp32; width is this rank's part where a stage is cut by rank.
 enum class Stage {
   kResidual,         // the stream before block `layer`; after the last for num_hidden_layers
-  kAttentionInput,   // after the norm
+  kAttentionInput,   // after the norm, whose features an artefact may hold at another scale
   kQkv,              // this rank's query, key and value heads, before the rotation
   kAttention,        // this rank's query heads, mixed
   kAttentionOutput,  // reduced, without the bias
-  kMlpInput,         // after the norm
+  kMlpInput,         // likewise
   kMlpHidden,        // this rank's part, after the activation
   kMlpOutput,        // reduced, without the bias
   kFinal,            // after the final norm; its layer is num_hidden_layers

@@ -10,6 +10,7 @@
 #include "runtime/formats/safetensors_folder.h"
 #include "runtime/request/error.h"
 #include "runtime/weights/artefact_manifest.h"
+#include "runtime/weights/equalized_checkpoint.h"
 #include "runtime/weights/hash.h"
 #include "runtime/weights/partial_folder.h"
 #include "runtime/weights/quantize_plan.h"
@@ -23,7 +24,8 @@ using nlohmann::json;
 
 // Names the job: the same source, unchanged, cut the same way.
 std::string job_of(const Checkpoint& source, const ArtefactPlan& plan) {
-  json job = {{"version", kArtefactVersion}, {"source", fs::canonical(source.path()).string()}};
+  json job = {{"version", kArtefactVersion},
+              {"source", fs::weakly_canonical(source.path()).string()}};
   std::vector<json> files;
   const auto add_file = [&](const fs::path& path) {
     const auto changed = fs::last_write_time(path).time_since_epoch().count();
@@ -33,7 +35,7 @@ std::string job_of(const Checkpoint& source, const ArtefactPlan& plan) {
     for (const auto& item : fs::directory_iterator(source.path())) {
       if (item.is_regular_file()) add_file(item.path());
     }
-  } else {
+  } else if (source.kind() != CheckpointKind::kDummy) {
     add_file(source.path());
   }
   std::ranges::sort(files);
@@ -166,12 +168,13 @@ void remove_strangers(const PartialFolder& folder, const ArtefactPlan& plan) {
 QuantizeReport quantize_checkpoint(const Checkpoint& source, const Partition& partition,
                                    const fs::path& out, const QuantizeOptions& options) {
   try {
-    const ArtefactPlan plan = plan_artefact(source, partition, options.max_shard_bytes);
+    const EqualizedCheckpoint equalized(source, partition.args());
+    const ArtefactPlan plan = plan_artefact(equalized, partition, options.max_shard_bytes);
     fs::path target = out.has_filename() ? out : out.parent_path();  // "out/" is "out"
     PartialFolder folder(target, job_of(source, plan));
     remove_strangers(folder, plan);
     if (!folder.resumed()) check_room(folder.path(), plan.bytes_out);
-    return ArtefactWriter(source, options, folder, plan).run(partition);
+    return ArtefactWriter(equalized, options, folder, plan).run(partition);
   } catch (const fs::filesystem_error& error) {
     throw InputError(fmt::format("{}: {}", error.path1().string(), error.code().message()));
   }
