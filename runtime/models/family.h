@@ -35,6 +35,7 @@ Family opt_family();
 Family palm_family();
 Family qwen2_family();
 Family qwen3_family();
+Family stablelm_family();
 
 // LLaMA's own parse and modules, for the families that differ in a field or two.
 ModelArgs parse_llama(const nlohmann::json& config, const std::string& source);

@@ -45,6 +45,7 @@ SEEDS: dict[str, int] = {
     "palm": 20,
     "palm_multihead": 4,
     "stablelm": 6,
+    "stablelm_parallel": 3,
     "phi": 47,
 }
 
@@ -294,17 +295,23 @@ def variants() -> Iterator[Variant]:
         (*theta, {"rope_interleaved": True}, {"layer_norm_epsilon": 1e-2}), palm_special,
     )
 
+    stablelm = {
+        "model_type": "stablelm", "architectures": ["StableLmForCausalLM"], "hidden_act": "silu",
+        "hidden_size": 96, "intermediate_size": 132, "num_hidden_layers": 2,
+        "num_attention_heads": 6, "num_key_value_heads": 6, "vocab_size": 103,
+        "max_position_embeddings": 128, "layer_norm_eps": 1e-5, "rope_theta": 10000.0,
+        "rope_scaling": None, "partial_rotary_factor": 0.25, "use_qkv_bias": True,
+        "qk_layernorm": False, "use_parallel_residual": False, **ids, **untied,
+    }
+    yield Variant("stablelm", SEEDS["stablelm"], stablelm, ({"partial_rotary_factor": 1.0},))
     yield Variant(
-        "stablelm", SEEDS["stablelm"],
+        "stablelm_parallel", SEEDS["stablelm_parallel"],
         {
-            "model_type": "stablelm", "architectures": ["StableLmForCausalLM"], "hidden_act": "silu",
-            "hidden_size": 96, "intermediate_size": 132, "num_hidden_layers": 2,
-            "num_attention_heads": 6, "num_key_value_heads": 6, "vocab_size": 103,
-            "max_position_embeddings": 128, "layer_norm_eps": 1e-5, "rope_theta": 10000.0,
-            "rope_scaling": None, "partial_rotary_factor": 0.25, "use_qkv_bias": True,
-            "qk_layernorm": False, "use_parallel_residual": False, **ids, **untied,
+            **stablelm, "hidden_size": 72, "intermediate_size": 116, "num_hidden_layers": 3,
+            "num_key_value_heads": 2, "vocab_size": 109, "partial_rotary_factor": 0.5,
+            "use_qkv_bias": False, "use_parallel_residual": True, **tied,
         },
-        ({"partial_rotary_factor": 1.0},),
+        ({"partial_rotary_factor": 1.0}, {"layer_norm_eps": 1e-2}),
     )
     yield Variant(
         "phi", SEEDS["phi"],
