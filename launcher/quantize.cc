@@ -19,6 +19,7 @@ struct QuantizeFlags {
   std::string in, out;
   std::string load_format = "auto";
   int num_hidden_layers = 0;
+  bool equalize = true;
   int reduction_shards = Partition::kDefaultShards;
   double max_shard_gib = 5;
 };
@@ -32,6 +33,7 @@ int run_quantize(const QuantizeFlags& flags) {
                                           .num_hidden_layers = flags.num_hidden_layers});
   const Partition partition(args, flags.reduction_shards);
   QuantizeOptions options;
+  options.equalize = flags.equalize;
   options.max_shard_bytes = static_cast<int64_t>(flags.max_shard_gib * (1 << 30));
   QuantizeReport report;
   double seconds = 0;
@@ -68,6 +70,8 @@ Verb add_quantize(CLI::App& octet) {
                    "most ranks that a row-parallel product can be split over")
       ->check(CLI::Range(1, kMaxShards))
       ->capture_default_str();
+  command->add_flag("--equalize,!--no-equalize", flags->equalize,
+                    "Scale small columns up and their norm down before rounding (the default)");
   command->add_option("--max-shard-size", flags->max_shard_gib, "largest safetensors file, in GiB")
       ->check(between(0.001, 1024.0))
       ->capture_default_str();

@@ -27,6 +27,17 @@ const Family& family_of(const nlohmann::json& config, const std::string& source)
   return find_family(model_type);
 }
 
+// The MLP that the layers would build is the one that the family's tensors are for.
+void check_activation(const ModelSource& source, const ModelArgs& args,
+                      const std::vector<ModuleName>& modules) {
+  const bool gated =
+      std::ranges::find(modules, "mlp.gate_proj", &ModuleName::name) != modules.end();
+  if (gated == (args.activation == Activation::kSiluGate)) return;
+  throw InputError(fmt::format("{}: a {} has {}; the activation in its config is another",
+                               source.path.string(), args.model_type,
+                               gated ? "a gate and silu" : "no gate"));
+}
+
 // The depth asked for. The checkpoint may have more.
 void cut_layers(const ModelSource& source, ModelArgs& args) {
   if (source.num_hidden_layers == 0) return;
@@ -72,6 +83,7 @@ ModelFiles open_model(const ModelSource& source) {
     checkpoint =
         std::make_unique<RenamedCheckpoint>(std::move(checkpoint), args, gguf_modules(args));
   }
+  check_activation(source, args, modules);
   check_modules(*checkpoint, args, modules);
   cut_layers(source, args);
   return {std::move(checkpoint), args};

@@ -110,12 +110,14 @@ ModelArgs parse_model_args(const json& config, const std::string& source, const 
 int rotary_dim(const json& config, const std::string& source, const char* key, double fallback,
                int head_dim) {
   const ConfigFields fields(config, source);
-  double share = fallback;
-  if (const json* rope = fields.find("rope_parameters"); rope != nullptr && rope->is_object()) {
-    share = ConfigFields(*rope, source + ": rope_parameters")
+  double share = fields.positive_or(key, fallback, 1);
+  for (const char* nested : {"rope_scaling", "rope_parameters"}) {
+    const json* rope = fields.find(nested);
+    if (rope == nullptr || !rope->is_object()) continue;
+    share = ConfigFields(*rope, fmt::format("{}: {}", source, nested))
                 .positive_or("partial_rotary_factor", share, 1);
   }
-  return static_cast<int>(head_dim * fields.positive_or(key, share, 1));
+  return static_cast<int>(head_dim * share);
 }
 
 void parse_rope(const json& config, const std::string& source, int rotary_dim, ModelArgs& args) {

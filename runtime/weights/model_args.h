@@ -81,8 +81,8 @@ struct ConfigKeys {
 ModelArgs parse_model_args(const nlohmann::json& config, const std::string& source,
                            const ConfigKeys& keys);
 
-// How many elements of a head rotate, where the config gives their share: under `key` or, newer, as
-// rope_parameters.partial_rotary_factor.
+// How many elements of a head rotate, where the config gives their share: under `key` or, newer and
+// stronger, as rope_parameters.partial_rotary_factor.
 int rotary_dim(const nlohmann::json& config, const std::string& source, const char* key,
                double fallback, int head_dim);
 

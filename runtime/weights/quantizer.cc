@@ -23,8 +23,9 @@ namespace {
 using nlohmann::json;
 
 // Names the job: the same source, unchanged, cut the same way.
-std::string job_of(const Checkpoint& source, const ArtefactPlan& plan) {
+std::string job_of(const Checkpoint& source, const ArtefactPlan& plan, bool equalize) {
   json job = {{"version", kArtefactVersion},
+              {"equalize", equalize},
               {"source", fs::weakly_canonical(source.path()).string()}};
   std::vector<json> files;
   const auto add_file = [&](const fs::path& path) {
@@ -169,12 +170,14 @@ QuantizeReport quantize_checkpoint(const Checkpoint& source, const Partition& pa
                                    const fs::path& out, const QuantizeOptions& options) {
   try {
     const EqualizedCheckpoint equalized(source, partition.args());
-    const ArtefactPlan plan = plan_artefact(equalized, partition, options.max_shard_bytes);
+    const Checkpoint& chosen =
+        options.equalize ? static_cast<const Checkpoint&>(equalized) : source;
+    const ArtefactPlan plan = plan_artefact(chosen, partition, options.max_shard_bytes);
     fs::path target = out.has_filename() ? out : out.parent_path();  // "out/" is "out"
-    PartialFolder folder(target, job_of(source, plan));
+    PartialFolder folder(target, job_of(chosen, plan, options.equalize));
     remove_strangers(folder, plan);
     if (!folder.resumed()) check_room(folder.path(), plan.bytes_out);
-    return ArtefactWriter(equalized, options, folder, plan).run(partition);
+    return ArtefactWriter(chosen, options, folder, plan).run(partition);
   } catch (const fs::filesystem_error& error) {
     throw InputError(fmt::format("{}: {}", error.path1().string(), error.code().message()));
   }

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "tests/formats/expect_input_error.h"
 #include "tests/testing/formula_model.h"
 #include "tests/testing/group.h"
 #include "tests/testing/last_logits.h"
@@ -102,6 +103,17 @@ TEST_P(Families, TheArtefactGivesTheSameBitsAtAnyNumberOfRanks) {
   const auto first = testing::answer_all({.model = artefact}, 1, requests);
   for (const int ranks : {2, 3, 4}) {
     EXPECT_EQ(testing::answer_all({.model = artefact}, ranks, requests), first) << ranks;
+  }
+}
+
+TEST(OpenModel, AnActivationThatTheFamilysTensorsAreNotFor_IsRefused) {
+  testing::TempFolder folder;
+  for (const auto& [name, key, value] :
+       {std::tuple("llama", "hidden_act", "gelu"), {"gpt2", "activation_function", "silu"}}) {
+    json model = json::parse(std::ifstream(kFolder / (std::string(name) + ".json")));
+    model["config"][key] = value;
+    const fs::path path = testing::write_formula_model(folder.path() / name, model);
+    EXPECT_INPUT_ERROR(open_model({.path = path}), path.string(), "activation");
   }
 }
 
