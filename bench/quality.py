@@ -270,9 +270,9 @@ def lm_eval_task(args, task, scratch):
     definition = dict(task="octet_" + task, dataset_path="json", dataset_kwargs=dict(data_files=files),
                       test_split="test", fewshot_split="shown", fewshot_config=dict(sampler="first_n"),
                       num_fewshot=args.shots, target_delimiter=" ", fewshot_delimiter="\n\n")
-    if "continuation" in json.loads(lines[0]):
+    if "continuation" in json.loads(lines[0]):  # lm-eval puts no delimiter before a loglikelihood's target
         return dict(definition, output_type="loglikelihood", doc_to_text="{{context}}",
-                    doc_to_target="{{continuation}}", metric_list=[dict(metric="acc"), dict(metric="perplexity")])
+                    doc_to_target=" {{continuation}}", metric_list=[dict(metric="acc"), dict(metric="perplexity")])
     answered = task == "piqa" or task.startswith("arc_")
     return dict(definition, output_type="multiple_choice", doc_to_choice="choices", doc_to_target="gold",
                 doc_to_text="{{query}}\nAnswer:" if answered else "{{query}}",
