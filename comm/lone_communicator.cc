@@ -16,11 +16,15 @@ void LoneCommunicator::all_reduce_sum(const ReducePlan& plan, std::span<const fl
   OCTET_CHECK(roots.size() == static_cast<size_t>(plan.num_roots(0)) * out.size(), "{} of {}",
               roots.size(), out.size());
   std::ranges::fill(out, 0.0f);
-  for (size_t i = 0; i < roots.size(); ++i) out[i % out.size()] += roots[i];
+  for (size_t first = 0; first < roots.size(); first += out.size()) {
+    for (size_t i = 0; i < out.size(); ++i) out[i] += roots[first + i];
+  }
 }
 
-void LoneCommunicator::gather(std::span<const float> in, std::span<const size_t>,
-                              std::span<float> out, int) {
+void LoneCommunicator::gather(std::span<const float> in, std::span<const size_t> counts,
+                              std::span<float> out, int root) {
+  OCTET_CHECK(root == 0 && in.size() == counts[0] && in.size() <= out.size(),
+              "root {}, {} floats into {}", root, in.size(), out.size());
   std::ranges::fill(out, 0.0f);
   std::ranges::copy(in, out.begin());
 }

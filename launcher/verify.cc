@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -75,7 +76,7 @@ void print_report(const VerifyReport& report, double tolerance) {
     const int layer = error.stage == Stage::kResidual ? error.layer - 1 : error.layer;
     if (layer < 0 || layer == report.num_layers) continue;
     WorstOfLayer& worst = layers[static_cast<size_t>(layer)];
-    if (!(error.error <= worst.error)) worst = {error.error, error};
+    if (!std::isnan(worst.error) && !(error.error <= worst.error)) worst = {error.error, error};
   }
   fmt::print("{:>9}  {:>9}  {:<18} {:>4}  {:>10}\n", "layer", "error", "where it is worst", "rank",
              "outliers");
@@ -135,7 +136,10 @@ int run(const VerifyFlags& flags) {
     options.reference.model = flags.against;
     options.reference.quantization = "none";
     options.reference.kv_cache_dtype = "float32";
-    const ModelArgs args = open_model({.path = flags.engine.model}).args;
+    const ModelArgs args = open_model({.path = flags.engine.model,
+                                       .dummy = flags.engine.load_format == "dummy",
+                                       .num_hidden_layers = flags.engine.num_hidden_layers})
+                               .args;
     options.prompts = prompt_ids(flags, args.vocab_size);
     for (EngineOptions* side : {&options.tested, &options.reference}) {
       side->max_num_seqs = 1;

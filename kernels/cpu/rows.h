@@ -68,8 +68,14 @@ inline void quantize(const float* x, int64_t n, int64_t padded, float threshold,
     top = max(top, values);
     sum = add(sum, values);
   }
-  const float absmax = max_lanes(top);
-  const float spread = ratio * (sum_lanes(sum) / static_cast<float>(n));
+  const float absmax = max_lanes(top), total = sum_lanes(sum);
+  if (!(total <= 3.4028235e38f)) {  // an infinity or a NaN: so is the product
+    for (int64_t i = 0; i < padded; ++i) row->low[i] = 0;
+    row->scale = __builtin_nanf("");
+    row->low_sum = row->high_sum = row->outliers = 0;
+    return;
+  }
+  const float spread = ratio * (total / static_cast<float>(n));
   const float limit = spread < threshold ? spread : threshold;
   row->outliers = row->high_sum = 0;
   if (absmax < limit || absmax == 0) {

@@ -16,13 +16,17 @@ Tensor copy_of(const Tensor& tensor) {
   return copy;
 }
 
-float outlier_limit(const float* x, int64_t n, float threshold) {
+float sum_of_magnitudes(const float* x, int64_t n) {
   float chains[16] = {};
   for (int64_t k = 0; k < n; ++k) chains[k % 16] += std::fabs(x[k]);
   for (int half = 8; half > 0; half /= 2) {
     for (int i = 0; i < half; ++i) chains[i] += chains[i + half];
   }
-  return std::min(kOutlierRatio * (chains[0] / static_cast<float>(n)), threshold);
+  return chains[0];
+}
+
+float outlier_limit(const float* x, int64_t n, float threshold) {
+  return std::min(kOutlierRatio * (sum_of_magnitudes(x, n) / static_cast<float>(n)), threshold);
 }
 
 uint64_t count_outliers(const float* x, int64_t n, float threshold) {
@@ -70,6 +74,9 @@ float Linear::int8_leaf(const float* x, int64_t o, int64_t begin, int64_t end) c
   const float limit = product_ == Int8Product::kLlmInt8
                           ? outlier_limit(x + begin, end - begin, outlier_threshold_)
                           : std::numeric_limits<float>::infinity();
+  if (!std::isfinite(sum_of_magnitudes(x + begin, end - begin))) {
+    return std::numeric_limits<float>::quiet_NaN();
+  }
   float absmax = 0, below = 0;
   for (int64_t k = begin; k < end; ++k) {
     const float size = std::fabs(x[k]);

@@ -157,6 +157,7 @@ void Coordinator::Impl::shutdown(milliseconds grace) {
     while (router.group() && changed.wait_until(lock, until) == std::cv_status::no_timeout) {
     }
   }
+  streams.wait_empty(steady_clock::now() + kStopLimit);  // each tells its client how it ended
   server->Shutdown(std::chrono::system_clock::now() + kCancelLimit);
   server->Wait();
   {

@@ -165,11 +165,20 @@ void Leader::append(const SampledRow& row, std::span<const float> logits) {
   Sequence& sequence = *row.sequence;
   const SamplingParams& sampling = sequence.request.sampling;
   const int next = row.position + 1;
+  if (std::ranges::find(finished_, sequence.request.id) != finished_.end()) return;  // failed above
   if (sequence.scores(next)) {
     const int at = next - sampling.prompt_logprobs_start;
     sequence.prompt_logprobs[at] = log_probability(logits, sequence.tokens[next]);
     sequence.prompt_greedy[at] =
         std::ranges::max_element(logits) - logits.begin() == sequence.tokens[next];
+    if (!std::isfinite(sequence.prompt_logprobs[at])) {
+      outputs_.push_back(
+          {.request_id = sequence.request.id,
+           .finish = FinishReason::kError,
+           .error = fmt::format("the model's logits at position {} are not finite", row.position)});
+      finished_.push_back(sequence.request.id);
+      return;
+    }
     if (next + 1 < sequence.num_prompt() || sampling.max_tokens > 0) return;
     outputs_.push_back({.request_id = sequence.request.id, .finish = FinishReason::kLength});
     report_prompt(sequence, outputs_.back());

@@ -129,15 +129,21 @@ size_t workspace_bytes(const EngineOptions& resolved, const ModelArgs& args,
   const size_t gate = f32(n, mlp.end - mlp.begin);
   size_t logits = f32(kLogitRows, vocab.end - vocab.begin);
   if (rank == 0 && size > 1) logits += 2 * f32(kLogitRows, args.vocab_size);
+  size_t narrow = 0;  // the embedding's width, where it is not the stream's
+  if (args.word_embed_proj_dim > 0) {
+    narrow = f32(n, args.embedding_size());
+    logits += f32(kLogitRows, args.embedding_size());
+  }
   const int streams = args.parallel_residual ? 5 : 4;  // models/blocks.h; and the sampled rows
-  return streams * f32(n, args.hidden_size) + std::max(std::max(attention, gate), logits);
+  return streams * f32(n, args.hidden_size) + std::max({attention, gate, logits, narrow});
 }
 
 size_t max_reduce_floats(const EngineOptions& resolved, const ModelArgs& args,
                          const Partition& partition, int size) {
   const int roots = std::max({1, ReducePlan(partition.mlp_shards(), size).max_roots_per_rank(),
                               ReducePlan(partition.attention_shards(), size).max_roots_per_rank()});
-  size_t most = static_cast<size_t>(roots) * resolved.max_num_batched_tokens * args.hidden_size;
+  size_t most = static_cast<size_t>(roots) * resolved.max_num_batched_tokens *
+                std::max(args.hidden_size, args.embedding_size());
   for (int rank = 0; rank < size; ++rank) {
     const TensorSlice vocab = partition.slice(Role::kVocab, args.vocab_size, rank, size);
     most = std::max(most, static_cast<size_t>(kLogitRows * (vocab.end - vocab.begin)));

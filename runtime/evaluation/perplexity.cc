@@ -52,7 +52,9 @@ Perplexity measure_perplexity(Engine& engine, const Tokenizer& tokenizer, const 
   }
   result.nll = -logprob / static_cast<double>(result.tokens);
   result.perplexity = std::exp(result.nll);
-  result.bits_per_byte = -logprob / std::numbers::ln2 / static_cast<double>(result.bytes);
+  if (result.bytes == 0) throw InputError("the text's tokens have no bytes");
+  result.bits_per_byte = result.nll / std::numbers::ln2 * static_cast<double>(ids.size()) /
+                         static_cast<double>(result.bytes);
   return result;
 }
 

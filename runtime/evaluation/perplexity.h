@@ -16,10 +16,10 @@ struct PerplexityOptions {
 
 struct Perplexity {
   int64_t tokens = 0;  // scored
-  int64_t bytes = 0;   // of the text that they are
+  int64_t bytes = 0;   // of the whole text
   double nll = 0;      // natural log, mean over the tokens
   double perplexity = 0;
-  double bits_per_byte = 0;
+  double bits_per_byte = 0;  // nll for each token of the whole text
 };
 
 // Windows of `context` tokens begin every `stride`; each token is scored once, in the first window

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "runtime/formats/printable.h"
 #include "runtime/request/error.h"
 
 namespace octet {
@@ -30,8 +31,8 @@ ScoredText scored_text(const Tokenizer& tokenizer, std::string context, std::str
   text.start = static_cast<int>(tokenizer.encode(context, true, false).size());
   const auto scored = std::ssize(text.ids) - text.start;
   if (text.start < 1 || scored < 1 || scored >= max_tokens) {
-    throw InputError(fmt::format("\"{}\" cannot be scored: {} tokens after {}, of at most {}",
-                                 continuation, scored, text.start, max_tokens));
+    throw InputError(fmt::format("{} cannot be scored: {} tokens after {}, of at most {}",
+                                 printable(continuation), scored, text.start, max_tokens));
   }
   if (const auto excess = std::ssize(text.ids) - max_tokens; excess > 0) {
     text.ids.erase(text.ids.begin(), text.ids.begin() + excess);

@@ -63,7 +63,12 @@ class Comparer : public Probe {
   void observe(Stage stage, int layer, const Tensor& value) override {
     // The quantiser may move a factor from a norm to the products behind it; those are compared.
     if (stage == Stage::kAttentionInput || stage == Stage::kMlpInput) return;
-    const std::vector<float>& wanted = reference_.at({layer, stage});
+    const auto found = reference_.find({layer, stage});
+    if (found == reference_.end()) {
+      throw InputError(
+          fmt::format("layer {}, {}: the reference has no such stage", layer, stage_name(stage)));
+    }
+    const std::vector<float>& wanted = found->second;
     const std::vector<float> got = to_host(backend_, value);
     if (got.size() != wanted.size()) {
       throw InputError(fmt::format("layer {}, {}: {} values against {}", layer, stage_name(stage),
@@ -129,7 +134,7 @@ double kl_divergence(std::span<const float> reference, std::span<const float> te
 
 double relative_error(const Squares& squares) {
   if (squares.reference > 0) return std::sqrt(squares.difference / squares.reference);
-  return squares.difference > 0 ? HUGE_VAL : 0;
+  return squares.difference == 0 ? 0 : HUGE_VAL;  // also where a value is not a number
 }
 
 // Every rank's errors on rank 0, by layer, stage, rank.
@@ -175,10 +180,20 @@ void require_same_shape(const ModelArgs& tested, const ModelArgs& reference) {
   require("num_hidden_layers", tested.num_hidden_layers, reference.num_hidden_layers);
   require("num_attention_heads", tested.num_attention_heads, reference.num_attention_heads);
   require("num_key_value_heads", tested.num_key_value_heads, reference.num_key_value_heads);
+  require("head_dim", tested.head_dim, reference.head_dim);
   require("vocab_size", tested.vocab_size, reference.vocab_size);
+  require("parallel residual", tested.parallel_residual, reference.parallel_residual);
+  require("norms per block", tested.norms_per_block, reference.norms_per_block);
+  require("norm after the sums", tested.post_norm, reference.post_norm);
 }
 
 void require_room(const Side& side, const std::vector<int32_t>& ids) {
+  for (const int32_t id : ids) {
+    if (id < 0 || id >= side.plan.files.args.vocab_size) {
+      throw InputError(fmt::format("a prompt has the id {}, the model has {}", id,
+                                   side.plan.files.args.vocab_size));
+    }
+  }
   const KVCacheConfig& cache = side.worker.cache_config();
   const int64_t room = std::min<int64_t>({int64_t{cache.num_blocks} * cache.block_size,
                                           side.plan.options.max_model_len,

@@ -31,6 +31,7 @@ ModelArgs parse(const nlohmann::json& config, const std::string& source) {
   }
   args.parallel_residual = grouped || fields.boolean_or("parallel_attn", true);
   const int norms = fields.extent_or("num_ln_in_parallel_attn", grouped ? 2 : 1);
+  if (norms > 2) fields.fail("num_ln_in_parallel_attn", "is more than 2");
   args.norms_per_block = args.parallel_residual ? norms : 2;
   args.attention_bias = fields.boolean_or("bias", false);
   args.alibi = fields.boolean_or("alibi", false);

@@ -20,6 +20,7 @@ ModelArgs parse(const nlohmann::json& config, const std::string& source) {
                                      .activation = "activation_function",
                                      .default_activation = "gelu_new",
                                      .tie_word_embeddings = false});
+  fields.require("tie_word_embeddings", false);  // its head has a bias
   args.parallel_residual = true;
   args.norms_per_block = 1;
   args.rope_interleaved = true;

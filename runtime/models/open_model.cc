@@ -60,6 +60,7 @@ ModelFiles open_dummy(const ModelSource& source) {
   nlohmann::json config = dummy_config(source.path);
   const Family& family = family_of(config, source.path.string());
   ModelArgs args = family.parse(config, source.path.string());
+  check_activation(source, args, family.modules(args));
   cut_layers(source, args);
   for (const char* key : {"num_hidden_layers", "n_layer"}) {
     if (config.contains(key)) config[key] = args.num_hidden_layers;

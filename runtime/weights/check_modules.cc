@@ -31,8 +31,8 @@ void check_known(const Checkpoint& source, const ModelArgs& args,
   if (std::ranges::none_of(modules, is_of)) {
     fail(source, info.name, "the model family has no such tensor");
   }
-  if (layer < 0 && info.dtype == DType::kI8) {
-    fail(source, info.name, "is int8; outside the layers weights are float");
+  if (info.dtype == DType::kI8 && (layer < 0 || info.shape.rank() != 2)) {
+    fail(source, info.name, "is int8; only matrices of the layers may be");
   }
   if (layer >= args.num_hidden_layers) {
     fail(source, info.name, fmt::format("the model has {} layers", args.num_hidden_layers));

@@ -103,6 +103,7 @@ void EqualizedCheckpoint::add_group(int layer, std::string_view norm,
     if (!is_float(info.dtype) || !(info.shape == Shape{args_.hidden_size})) return;
     norms.push_back(&info);
   }
+  if (norms.empty() || group.products.empty()) return;
   for (TensorInfo* info : norms) {
     info->dtype = DType::kF32;  // divided exactly
     group_of_[info->name] = groups_.size();

@@ -71,9 +71,10 @@ void RenamedCheckpoint::add(const TensorInfo& info, const Match& match) {
   TensorInfo renamed = info;
   renamed.name = full_name(match.module->name, match.layer) + std::string(match.suffix);
   Source source = source_of(info, *match.module, &renamed.shape);
-  if (info.shape.numel() > 0) {
-    renamed.stored_bytes = info.stored_bytes / static_cast<uint64_t>(info.shape.numel()) *
-                           static_cast<uint64_t>(renamed.shape.numel());
+  if (info.shape.numel() > renamed.shape.numel()) {
+    const double part =
+        static_cast<double>(renamed.shape.numel()) / static_cast<double>(info.shape.numel());
+    renamed.stored_bytes = static_cast<uint64_t>(static_cast<double>(info.stored_bytes) * part);
   }
   if (!sources_.emplace(renamed.name, std::move(source)).second) {
     throw InputError(fmt::format("{}: tensor {}: a second {}", path().string(),

@@ -35,6 +35,23 @@ TEST_P(BackendLinear, OutliersHaveTheReferencesBits_InAnyRowAndPlace) {
   }
 }
 
+TEST_P(BackendLinear, WhatIsNotFiniteStaysNotFinite_InItsRowAlone) {
+  for (const Int8Product product : {Int8Product::kW8A8, Int8Product::kLlmInt8}) {
+    LinearWeight weight = random_weight(DType::kI8, 40, 100);
+    weight.product = product;
+    const Tensor x = random({4, 100});
+    const Tensor sound = apply(*backend_, weight, x);
+    x.data<float>()[100 + 99] = std::numeric_limits<float>::infinity();
+    x.data<float>()[200 + 3] = std::numeric_limits<float>::quiet_NaN();
+    const Tensor out = apply(*backend_, weight, x);
+    for (int64_t i = 0; i < 40; ++i) {
+      EXPECT_TRUE(std::isnan(out.data<float>()[40 + i]) && std::isnan(out.data<float>()[80 + i]));
+    }
+    EXPECT_TRUE(same_bits(out.data<float>(), sound.data<float>(), 40));
+    EXPECT_TRUE(same_bits(out.data<float>() + 120, sound.data<float>() + 120, 40));
+  }
+}
+
 // What the paper is about: one large column must not cost the others their digits.
 TEST_P(BackendLinear, OutliersLeaveTheOthersTheirPrecision) {
   LinearWeight weight = random_weight(DType::kI8, 64, 512);
