@@ -200,7 +200,7 @@ const Malformed kMalformed[] = {
        table.bytes.resize(40 * 24);
        t.push_back({"model.embed_tokens.weight_scale", DType::kF32, Shape{1}, floats({1})});
      },
-     {"'model.embed_tokens.weight'", "outside the layers"}},
+     {"'model.embed_tokens.weight'", "only matrices of the layers"}},
     {"not a number",
      false,
      [](auto& t) { tensor_in(t, kUp + ".weight_scale").bytes.replace(8, 4, floats({NAN})); },
