@@ -97,6 +97,20 @@ TEST_P(Families, GreedyIdsAgree_AndNoBitDependsOnTheRanks) {
   }
 }
 
+// Every row through the head: the largest step that the workspace must hold.
+TEST_P(Families, ScoringEveryRow_GivesTheSameBitsAtAnyNumberOfRanks) {
+  std::vector<Request> requests;
+  for (size_t i = 0; i < 3; ++i) {
+    requests.push_back({.id = i, .prompt = expected_["greedy"][i], .sampling = {}});
+    requests.back().sampling = {.max_tokens = 0, .prompt_logprobs = true};
+  }
+  const EngineOptions options{
+      .model = model_, .quantization = "none", .max_num_seqs = 3, .max_num_batched_tokens = 192};
+  const auto first = testing::answer_all(options, 1, requests);
+  EXPECT_EQ(first.at(0).prompt_logprobs.size(), 63u);
+  EXPECT_EQ(testing::answer_all(options, 3, requests), first);
+}
+
 TEST_P(Families, TheArtefactGivesTheSameBitsAtAnyNumberOfRanks) {
   const fs::path artefact = testing::quantize(model_, folder_.path() / "artefact");
   const auto requests = this->requests(12);
