@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/engine/agree.h"
 #include "runtime/engine/leader.h"
 #include "runtime/engine/ledger.h"
 #include "runtime/engine/plan.h"
@@ -19,37 +20,6 @@
 
 namespace octet {
 namespace {
-
-constexpr size_t kErrorBytes = 4096;  // of a line that one rank tells the others
-
-// Every rank learns whether all are well; when one is not, every rank throws what the first such
-// rank has to say. `own`: this rank's error, if any.
-void agree(Communicator& communicator, std::exception_ptr own) {
-  const int size = communicator.size();
-  std::vector<float> failed(size), any(size);
-  failed[communicator.rank()] = own ? 1.0f : 0.0f;
-  communicator.all_reduce_sum(ReducePlan(size, size), failed, any);
-  const auto first = std::find(any.begin(), any.end(), 1.0f);
-  if (first == any.end()) return;
-  const int teller = static_cast<int>(first - any.begin());
-  std::string line;
-  try {
-    if (own) std::rethrow_exception(own);
-  } catch (const InputError& error) {
-    line = std::string(error.what()).substr(0, kErrorBytes);
-  }
-  const auto told = communicator.broadcast(std::as_bytes(std::span(line)), teller);
-  if (communicator.rank() == teller) std::rethrow_exception(own);
-  throw InputError(
-      fmt::format("rank {}: {}", teller,
-                  std::string_view(reinterpret_cast<const char*>(told.data()), told.size())));
-}
-
-int64_t broadcast_value(Communicator& communicator, int64_t value) {
-  const auto message = communicator.broadcast(std::as_bytes(std::span(&value, 1)), 0);
-  std::memcpy(&value, message.data(), sizeof value);
-  return value;
-}
 
 void print_ledger(const Worker& worker, const GroupInfo& info, Communicator& communicator) {
   const MemoryLedger& own = worker.memory();
@@ -122,24 +92,13 @@ void run_rank(const EngineOptions& options, Communicator& communicator,
               const std::function<void(Engine&)>& lead) {
   std::optional<Plan> plan;
   std::optional<Worker> worker;
-  std::exception_ptr error;
-  try {
-    plan.emplace(options, communicator.size());
-  } catch (const InputError&) {
-    error = std::current_exception();
-  }
-  agree(communicator, error);
+  all_or_none(communicator, [&] { plan.emplace(options, communicator.size()); });
   EngineOptions& resolved = plan->options;
   resolved.kv_cache_memory = broadcast_value(communicator, resolved.kv_cache_memory);
-  try {
+  all_or_none(communicator, [&] {
     worker.emplace(resolved, *plan->files.checkpoint, plan->files.args, plan->partition,
                    communicator);
-  } catch (const InputError&) {
-    error = std::current_exception();
-  } catch (const std::invalid_argument& bad_flag) {
-    error = std::make_exception_ptr(InputError(bad_flag.what()));
-  }
-  agree(communicator, error);
+  });
 
   const KVCacheConfig& cache = worker->cache_config();
   const GroupInfo info{.tensor_parallel_size = communicator.size(),

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 #include <span>
 
+#include "runtime/engine/agree.h"
 #include "runtime/engine/plan.h"
 #include "runtime/engine/worker.h"
 #include "runtime/request/error.h"
@@ -15,16 +17,22 @@
 namespace octet {
 namespace {
 
-// One of the two models on this rank.
+// One of the two models on this rank. Its construction is collective: all ranks have it, or all
+// throw.
 struct Side {
   // shards: 0: the checkpoint's own.
-  Side(const EngineOptions& options, int shards, Communicator& communicator)
-      : plan(options, communicator.size(), shards),
-        worker(plan.options, *plan.files.checkpoint, plan.files.args, plan.partition,
-               communicator) {}
+  Side(const EngineOptions& options, int shards, Communicator& communicator) {
+    all_or_none(communicator, [&] { plan.emplace(options, communicator.size(), shards); });
+    int64_t& cache = plan->options.kv_cache_memory;
+    cache = broadcast_value(communicator, cache);
+    all_or_none(communicator, [&] {
+      worker.emplace(plan->options, *plan->files.checkpoint, plan->files.args, plan->partition,
+                     communicator);
+    });
+  }
 
-  Plan plan;
-  Worker worker;
+  std::optional<Plan> plan;
+  std::optional<Worker> worker;
 };
 
 using StageKey = std::pair<int, Stage>;  // layer, stage
@@ -189,15 +197,15 @@ void require_same_shape(const ModelArgs& tested, const ModelArgs& reference) {
 
 void require_room(const Side& side, const std::vector<int32_t>& ids) {
   for (const int32_t id : ids) {
-    if (id < 0 || id >= side.plan.files.args.vocab_size) {
+    if (id < 0 || id >= side.plan->files.args.vocab_size) {
       throw InputError(fmt::format("a prompt has the id {}, the model has {}", id,
-                                   side.plan.files.args.vocab_size));
+                                   side.plan->files.args.vocab_size));
     }
   }
-  const KVCacheConfig& cache = side.worker.cache_config();
+  const KVCacheConfig& cache = side.worker->cache_config();
   const int64_t room = std::min<int64_t>({int64_t{cache.num_blocks} * cache.block_size,
-                                          side.plan.options.max_model_len,
-                                          side.plan.options.max_num_batched_tokens});
+                                          side.plan->options.max_model_len,
+                                          side.plan->options.max_num_batched_tokens});
   if (ids.size() < 2 || std::ssize(ids) > room) {
     throw InputError(fmt::format("a prompt has {} tokens, must have 2 to {}", ids.size(), room));
   }
@@ -235,25 +243,27 @@ std::string place_of(const StageError& error, int num_layers) {
 
 VerifyReport verify(const VerifyOptions& options, Communicator& communicator) {
   Side tested(options.tested, 0, communicator);
-  Side reference(options.reference, tested.plan.partition.num_shards(), communicator);
-  require_same_shape(tested.plan.files.args, reference.plan.files.args);
-  for (const std::vector<int32_t>& ids : options.prompts) {
-    for (const Side* side : {&tested, &reference}) require_room(*side, ids);
-  }
+  Side reference(options.reference, tested.plan->partition.num_shards(), communicator);
+  all_or_none(communicator, [&] {
+    require_same_shape(tested.plan->files.args, reference.plan->files.args);
+    for (const std::vector<int32_t>& ids : options.prompts) {
+      for (const Side* side : {&tested, &reference}) require_room(*side, ids);
+    }
+  });
   std::map<StageKey, Squares> squares;
   LogitSums sums;
   for (const std::vector<int32_t>& ids : options.prompts) {
     const std::vector<int32_t> words = step_message(ids, options.tested.block_size);
-    Recorder recorder(reference.worker.backend());
-    const std::vector<float> wanted = logits_of(reference.worker, words, &recorder);
-    Comparer comparer(tested.worker.backend(), recorder.values(), squares);
-    const std::vector<float> forced = logits_of(tested.worker, words, &comparer);
-    const std::vector<float> got = logits_of(tested.worker, words, nullptr);
+    Recorder recorder(reference.worker->backend());
+    const std::vector<float> wanted = logits_of(*reference.worker, words, &recorder);
+    Comparer comparer(tested.worker->backend(), recorder.values(), squares);
+    const std::vector<float> forced = logits_of(*tested.worker, words, &comparer);
+    const std::vector<float> got = logits_of(*tested.worker, words, nullptr);
     if (communicator.rank() == 0) sums.add(ids, wanted, got, forced);
   }
-  VerifyReport report{.num_layers = tested.plan.files.args.num_hidden_layers};
+  VerifyReport report{.num_layers = tested.plan->files.args.num_hidden_layers};
   report.errors = gather_errors(squares, communicator);
-  report.outliers = gather_outliers(tested.worker, communicator);
+  report.outliers = gather_outliers(*tested.worker, communicator);
   if (communicator.rank() != 0) return report;
   const auto bad = std::ranges::find_if(
       report.errors, [&](const StageError& error) { return !(error.error <= options.tolerance); });
