@@ -116,7 +116,10 @@ GenerateResult Client::generate(const GenerateCall& call,
       context.TryCancel();
     }
   }
-  const grpc::Status status = reader->Finish();
+  grpc::Status status = reader->Finish();
+  if (status.error_code() == grpc::CANCELLED) {  // not by this client: the server went away
+    status = {grpc::UNAVAILABLE, "the server ended the call: it is not there any more"};
+  }
   if (!status.ok() && result.finish != FinishReason::kCancelled) {
     throw to_input_error(status, impl_->address);
   }
