@@ -48,6 +48,9 @@ enum class Int8Product {
 // magnitude of its slice where that is less, so that no slice is coarser than int8 weights are.
 inline constexpr float kOutlierThreshold = 6.0f;
 inline constexpr float kOutlierRatio = 6.0f;
+// Widest shard of an int8 weight: a product of a signed and an unsigned byte row of that width is
+// less than 2^31.
+inline constexpr int64_t kMaxInt8Columns = 65'536;
 inline constexpr int kHighDigit = 254;  // value = scale * (254 * high + low)
 
 // A linear layer's weights as they were read: host memory, needed only during pack(). Several
@@ -64,7 +67,8 @@ struct LinearWeight {
   Activation activation = Activation::kNone;
   // Row-parallel: which leaves of the tree over num_shards the columns are; shard i of `shards` is
   // columns [cuts[i], cuts[i + 1]), cuts has shards.size() + 1 entries from 0 to in, and may repeat
-  // (an empty shard adds +0). Not row-parallel: the defaults, meaning one shard, cuts {0, in}.
+  // (an empty shard adds +0). REQUIRES: no kI8 shard wider than kMaxInt8Columns. Not row-parallel:
+  // the defaults, meaning one shard, cuts {0, in}.
   int num_shards = 1;
   ShardRange shards{0, 1};
   std::vector<int64_t> cuts;
@@ -203,6 +207,7 @@ class Backend {
   // low (high = round(q / 254), ties to even), the others' q is low, and a leaf is float(low
   // product) * (scale * weight scale) + float(high product) * (254 * (scale * weight scale)).
   // kW8A16: float products of x and the int8 weights; a leaf is sum * weight scale.
+  // A slice whose magnitudes have no finite sum gives NaN in its row.
   virtual void linear(const Tensor& x,  // [n, in]
                       const PackedLinear& weight,
                       const Tensor& out) = 0;  // [num_roots, n, out]

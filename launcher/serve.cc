@@ -76,6 +76,11 @@ int end_lost_group(ProcessGroup* group, GroupState& state, bool announced) {
     refused = !announced && WIFEXITED(status) && WEXITSTATUS(status) == kExitUsage;
   }
   if (refused) return kExitUsage;  // the ranks have said why
+  // The leader's stream ends with it; that is what tells the clients.
+  const auto until = Clock::now() + std::chrono::seconds(2);
+  while (state.attached && !state.lost && Clock::now() < until) {
+    std::this_thread::sleep_for(milliseconds(5));
+  }
   const std::lock_guard lock(state.mutex);
   fmt::print(stderr, "octet serve: error: the worker group was lost: {}{}{}\n", how,
              state.why.empty() ? "" : "; ", state.why);
@@ -94,8 +99,9 @@ int supervise(Coordinator& coordinator, ProcessGroup* group, GroupState& state,
       return signal == SIGINT || signal == SIGTERM ? kExitOk : kExitBug;
     }
     if (state.lost || (group != nullptr && group->poll())) {
-      coordinator.shutdown(milliseconds(0));  // the clients have been told
-      return end_lost_group(group, state, announced);
+      const int code = end_lost_group(group, state, announced);
+      coordinator.shutdown(milliseconds(0), "the worker group was lost");
+      return code;
     }
     if (state.attached && !announced) {
       announced = true;

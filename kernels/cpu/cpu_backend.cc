@@ -51,6 +51,7 @@ class CpuBackend : public Backend {
       scratch_.high = cpu::allocate_host(DType::kI8, {max_rows, widest_});
       scratch_.spans = cpu::allocate_host(DType::kU8, {max_rows, most_spans_});
     }
+    row_sequence_.reserve(max_rows);
     return scratch_.bytes();
   }
 

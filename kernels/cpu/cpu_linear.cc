@@ -43,6 +43,7 @@ CpuLinear::CpuLinear(const LinearWeight& weight)
               in_features_);
   for (size_t i = 0; i + 1 < cuts.size(); ++i) {
     const int64_t length = cuts[i + 1] - cuts[i];
+    OCTET_CHECK(!quantized() || length <= kMaxInt8Columns, "a shard of {} columns", length);
     const int64_t padded = quantized() ? round_up(length, kGroup) : length;
     shards_.push_back({cuts[i], cuts[i + 1], padded_in_, padded, spans_});
     padded_in_ += padded;

@@ -54,6 +54,10 @@ Linear::Linear(const LinearWeight& weight)
   num_roots_ = static_cast<int>(roots_.size());
   bytes_ = weight_.bytes() + scales_.bytes() + bias_.bytes();
   if (cuts_.empty()) cuts_ = {0, in_features_};
+  for (size_t i = 0; i + 1 < cuts_.size(); ++i) {
+    OCTET_CHECK(weight_.dtype() != DType::kI8 || cuts_[i + 1] - cuts_[i] <= kMaxInt8Columns,
+                "a shard of {} columns", cuts_[i + 1] - cuts_[i]);
+  }
   OCTET_CHECK(static_cast<int>(cuts_.size()) == shards_.size() + 1, "{} cuts, {} shards",
               cuts_.size(), shards_.size());
 }

@@ -7,20 +7,6 @@
 
 namespace octet::reference {
 
-float element(const Tensor& tensor, int64_t i) {
-  switch (tensor.dtype()) {
-    case DType::kF32:
-      return tensor.data<float>()[i];
-    case DType::kBF16:
-      return bf16_to_f32(tensor.data<uint16_t>()[i]);
-    case DType::kF16:
-      return f16_to_f32(tensor.data<uint16_t>()[i]);
-    default:
-      OCTET_CHECK(false, "dtype {}", dtype_name(tensor.dtype()));
-      return 0;
-  }
-}
-
 void store(const Tensor& tensor, int64_t i, float value) {
   if (tensor.dtype() == DType::kF32) {
     tensor.data<float>()[i] = value;

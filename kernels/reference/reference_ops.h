@@ -7,7 +7,6 @@
 
 namespace octet::reference {
 
-float element(const Tensor& tensor, int64_t i);            // of a kF32, kBF16 or kF16 tensor
 void store(const Tensor& tensor, int64_t i, float value);  // rounded to a kF32 or kBF16 tensor
 
 class Linear : public PackedLinear {

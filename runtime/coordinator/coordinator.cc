@@ -54,7 +54,7 @@ struct Coordinator::Impl {
   void on_lost(const std::string& why);
   void update_health();
   void watch();
-  void shutdown(milliseconds grace);
+  void shutdown(milliseconds grace, const std::string& why);
 
   const CoordinatorOptions options;
   const ServedModel model;
@@ -141,13 +141,13 @@ void Coordinator::Impl::watch() {
   }
 }
 
-void Coordinator::Impl::shutdown(milliseconds grace) {
+void Coordinator::Impl::shutdown(milliseconds grace, const std::string& why) {
   {
     const std::lock_guard lock(mutex);
     if (!serving || std::exchange(stopping, true)) return;
     serving = false;
   }
-  router.drain();
+  router.drain(why);
   server->GetHealthCheckService()->Shutdown();
   streams.wait_empty(steady_clock::now() + grace);
   router.stop_group();
@@ -179,7 +179,9 @@ int Coordinator::port() const { return impl_->port; }
 const std::string& Coordinator::served_model_name() const { return impl_->model.name(); }
 bool Coordinator::ready() const { return impl_->router.group().has_value(); }
 size_t Coordinator::unfinished() const { return impl_->router.unfinished(); }
-void Coordinator::shutdown(milliseconds grace) { impl_->shutdown(grace); }
+void Coordinator::shutdown(milliseconds grace, const std::string& why) {
+  impl_->shutdown(grace, why);
+}
 
 void Coordinator::wait() {
   std::unique_lock lock(impl_->mutex);

@@ -42,9 +42,10 @@ class Coordinator {
   bool ready() const;         // a group is attached
   size_t unfinished() const;  // requests admitted and not yet finished
 
-  // Refuses new calls (UNAVAILABLE), lets live ones finish for up to `grace`, tells the group to
-  // stop, and ends what is left. Any thread; once.
-  void shutdown(std::chrono::milliseconds grace);
+  // Refuses new calls (UNAVAILABLE, saying `why`), lets live ones finish for up to `grace`, tells
+  // the group to stop, and ends what is left. Any thread; once.
+  void shutdown(std::chrono::milliseconds grace,
+                const std::string& why = "the coordinator is shutting down");
   void wait();  // until shutdown is complete
 
  private:

@@ -15,7 +15,7 @@ Router::Router(size_t max_queue, Events events)
 void Router::attach(const GroupInfo& info, std::shared_ptr<GroupPort> port) {
   {
     const std::lock_guard lock(mutex_);
-    if (draining_) throw InputError("the coordinator is shutting down", ErrorCode::kUnavailable);
+    if (!draining_.empty()) throw InputError(draining_, ErrorCode::kUnavailable);
     if (port_) throw InputError("a worker group is attached already", ErrorCode::kUnavailable);
     port_ = std::move(port);
     info_ = info;
@@ -78,7 +78,7 @@ void Router::deliver(const GroupPort* port, std::span<const RequestOutput> outpu
 }
 
 void Router::require_room_locked() const {
-  if (draining_) throw InputError("the coordinator is shutting down", ErrorCode::kUnavailable);
+  if (!draining_.empty()) throw InputError(draining_, ErrorCode::kUnavailable);
   if (!port_) throw InputError("no worker group is attached", ErrorCode::kUnavailable);
   if (journal_.size() >= max_queue_) {
     throw InputError(fmt::format("the queue is full: {} requests are unfinished", journal_.size()),
@@ -115,9 +115,9 @@ void Router::cancel(uint64_t request_id) {
   port_->cancel(request_id);
 }
 
-void Router::drain() {
+void Router::drain(const std::string& why) {
   const std::lock_guard lock(mutex_);
-  draining_ = true;
+  draining_ = why;
 }
 
 void Router::stop_group() {

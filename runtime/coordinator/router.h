@@ -67,8 +67,8 @@ class Router {
   // The sink hears no more once a call that is under way has returned. Unknown ids are ignored.
   void cancel(uint64_t request_id);
 
-  void drain();                                             // no new requests from now on
-  void stop_group();                                        // tells the leader to end
+  void drain(const std::string& why);  // no new requests from now on; they hear why
+  void stop_group();                   // tells the leader to end
   void drop_silent_group(std::chrono::milliseconds limit);  // a leader sends Stats every second
   size_t unfinished() const;
 
@@ -84,7 +84,7 @@ class Router {
   std::shared_ptr<GroupPort> port_;
   GroupInfo info_;
   Journal journal_;
-  bool draining_ = false;
+  std::string draining_;  // why; empty: it is not
 };
 
 }  // namespace octet

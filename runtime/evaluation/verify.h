@@ -32,7 +32,8 @@ struct VerifyReport {
   int num_layers = 0;
   std::vector<StageError> errors;   // by layer, stage, rank
   std::optional<StageError> first;  // the first of them out of tolerance
-  std::vector<uint64_t> outliers;   // of each layer, all ranks together; see PackedLinear
+  std::vector<uint64_t> outliers;   // of each layer, in two runs of the prompts; an input that
+                                    // every rank has counts on each
   double kl_divergence = 0;         // of the tested model from the reference, mean of a token, nats
   double reference_perplexity = 0, tested_perplexity = 0;  // of the prompts
   bool logits_ok = false;                                  // the head, given the reference's stream

@@ -9,23 +9,6 @@
 #include "runtime/request/error.h"
 
 namespace octet {
-namespace {
-
-float element(const Tensor& tensor, int64_t i) {
-  switch (tensor.dtype()) {
-    case DType::kF32:
-      return tensor.data<float>()[i];
-    case DType::kBF16:
-      return bf16_to_f32(tensor.data<uint16_t>()[i]);
-    case DType::kF16:
-      return f16_to_f32(tensor.data<uint16_t>()[i]);
-    default:
-      OCTET_CHECK(false, "dtype {}", dtype_name(tensor.dtype()));
-      return 0;
-  }
-}
-
-}  // namespace
 
 WeightScope WeightScope::operator/(std::string_view name) const {
   return WeightScope(*context_, fmt::format("{}{}.", prefix_, name));

@@ -37,6 +37,10 @@ Family qwen2_family();
 Family qwen3_family();
 Family stablelm_family();
 
+// Qwen's sliding window: sliding_window in the layers from max_window_layers on, where
+// use_sliding_window says so. A layer_types that says otherwise is refused.
+void parse_window(const nlohmann::json& config, const std::string& source, ModelArgs& args);
+
 // LLaMA's own parse and modules, for the families that differ in a field or two.
 ModelArgs parse_llama(const nlohmann::json& config, const std::string& source);
 std::vector<ModuleName> llama_modules(const ModelArgs& args);

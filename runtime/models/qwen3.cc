@@ -2,18 +2,13 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/models/family.h"
-#include "runtime/weights/config_fields.h"
 
 namespace octet {
 namespace {
 
 ModelArgs parse(const nlohmann::json& config, const std::string& source) {
-  const ConfigFields fields(config, source);
   ModelArgs args = parse_llama(config, source);
-  if (fields.boolean_or("use_sliding_window", false)) {
-    args.sliding_window = fields.count_or("sliding_window", 0);
-    args.first_window_layer = fields.count_or("max_window_layers", 0);
-  }
+  parse_window(config, source, args);
   return args;
 }
 

@@ -13,12 +13,6 @@ constexpr float kStandsOut = 8;  // times smaller than the median column
 constexpr int kLargestExponent = 10;
 constexpr int64_t kChunkRows = 64;
 
-float element(const Tensor& tensor, int64_t i) {
-  return tensor.dtype() == DType::kF32   ? tensor.data<float>()[i]
-         : tensor.dtype() == DType::kF16 ? f16_to_f32(tensor.data<uint16_t>()[i])
-                                         : bf16_to_f32(tensor.data<uint16_t>()[i]);
-}
-
 void set_element(const Tensor& tensor, int64_t i, float value) {
   if (tensor.dtype() == DType::kF32) {
     tensor.data<float>()[i] = value;

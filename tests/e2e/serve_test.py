@@ -76,7 +76,7 @@ class Serve(ArtefactTest):
                 thread.join()
             self.assertLess(failed[0][2] - killed_at, 2.0)
             self.assertIn(failed[0][1], (3, 4), failed)
-            self.assertRegex(failed[0][0], r"error: .*(lost|worker group|UNAVAILABLE|not|shutting down)")
+            self.assertRegex(failed[0][0], r"error: .*(lost|worker group|UNAVAILABLE|not)")
             self.assertEqual(server.process.wait(15), 3, server.output())
             self.assertIn("the worker group was lost", server.output())
             self.assertEqual(processes(f"--coordinator={server.address}"), [])
