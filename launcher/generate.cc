@@ -50,12 +50,17 @@ std::vector<std::string> read_lines(const std::string& file) {
   return lines;
 }
 
-// Throws a JSON exception where it is not an array of ids.
-std::vector<int32_t> parse_ids(const nlohmann::json& line) {
+// `where` is the line's file and number, for errors.
+std::vector<int32_t> parse_ids(const std::string& line, const std::string& where) {
+  const nlohmann::json array = nlohmann::json::parse(line, nullptr, false);
+  if (!array.is_array()) {
+    throw InputError(fmt::format("{}: not a JSON array of token ids", where));
+  }
   std::vector<int32_t> ids;
-  for (const nlohmann::json& id : line.get_ref<const nlohmann::json::array_t&>()) {
+  for (const nlohmann::json& id : array) {
     if (!id.is_number_integer() || id < 0 || id > INT32_MAX) {
-      throw InputError(fmt::format("{} is not a token id", id.dump()));
+      throw InputError(fmt::format("{}: {} is not a token id", where,
+                                   id.is_number() ? id.dump() : id.type_name()));
     }
     ids.push_back(id.get<int32_t>());
   }
@@ -86,13 +91,7 @@ Prompts load_prompts(const GenerateFlags& flags) {
   if (!flags.ids_file.empty()) {
     int number = 0;
     for (const std::string& line : read_lines(flags.ids_file)) {
-      ++number;
-      try {
-        prompts.ids.push_back(parse_ids(nlohmann::json::parse(line)));
-      } catch (const nlohmann::json::exception&) {
-        throw InputError(
-            fmt::format("{}:{}: not a JSON array of token ids", flags.ids_file, number));
-      }
+      prompts.ids.push_back(parse_ids(line, fmt::format("{}:{}", flags.ids_file, ++number)));
     }
   }
   for (size_t i = 0; i < prompts.ids.size(); ++i) {
@@ -100,6 +99,9 @@ Prompts load_prompts(const GenerateFlags& flags) {
   }
   if (prompts.ids.empty()) {
     throw InputError("no prompt: give PROMPT, --prompt-file or --prompt-ids-file");
+  }
+  if (flags.score && std::ranges::all_of(prompts.ids, [](auto& ids) { return ids.size() == 1; })) {
+    throw InputError("--score: every prompt is one token, and the first has no log-probability");
   }
   return prompts;
 }
@@ -160,6 +162,7 @@ uint64_t digest(const std::vector<Answer>& answers) {
   return XXH64_digest(state.get());
 }
 
+// REQUIRES: a prompt of two tokens or more.
 void print_score(const std::vector<Answer>& answers) {
   double nll = 0;
   size_t tokens = 0;
@@ -227,6 +230,13 @@ void lead(Engine& engine, const GenerateFlags& flags, const Prompts& loaded) {
   if (flags.stats) print_stats(engine.stats(), seconds);
 }
 
+// Rank 0 reads a file of prompts that this process has read already.
+void require_regular(const std::string& file) {
+  if (!file.empty() && !std::filesystem::is_regular_file(file)) {
+    throw InputError(fmt::format("{}: not a regular file; more than one rank needs one", file));
+  }
+}
+
 // Flags and prompts are judged by the first process, before any rank starts or loads a weight.
 int run(const GenerateFlags& flags) {
   Prompts prompts;
@@ -234,6 +244,7 @@ int run(const GenerateFlags& flags) {
     validate(flags.sampling);
     prompts = load_prompts(flags);
     if (flags.tensor_parallel_size > 1 && flags.engine.communicator != "lone") {
+      for (const auto& file : {flags.prompt_file, flags.ids_file}) require_regular(file);
       return run_under_mpirun(flags.tensor_parallel_size);
     }
   }
