@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include <array>
+#include <cstdio>
 #include <cstdlib>
 
 #include "launcher/exit_codes.h"
@@ -21,6 +22,13 @@ Exit codes: 0 all well; 1 a bug; 2 a wrong flag, file or request; 3 the worker g
 
 octet quantize MODEL OUT && octet serve OUT --tensor-parallel-size 2 &   then   octet chat "Hello"
 )";
+
+// An answer that standard output did not take is not one that was given.
+void require_written() {
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    throw octet::InputError("standard output takes no more");
+  }
+}
 
 int run(int argc, char** argv) {
   CLI::App app{"Octet: int8 tensor-parallel inference for large language models", "octet"};
@@ -48,13 +56,15 @@ int run(int argc, char** argv) {
     if (!verb.command->parsed()) continue;
     const std::string name = verb.command->get_name();
     try {
-      return verb.run();
+      const int code = verb.run();
+      require_written();
+      return code;
     } catch (const octet::InputError& error) {
       fmt::print(stderr, "octet {}: error: {}\n", name, error.what());
       return octet::exit_code_of(error);
     } catch (const std::exception& error) {
       fmt::print(stderr, "octet {}: error: {}\n", name, error.what());
-      return octet::kExitBug;
+      return std::ferror(stdout) != 0 ? octet::kExitUsage : octet::kExitBug;
     }
   }
   fmt::print(stderr, "octet: error: a verb is needed (octet --help tells more)\n");
