@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "runtime/request/error.h"
+#include "runtime/tokenizer/utf8.h"
 
 namespace octet {
 namespace {
@@ -19,6 +20,11 @@ std::string name_of(const std::filesystem::path& path) {
 
 ServedModel::ServedModel(const std::filesystem::path& path, std::string name)
     : name_(name.empty() ? name_of(path) : std::move(name)), tokenizer_(load_tokenizer(path)) {
+  try {
+    require_utf8(name_);
+  } catch (const InputError& error) {
+    throw InputError(fmt::format("the served model's name: {}", error.what()));
+  }
   const auto text_of = [this](int32_t id) { return tokenizer_->token_bytes(id, false); };
   if (const auto bos = tokenizer_->bos_id()) bos_ = text_of(*bos);
   if (const auto eos = tokenizer_->eos_ids(); !eos.empty()) eos_ = text_of(eos.front());
