@@ -34,7 +34,7 @@ void add_engine_flags(CLI::App& command, EngineOptions& o, int& tensor_parallel_
   command
       .add_option("--outlier-threshold", o.outlier_threshold,
                   "llm-int8: inputs of this size and more are multiplied in two digits")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   command.add_option("--kv-cache-dtype", o.kv_cache_dtype, "How K and V are kept")
       ->check(CLI::IsMember({"auto", "float32", "bfloat16"}))

@@ -26,6 +26,11 @@ CLI::Validator non_negative() {
   return number(0, std::numeric_limits<float>::max(), "of 0 or more", "NUMBER>=0");
 }
 
+CLI::Validator positive() {
+  return number(std::numeric_limits<float>::denorm_min(), std::numeric_limits<float>::max(),
+                "above 0", "NUMBER>0");
+}
+
 CLI::Validator between(double low, double high) {
   return number(low, high, fmt::format("from {} to {}", low, high),
                 fmt::format("FROM {} TO {}", low, high));

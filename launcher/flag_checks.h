@@ -7,6 +7,7 @@
 namespace octet {
 
 CLI::Validator non_negative();                    // a finite number of 0 or more
+CLI::Validator positive();                        // a finite number above 0
 CLI::Validator between(double low, double high);  // a finite number in [low, high]
 CLI::Validator whole_number();                    // digits that fit 64 bits, no sign
 CLI::Validator not_empty();
