@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 import unittest
@@ -106,6 +107,20 @@ class Serve(ArtefactTest):
             run("complete", "The", "--max-tokens", 2, "--server", server.address)
             self.assertLess(time.time() - start, 5)
 
+    def test_ctrl_c_ends_a_client_that_waits(self):
+        with Server(self.artefact, 1) as server:
+            rank, = server.workers()
+            os.kill(rank, signal.SIGSTOP)
+            client = server.client(*LONG)
+            time.sleep(1)
+            client.send_signal(signal.SIGINT)
+            try:
+                self.assertEqual(client.communicate(timeout=3)[1].strip(), "octet: error: interrupted")
+                self.assertEqual(client.returncode, 130)
+            finally:
+                client.kill()
+                os.kill(rank, signal.SIGCONT)
+
     def test_a_deadline_ends_the_answer(self):
         with Server(self.artefact, 1) as server:
             late = run(*LONG, "--timeout", 0.001, "--server", server.address, check=False)
@@ -147,7 +162,37 @@ class Misuse(ArtefactTest):
         self.assertIn("513", self.error("generate", self.artefact, "a", "--max-model-len", 513))
         self.assertIn("513", self.error("generate", self.artefact, "a", "--max-model-len", 513, "--tp", 3))
         self.assertIn("stories", self.error("quantize", self.artefact, self.artefact))
+        self.assertIn("above 0", self.error("generate", self.artefact, "a", "--outlier-threshold", 0))
+        self.assertIn("--score", self.error("generate", self.artefact, "a", "--score"))
+        self.assertIn("UTF-8", self.error("serve", self.artefact, "--port", 0, "--served-model-name",
+                                          b"\xff".decode("utf-8", "surrogateescape")))
         self.assertIn("127.0.0.1:1", self.error("complete", "a", "--server", "127.0.0.1:1", code=4))
+
+    def test_a_wrong_id_is_told_with_its_file_and_line(self):
+        for line, what in (("[1.5]", "1.5"), ("[-1]", "-1"), ("[1", "JSON"), ("[" * 100000 + "]" * 100000, "array")):
+            with tempfile.NamedTemporaryFile("w") as ids:
+                ids.write(f"[1]\n{line}\n")
+                ids.flush()
+                error = self.error("generate", self.artefact, "--prompt-ids-file", ids.name)
+                self.assertRegex(error, f"{ids.name}:2: .*{what}")
+
+    def test_prompts_in_a_pipe_are_for_one_rank(self):
+        for ranks, code in ((1, 0), (2, 2)):
+            read, write = os.pipe()
+            os.write(write, b"Once upon a time\n")
+            os.close(write)
+            done = run("generate", self.artefact, "--prompt-file", f"/dev/fd/{read}", "--max-tokens", 2, "--tp", ranks,
+                       pass_fds=(read,), check=False)
+            os.close(read)
+            self.assertEqual(done.returncode, code, done.stderr)
+        self.assertIn(f"/dev/fd/{read}: not a regular file", done.stderr)
+
+    def test_an_answer_that_stdout_does_not_take_is_no_success(self):
+        for args in (("version",), ("inspect", self.artefact)):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run([OCTET, *args], stdout=full, stderr=subprocess.PIPE, text=True)
+            self.assertEqual(done.returncode, 2, args)
+            self.assertRegex(done.stderr, r"^octet \w+: error: .*\n$")
 
     def test_a_port_in_use_is_named(self):
         with socket.socket() as taken:
