@@ -33,6 +33,7 @@ Family llama_family();
 Family mistral_family();
 Family opt_family();
 Family palm_family();
+Family phi_family();
 Family qwen2_family();
 Family qwen3_family();
 Family stablelm_family();

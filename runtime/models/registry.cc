@@ -12,9 +12,9 @@ namespace octet {
 namespace {
 
 const std::array kFamilies = {
-    bloom_family(), falcon_family(), gpt2_family(),    gpt_neox_family(),
-    gptj_family(),  llama_family(),  mistral_family(), opt_family(),
-    palm_family(),  qwen2_family(),  qwen3_family(),   stablelm_family(),
+    bloom_family(), falcon_family(),  gpt2_family(),     gpt_neox_family(), gptj_family(),
+    llama_family(), mistral_family(), opt_family(),      palm_family(),     phi_family(),
+    qwen2_family(), qwen3_family(),   stablelm_family(),
 };
 
 }  // namespace

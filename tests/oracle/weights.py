@@ -88,7 +88,12 @@ EMBEDDINGS = (
 )
 
 
-FINAL_NORMS = ("transformer.ln_f.weight", "model.decoder.final_layer_norm.weight", "model.norm.weight")
+FINAL_NORMS = (
+    "transformer.ln_f.weight",
+    "model.decoder.final_layer_norm.weight",
+    "model.norm.weight",
+    "model.final_layernorm.weight",
+)
 OUTPUT_HEADS = ("lm_head.weight", "embed_out.weight")
 
 
