@@ -7,6 +7,7 @@
 
 #include "kernels/check.h"
 #include "runtime/request/error.h"
+#include "runtime/weights/finite.h"
 
 namespace octet {
 
@@ -39,11 +40,16 @@ TensorSlice WeightScope::slice(const std::string& name, int64_t extent) const {
   return context_->partition.slice(rule->role, extent, context_->rank, context_->size);
 }
 
+void WeightScope::read(const std::string& name, const TensorSlice& slice, const Tensor& out) const {
+  context_->checkpoint.read(name, slice, out);
+  require_finite(context_->checkpoint, name, slice, out);
+}
+
 Tensor WeightScope::elements(std::string_view name, int64_t extent) const {
   const TensorInfo& info = require(prefix_ + std::string(name), Shape{extent});
   const TensorSlice own = slice(info.name, extent);
   const Tensor stored = Tensor::host(info.dtype, {own.end - own.begin});
-  context_->checkpoint.read(info.name, own, stored);
+  read(info.name, own, stored);
   const Tensor values = Tensor::host(DType::kF32, stored.shape());
   for (int64_t i = 0; i < stored.numel(); ++i) values.data<float>()[i] = element(stored, i);
   return values;
@@ -63,7 +69,7 @@ Tensor WeightScope::rows(std::string_view name, int64_t extent, int64_t in_featu
   const TensorInfo& info = require(prefix_ + std::string(name), Shape{extent, in_features});
   *taken = slice(info.name, extent);
   const Tensor out = Tensor::host(info.dtype, {taken->end - taken->begin, in_features});
-  context_->checkpoint.read(info.name, *taken, out);
+  read(info.name, *taken, out);
   return out;
 }
 
@@ -82,7 +88,7 @@ void WeightScope::read_weight(const TensorInfo& info, const TensorSlice& slice,
                               const Tensor& weight, const Tensor& scales) const {
   const Checkpoint& checkpoint = context_->checkpoint;
   if (info.dtype != DType::kI8) {
-    checkpoint.read(info.name, slice, weight);
+    read(info.name, slice, weight);
     return;
   }
   const TensorInfo& scale = require(info.name + "_scale", Shape{info.shape[0]});
@@ -91,7 +97,7 @@ void WeightScope::read_weight(const TensorInfo& info, const TensorSlice& slice,
                                  checkpoint.path().string(), scale.name, dtype_name(scale.dtype)));
   }
   const TensorSlice scale_slice = slice.axis == 0 ? slice : this->slice(scale.name, info.shape[0]);
-  checkpoint.read(scale.name, scale_slice, scales);
+  read(scale.name, scale_slice, scales);
   if (weight.dtype() == DType::kI8) {
     checkpoint.read(info.name, slice, weight);
     return;

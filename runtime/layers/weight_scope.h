@@ -67,6 +67,7 @@ class WeightScope {
  private:
   const TensorInfo& require(const std::string& name, const Shape& shape) const;
   TensorSlice slice(const std::string& name, int64_t extent) const;
+  void read(const std::string& name, const TensorSlice& slice, const Tensor& out) const;  // finite
   void read_weight(const TensorInfo& info, const TensorSlice& slice, const Tensor& weight,
                    const Tensor& scales) const;
   LinearWeight empty_weight() const;

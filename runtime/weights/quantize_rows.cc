@@ -20,9 +20,4 @@ float quantize_row(std::span<const float> row, std::span<int8_t> q) {
   return scale;
 }
 
-int64_t find_non_finite(std::span<const float> values) {
-  const auto found = std::ranges::find_if_not(values, [](float x) { return std::isfinite(x); });
-  return found == values.end() ? -1 : found - values.begin();
-}
-
 }  // namespace octet

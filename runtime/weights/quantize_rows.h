@@ -10,7 +10,4 @@ namespace octet {
 // all q 0) for a row of zeros. REQUIRES: finite values, as many in q as in row.
 float quantize_row(std::span<const float> row, std::span<int8_t> q);
 
-// The index of the first value that is not finite; -1: none.
-int64_t find_non_finite(std::span<const float> values);
-
 }  // namespace octet

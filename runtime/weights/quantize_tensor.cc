@@ -1,13 +1,10 @@
 #include "runtime/weights/quantize_tensor.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstring>
 
 #include "kernels/check.h"
-#include "runtime/formats/printable.h"
-#include "runtime/request/error.h"
+#include "runtime/weights/finite.h"
 #include "runtime/weights/hash.h"
 #include "runtime/weights/quantize_rows.h"
 
@@ -28,16 +25,6 @@ void to_f32(const Tensor& from, std::span<float> to) {
     const auto convert = from.dtype() == DType::kF16 ? f16_to_f32 : bf16_to_f32;
     std::ranges::transform(from.span<uint16_t>(), to.begin(), convert);
   }
-}
-
-void check_finite(const Checkpoint& source, const PlannedTensor& tensor, int64_t first_row,
-                  std::span<const float> values) {
-  const int64_t at = find_non_finite(values);
-  if (at < 0) return;
-  const int64_t columns = row_elements(tensor.source->shape);
-  throw InputError(fmt::format("{}: tensor {}: element [{}, {}] is {}", source.path().string(),
-                               printable(tensor.name()), first_row + at / columns, at % columns,
-                               values[static_cast<size_t>(at)]));
 }
 
 // Rows as the artefact stores them; int8 rows also give their scales.
@@ -99,12 +86,13 @@ std::map<std::string, std::vector<uint64_t>> quantize_tensor(const Checkpoint& s
     } else {
       source.read(info.name, slice, raw);
       const auto chunk = std::span(values).first(static_cast<size_t>(count * columns));
+      require_finite(source, info.name, slice, raw);
       to_f32(raw, chunk);
-      check_finite(source, tensor, row, chunk);
       convert_rows(chunk, columns, stored,
                    scales.empty() ? std::span<float>()
                                   : std::span(scales).subspan(static_cast<size_t>(row),
                                                               static_cast<size_t>(count)));
+      require_finite(source, info.name, slice, stored);  // its type may hold less
     }
     const std::span<const std::byte> bytes(stored.raw_data(), stored.bytes());
     writer.write(info.name, static_cast<uint64_t>(row) * row_bytes, bytes);

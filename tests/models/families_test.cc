@@ -131,6 +131,36 @@ TEST(OpenModel, AnActivationThatTheFamilysTensorsAreNotFor_IsRefused) {
   }
 }
 
+TEST(OpenModel, AWeightThatIsNotFinite_IsNamedByItsElement_OnTheRankThatHasIt) {
+  const json model = json::parse(std::ifstream(kFolder / "gpt_neox.json"));
+  const std::tuple<const char*, size_t, float, const char*> wrong[] = {
+      {"gpt_neox.embed_in.weight", 96 * 100 + 5, NAN,
+       "'model.embed_tokens.weight': element [100, 5] is nan"},
+      {"gpt_neox.layers.1.input_layernorm.weight", 7, INFINITY,
+       "'model.layers.1.input_layernorm.weight': element [7] is inf"},
+      {"gpt_neox.layers.0.mlp.dense_h_to_4h.bias", 223, -INFINITY,
+       "'model.layers.0.mlp.up_proj.bias': element [223] is -inf"},
+      {"gpt_neox.layers.1.mlp.dense_h_to_4h.weight", 96 * 200 + 9, NAN,
+       "'model.layers.1.mlp.up_proj.weight': element [200, 9] is nan"},
+      {"gpt_neox.layers.0.mlp.dense_4h_to_h.weight", 224 * 3 + 220, INFINITY,
+       "'model.layers.0.mlp.down_proj.weight': element [3, 220] is inf"},
+      {"embed_out.weight", 96 * 118, NAN, "'lm_head.weight': element [118, 0] is nan"},
+  };
+  testing::TempFolder folder;
+  for (const auto& [tensor, at, value, message] : wrong) {
+    const fs::path path =
+        testing::write_formula_model(folder.path() / tensor, model,
+                                     [&, name = std::string(tensor), at = at, value = value](
+                                         const std::string& each, std::vector<float>& values) {
+                                       if (each == name) values[at] = value;
+                                     });
+    for (const int ranks : {1, 3}) {
+      EXPECT_INPUT_ERROR(testing::run_group({.model = path}, ranks, [](Engine&) {}), path.string(),
+                         message);
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, Families, ::testing::ValuesIn(names()),
                          [](const auto& info) { return info.param; });
 
