@@ -24,7 +24,7 @@ ModelArgs parse(const nlohmann::json& config, const std::string& source) {
   args.parallel_residual = true;
   args.norms_per_block = 1;
   args.rope_interleaved = true;
-  parse_rope(config, source, fields.extent_or("rotary_dim", args.head_dim), args);
+  parse_rope(config, source, fields.extent_or("rotary_dim", 64), args);
   return args;
 }
 

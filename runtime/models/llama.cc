@@ -9,9 +9,11 @@ namespace octet {
 
 ModelArgs parse_llama(const nlohmann::json& config, const std::string& source) {
   const ConfigFields fields(config, source);
-  ModelArgs args = parse_model_args(
-      config, source,
-      {.norm_eps = "rms_norm_eps", .default_activation = "silu", .tie_word_embeddings = false});
+  ModelArgs args = parse_model_args(config, source,
+                                    {.norm_eps = "rms_norm_eps",
+                                     .default_norm_eps = 1e-6,
+                                     .default_activation = "silu",
+                                     .tie_word_embeddings = false});
   args.norm = NormKind::kRms;
   args.attention_bias = fields.boolean_or("attention_bias", false);
   args.mlp_bias = fields.boolean_or("mlp_bias", false);

@@ -99,7 +99,7 @@ ModelArgs parse_model_args(const json& config, const std::string& source, const 
       keys.default_max_positions > 0 && fields.find(keys.max_position_embeddings) == nullptr
           ? keys.default_max_positions
           : fields.extent(keys.max_position_embeddings, 1 << 27);
-  args.norm_eps = static_cast<float>(fields.positive_or(keys.norm_eps, args.norm_eps, 1));
+  args.norm_eps = static_cast<float>(fields.positive_or(keys.norm_eps, keys.default_norm_eps, 1));
   args.activation = parse_activation(fields, keys);
   args.tie_word_embeddings = fields.boolean_or("tie_word_embeddings", keys.tie_word_embeddings);
   args.eos_token_ids = fields.ids("eos_token_id", args.vocab_size);

@@ -70,6 +70,7 @@ struct ConfigKeys {
   const char* max_position_embeddings = "max_position_embeddings";
   int default_max_positions = 0;  // where the field is missing; 0: required
   const char* norm_eps = "layer_norm_epsilon";
+  double default_norm_eps = 1e-5;
   const char* activation = "hidden_act";
   const char* default_activation = "gelu";
   bool tie_word_embeddings = true;  // where the field is missing

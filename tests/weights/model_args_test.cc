@@ -14,12 +14,14 @@ TEST(ModelArgs, WhatConfigLacks_IsDerived) {
   config.erase("num_key_value_heads");
   config.erase("eos_token_id");
   config["head_dim"] = nullptr;
+  config.erase("rms_norm_eps");
   const ModelArgs args = parse_llama(config, "config.json");
   EXPECT_EQ(args.num_key_value_heads, 6);
   EXPECT_EQ(args.head_dim, 4);
   EXPECT_TRUE(args.eos_token_ids.empty());
   EXPECT_TRUE(args.tie_word_embeddings);
   EXPECT_EQ(args.rope_theta, 10000.0);
+  EXPECT_EQ(args.norm_eps, 1e-6f);  // LLaMA's; most others' is 1e-5
 }
 
 TEST(ModelArgs, NewerSpellings_AreRead) {
