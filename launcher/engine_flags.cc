@@ -50,6 +50,8 @@ void add_engine_flags(CLI::App& command, EngineOptions& o, int& tensor_parallel_
       ->capture_default_str();
   command.add_flag("--enable-chunked-prefill,!--no-enable-chunked-prefill",
                    o.enable_chunked_prefill, "Long prompts in chunks (the default), or whole");
+  command.add_flag("--enable-prefix-caching,!--no-enable-prefix-caching", o.enable_prefix_caching,
+                   "Beginnings that prompts share are computed once");
   command.add_option("--block-size", o.block_size, "Tokens in a KV block")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();

@@ -4,29 +4,42 @@
 
 namespace octet {
 
-BlockAllocator::BlockAllocator(int num_blocks) : total_(num_blocks), taken_(num_blocks, false) {
+BlockAllocator::BlockAllocator(int num_blocks) {
   OCTET_CHECK(num_blocks > 0, "num_blocks {}", num_blocks);
-  free_.reserve(num_blocks);
-  for (int block = num_blocks - 1; block >= 0; --block) free_.push_back(block);
+  holders_.resize(num_blocks, 0);
+  for (int block = 0; block < num_blocks; ++block) {
+    place_.push_back(free_.insert(free_.end(), block));
+  }
 }
 
 BlockAllocator::~BlockAllocator() {
-  OCTET_CHECK(free() == total_, "{} of {} blocks were not given back", total_ - free(), total_);
+  OCTET_CHECK(free() == total(), "{} of {} blocks were not given back", total() - free(), total());
 }
 
 int32_t BlockAllocator::take() {
-  OCTET_CHECK(!free_.empty(), "no free block of {}", total_);
-  const int32_t block = free_.back();
-  free_.pop_back();
-  taken_[block] = true;
+  OCTET_CHECK(!free_.empty(), "no free block of {}", total());
+  const int32_t block = free_.front();
+  share(block);
   return block;
 }
 
+void BlockAllocator::share(int32_t block) {
+  OCTET_CHECK(block >= 0 && block < total(), "block {} of {}", block, total());
+  if (holders_[block]++ == 0) free_.erase(place_[block]);
+}
+
+bool BlockAllocator::drop(int32_t block) {
+  OCTET_CHECK(block >= 0 && block < total() && holders_[block] > 0, "block {} of {} is not taken",
+              block, total());
+  return --holders_[block] == 0;
+}
+
 void BlockAllocator::give(int32_t block) {
-  OCTET_CHECK(block >= 0 && block < total_ && taken_[block], "block {} of {} is not taken", block,
-              total_);
-  taken_[block] = false;
-  free_.push_back(block);
+  if (drop(block)) place_[block] = free_.insert(free_.begin(), block);
+}
+
+void BlockAllocator::give_to_keep(int32_t block) {
+  if (drop(block)) place_[block] = free_.insert(free_.end(), block);
 }
 
 }  // namespace octet

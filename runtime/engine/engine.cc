@@ -114,6 +114,7 @@ void run_rank(const EngineOptions& options, Communicator& communicator,
                   {.max_num_seqs = resolved.max_num_seqs,
                    .max_num_batched_tokens = resolved.max_num_batched_tokens,
                    .chunked_prefill = resolved.enable_chunked_prefill,
+                   .prefix_caching = resolved.enable_prefix_caching,
                    .block_size = resolved.block_size,
                    .num_blocks = cache.num_blocks},
                   plan->files.args.eos_token_ids, *worker, communicator);

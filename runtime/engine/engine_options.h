@@ -26,7 +26,8 @@ struct EngineOptions {
   int max_num_batched_tokens = 512;  // tokens in one step; longer prompts are taken in chunks
   bool enable_chunked_prefill =
       true;  // off: a prompt is taken whole, max_num_batched_tokens grows to max_model_len
-  int block_size = 16;          // tokens in a KV block
+  bool enable_prefix_caching = false;  // on: beginnings that prompts share are computed once
+  int block_size = 16;                 // tokens in a KV block
   int64_t kv_cache_memory = 0;  // bytes of KV cache on each rank; 0: room for max_num_seqs full
                                 // sequences, at most 4 GiB or a quarter of what is free on the host
   std::string device = "auto", isa = "auto";

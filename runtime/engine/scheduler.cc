@@ -8,7 +8,7 @@
 namespace octet {
 
 Scheduler::Scheduler(const SchedulerConfig& config)
-    : config_(config), allocator_(config.num_blocks) {
+    : config_(config), allocator_(config.num_blocks), known_(config.num_blocks) {
   OCTET_CHECK(config.max_num_seqs > 0 && config.max_num_batched_tokens >= config.max_num_seqs,
               "max_num_seqs {} max_num_batched_tokens {}", config.max_num_seqs,
               config.max_num_batched_tokens);
@@ -48,17 +48,51 @@ int Scheduler::chunk(const Sequence& sequence, int budget) const {
   return std::min(pending, budget);
 }
 
+std::span<const int32_t> Scheduler::tokens_of_block(const Sequence& sequence, int block) const {
+  const auto size = static_cast<size_t>(config_.block_size);
+  return std::span(sequence.tokens).subspan(static_cast<size_t>(block) * size, size);
+}
+
+void Scheduler::adopt(Sequence& sequence) {
+  if (!config_.prefix_caching) return;
+  const int most = sequence.first_wanted() / config_.block_size;
+  while (sequence.num_known_blocks < most) {
+    const PrefixBlocks::Entry entry =
+        known_.find(sequence.prefix, tokens_of_block(sequence, sequence.num_known_blocks));
+    if (entry.block < 0) break;
+    allocator_.share(entry.block);
+    sequence.blocks.push_back(entry.block);
+    sequence.prefix = entry.prefix;
+    ++sequence.num_known_blocks;
+  }
+  sequence.num_computed = sequence.num_known_blocks * config_.block_size;
+}
+
+void Scheduler::remember(Sequence& sequence) {
+  if (!config_.prefix_caching) return;
+  for (int& i = sequence.num_known_blocks; i < sequence.num_computed / config_.block_size; ++i) {
+    sequence.prefix = known_.add(sequence.prefix, tokens_of_block(sequence, i), sequence.blocks[i]);
+  }
+}
+
 bool Scheduler::reserve(Sequence& sequence, int tokens) {
   const int missing = blocks_for(tokens) - static_cast<int>(sequence.blocks.size());
   if (missing > allocator_.free()) return false;
-  for (int i = 0; i < missing; ++i) sequence.blocks.push_back(allocator_.take());
+  for (int i = 0; i < missing; ++i) {
+    sequence.blocks.push_back(allocator_.take());
+    known_.forget(sequence.blocks.back());
+  }
   return true;
 }
 
 void Scheduler::release(Sequence& sequence) {
-  for (const int32_t block : sequence.blocks) allocator_.give(block);
-  sequence.blocks.clear();
-  sequence.num_computed = 0;
+  while (!sequence.blocks.empty()) {  // the last first: a beginning is of use to more than its ends
+    const int32_t block = sequence.blocks.back();
+    sequence.blocks.pop_back();
+    known_.has(block) ? allocator_.give_to_keep(block) : allocator_.give(block);
+  }
+  sequence.num_computed = sequence.num_known_blocks = 0;
+  sequence.prefix = 0;
 }
 
 void Scheduler::preempt_last() {
@@ -91,8 +125,12 @@ bool Scheduler::schedule(ModelInput& input, std::vector<SampledRow>& rows) {
   }
   while (!preempted && !waiting_.empty() && budget > 0 && num_running() < config_.max_num_seqs) {
     Sequence& next = *waiting_.front();
+    adopt(next);
     const int count = chunk(next, budget);
-    if (count == 0 || !reserve(next, count)) break;
+    if (count == 0 || !reserve(next, next.num_computed + count)) {
+      release(next);
+      break;
+    }
     running_.push_back(std::move(waiting_.front()));
     waiting_.pop_front();
     lay_out(next, count, input, rows);
@@ -122,6 +160,7 @@ void Scheduler::lay_out(Sequence& sequence, int count, ModelInput& input,
   input.cu_seqlens.push_back(input.num_tokens());
   input.context_lens.push_back(end);
   sequence.num_computed = end;
+  remember(sequence);
   scheduled_.push_back(&sequence);
 }
 

@@ -4,15 +4,19 @@
 //
 // Order: running sequences in order of arrival, then waiting ones. When blocks run out, the
 // sequence that came last gives its blocks up and waits again; its tokens are kept and computed
-// anew later, which changes no bit (contract 1). One thread; leader only.
+// anew later, which changes no bit (contract 1). With prefix_caching a sequence that enters begins
+// with the blocks that hold its first tokens already, computed in an earlier step or in this one: a
+// step stores all its keys and values in a layer before it reads any. One thread; leader only.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "runtime/cache/block_allocator.h"
+#include "runtime/cache/prefix_blocks.h"
 #include "runtime/engine/sequence.h"
 #include "runtime/layers/model_input.h"
 
@@ -22,6 +26,7 @@ struct SchedulerConfig {
   int max_num_seqs = 0;            // sequences in a step
   int max_num_batched_tokens = 0;  // tokens in a step
   bool chunked_prefill = true;     // off: a sequence's pending tokens go into one step or wait
+  bool prefix_caching = false;     // on: blocks that hold the same beginning are computed once
   int block_size = 0;
   int num_blocks = 0;
 };
@@ -61,7 +66,10 @@ class Scheduler {
   int blocks_for(int tokens) const {
     return (tokens + config_.block_size - 1) / config_.block_size;
   }
+  std::span<const int32_t> tokens_of_block(const Sequence& sequence, int block) const;
   int chunk(const Sequence& sequence, int budget) const;
+  void adopt(Sequence& sequence);     // the known blocks of its beginning
+  void remember(Sequence& sequence);  // its full blocks
   bool reserve(Sequence& sequence,
                int tokens);  // blocks for the first `tokens` positions; false: too few are free
   void release(Sequence& sequence);
@@ -71,6 +79,7 @@ class Scheduler {
 
   SchedulerConfig config_;
   BlockAllocator allocator_;
+  PrefixBlocks known_;
   std::deque<std::unique_ptr<Sequence>> running_;  // in order of arrival
   std::deque<std::unique_ptr<Sequence>> waiting_;
   std::vector<const Sequence*> scheduled_;  // this step's, in order

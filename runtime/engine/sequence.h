@@ -2,10 +2,12 @@
 // holds, and its blocks.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 #include <vector>
 
+#include "runtime/cache/prefix_blocks.h"
 #include "runtime/request/request.h"
 
 namespace octet {
@@ -17,6 +19,8 @@ struct Sequence {
   std::vector<int32_t> tokens;  // prompt, then what was generated
   int num_computed = 0;         // leading tokens whose k and v are in the cache
   std::vector<int32_t> blocks;  // block i holds positions [i * block_size, (i + 1) * block_size)
+  int num_known_blocks = 0;     // leading ones that PrefixBlocks knows
+  PrefixBlocks::Prefix prefix = 0;     // their tokens
   std::vector<float> prompt_logprobs;  // as in RequestOutput; filled as chunks are computed
   std::vector<bool> prompt_greedy;
   bool prompt_reported = false;
@@ -25,6 +29,12 @@ struct Sequence {
     const SamplingParams& sampling = request.sampling;
     return sampling.prompt_logprobs && position >= sampling.prompt_logprobs_start &&
            position < num_prompt();
+  }
+  // The first position whose row must be computed, whatever the cache holds.
+  int first_wanted() const {
+    const int last = static_cast<int>(tokens.size()) - 1;
+    const SamplingParams& sampling = request.sampling;
+    return sampling.prompt_logprobs ? std::min(last, sampling.prompt_logprobs_start - 1) : last;
   }
   int num_prompt() const { return static_cast<int>(request.prompt.size()); }
   int num_generated() const { return static_cast<int>(tokens.size()) - num_prompt(); }

@@ -68,6 +68,25 @@ TEST_P(Exactness, SameBitsWhenBlocksRunOut) {
   EXPECT_EQ(run(tight, 2), expected);
 }
 
+TEST_P(Exactness, SameBitsWhenBeginningsAreShared) {
+  for (Request& request : requests_) {  // 0, 10, ... 60 tokens of one text, then its own
+    const std::vector<int32_t> own = request.prompt;
+    request.prompt.assign(static_cast<size_t>(request.id) * 10, 5);
+    for (size_t i = 0; i < request.prompt.size(); ++i) request.prompt[i] += static_cast<int>(i % 7);
+    request.prompt.insert(request.prompt.end(), own.begin(), own.end());
+    request.sampling.prompt_logprobs_start = static_cast<int>(request.id) * 10 + 1;
+  }
+  const auto expected = run({.max_num_seqs = 1}, 1);
+  for (const int ranks : {1, 3}) {
+    for (const int batch : {1, 7}) {
+      EngineOptions shared{.max_num_seqs = batch, .enable_prefix_caching = true, .block_size = 4};
+      EXPECT_EQ(run(shared, ranks), expected) << ranks << " ranks, batch " << batch;
+      shared.max_num_batched_tokens = 11;
+      EXPECT_EQ(run(shared, ranks), expected) << ranks << " ranks, batch " << batch << ", chunked";
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Models, Exactness,
                          ::testing::Values(Case{"Fp32", {}, false}, Case{"Int8", {}, true},
                                            Case{"Int8NineHeadsUntiedBias",

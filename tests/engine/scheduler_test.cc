@@ -137,6 +137,61 @@ TEST_F(SchedulerTest, RemovingGivesBlocksBackAtOnce) {
   EXPECT_FALSE(step(scheduler));
 }
 
+TEST_F(SchedulerTest, ASharedBeginningIsComputedOnce_InThisStepOrAnEarlierOne) {
+  SchedulerConfig sharing = config(64);
+  sharing.prefix_caching = true;
+  Scheduler scheduler(sharing);
+  scheduler.add(sequence(1, 6));
+  scheduler.add(sequence(2, 6));
+  ASSERT_TRUE(step(scheduler));
+  EXPECT_EQ(input.cu_seqlens, (std::vector<int32_t>{0, 6, 8}));
+  EXPECT_EQ(input.context_lens, (std::vector<int32_t>{6, 6}));
+  EXPECT_EQ(input.positions.back(), 5);
+  EXPECT_EQ(input.block_tables[0], input.block_tables[2]);
+  EXPECT_NE(input.block_tables[1], input.block_tables[3]);
+  while (step(scheduler)) {
+  }
+  EXPECT_EQ(scheduler.free_blocks(), 64);
+  scheduler.add(sequence(3, 8));
+  ASSERT_TRUE(step(scheduler));
+  EXPECT_EQ(input.positions, (std::vector<int32_t>{4, 5, 6, 7}));  // the last row is wanted
+  while (step(scheduler)) {
+  }
+  for (int id = 1; id <= 3; ++id) EXPECT_EQ(generated[id], 4) << id;
+}
+
+TEST_F(SchedulerTest, ABeginningIsForgottenWhenItsBlocksAreTaken) {
+  SchedulerConfig sharing = config(4);
+  sharing.prefix_caching = true;
+  Scheduler scheduler(sharing);
+  auto other = sequence(2, 16, 1);
+  for (int32_t& id : other->tokens) id = 9;
+  scheduler.add(sequence(1, 9, 1));
+  scheduler.add(std::move(other));
+  scheduler.add(sequence(3, 9, 1));
+  for (const int tokens : {9, 16, 9}) {
+    ASSERT_TRUE(step(scheduler));
+    EXPECT_EQ(input.num_tokens(), tokens);
+  }
+}
+
+TEST_F(SchedulerTest, RowsToBeScoredAreComputedAlthoughTheirBlocksAreKnown) {
+  SchedulerConfig sharing = config(64);
+  sharing.prefix_caching = true;
+  Scheduler scheduler(sharing);
+  for (const int id : {1, 2}) {
+    auto scored = sequence(id, 16, 0);
+    scored->request.sampling.prompt_logprobs = true;
+    scored->request.sampling.prompt_logprobs_start = 11;
+    scheduler.add(std::move(scored));
+    ASSERT_TRUE(scheduler.schedule(input, rows));
+    EXPECT_EQ(input.positions.front(), id == 1 ? 0 : 8);
+    EXPECT_EQ(rows.front().position, 10);
+    EXPECT_EQ(rows.back().position, 14);
+    scheduler.remove(id);
+  }
+}
+
 TEST_F(SchedulerTest, ScoringAPromptAsksForEveryRowButTheLast) {
   Scheduler scheduler(config(64));
   auto scored = sequence(1, 20, 0);
