@@ -66,16 +66,27 @@ int run_group(const EvalFlags& flags, const std::function<void(Engine&)>& work) 
   });
 }
 
+Perplexity perplexity_of_file(Engine& engine, const Tokenizer& tokenizer, const EvalFlags& flags,
+                              const ScoringProgress& progress) {
+  const std::string text = read_text(flags.text);
+  try {
+    return measure_perplexity(engine, tokenizer, text, flags.perplexity, progress);
+  } catch (const InputError& error) {
+    throw InputError(fmt::format("{}: {}", flags.text, error.what()));
+  }
+}
+
 int run_perplexity(const EvalFlags& flags) {
   if (!World::launched_by_mpi()) {
     read_text(flags.text);
+    require_writable(flags.out);
     if (flags.tensor_parallel_size > 1) return run_under_mpirun(flags.tensor_parallel_size);
   }
   return run_group(flags, [&](Engine& engine) {
     const auto tokenizer = load_tokenizer(flags.engine.model);
     Progress progress("eval", "tokens", 1);
-    const Perplexity result = measure_perplexity(
-        engine, *tokenizer, read_text(flags.text), flags.perplexity,
+    const Perplexity result = perplexity_of_file(
+        engine, *tokenizer, flags,
         [&](uint64_t done, uint64_t total) { progress.update("perplexity", done, total); });
     fmt::print("tokens {}  nll {:.6f}  perplexity {:.4f}  bits/byte {:.4f}\n", result.tokens,
                result.nll, result.perplexity, result.bits_per_byte);
@@ -131,6 +142,7 @@ void print_row(const TaskResult& result, int shots) {
 int run_tasks(const EvalFlags& flags) {
   if (!World::launched_by_mpi()) {
     read_tasks(flags);
+    require_writable(flags.out);
     if (flags.tensor_parallel_size > 1) return run_under_mpirun(flags.tensor_parallel_size);
   }
   return run_group(flags, [&](Engine& engine) {
@@ -166,6 +178,7 @@ void add_common(CLI::App& command, EvalFlags& flags) {
 
 Verb add_eval(CLI::App& octet) {
   auto flags = std::make_shared<EvalFlags>();
+  flags->engine.enable_prefix_caching = true;  // shots, and a question's choices
   CLI::App* command = octet.add_subcommand("eval", "Measure a model: perplexity, or tasks");
   command->require_subcommand(1);
   CLI::App* perplexity = command->add_subcommand("perplexity", "Perplexity of a text");

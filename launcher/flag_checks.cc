@@ -4,7 +4,10 @@
 
 #include <charconv>
 #include <cmath>
+#include <fstream>
 #include <limits>
+
+#include "runtime/request/error.h"
 
 namespace octet {
 namespace {
@@ -51,6 +54,12 @@ CLI::Validator whole_number() {
 CLI::Validator not_empty() {
   return CLI::Validator(
       [](std::string& text) -> std::string { return text.empty() ? "is empty" : ""; }, "");
+}
+
+void require_writable(const std::string& file) {
+  if (!file.empty() && !std::ofstream(file, std::ios::app)) {
+    throw InputError(fmt::format("{}: cannot be written", file));
+  }
 }
 
 }  // namespace octet

@@ -12,4 +12,8 @@ CLI::Validator between(double low, double high);  // a finite number in [low, hi
 CLI::Validator whole_number();                    // digits that fit 64 bits, no sign
 CLI::Validator not_empty();
 
+// Throws InputError unless a file for results can be written, found out before hours of work are in
+// it: makes it where there is none. Empty: no file is wanted.
+void require_writable(const std::string& file);
+
 }  // namespace octet

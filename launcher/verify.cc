@@ -125,9 +125,17 @@ void write_json(const VerifyFlags& flags, const VerifyReport& report) {
   }
 }
 
+ModelArgs args_of(const EngineOptions& options) {
+  return open_model({.path = options.model,
+                     .dummy = options.load_format == "dummy",
+                     .num_hidden_layers = options.num_hidden_layers})
+      .args;
+}
+
 int run(const VerifyFlags& flags) {
-  if (!World::launched_by_mpi() && flags.tensor_parallel_size > 1) {
-    return run_under_mpirun(flags.tensor_parallel_size);
+  if (!World::launched_by_mpi()) {
+    require_writable(flags.out);
+    if (flags.tensor_parallel_size > 1) return run_under_mpirun(flags.tensor_parallel_size);
   }
   return run_in_world("verify", [&](World& world) {
     VerifyOptions options{.tested = flags.engine, .reference = flags.engine, .prompts = {}};
@@ -136,15 +144,13 @@ int run(const VerifyFlags& flags) {
     options.reference.model = flags.against;
     options.reference.quantization = "none";
     options.reference.kv_cache_dtype = "float32";
-    const ModelArgs args = open_model({.path = flags.engine.model,
-                                       .dummy = flags.engine.load_format == "dummy",
-                                       .num_hidden_layers = flags.engine.num_hidden_layers})
-                               .args;
+    const ModelArgs args = args_of(options.tested);
     options.prompts = prompt_ids(flags, args.vocab_size);
+    const int positions =
+        std::min(args.max_position_embeddings, args_of(options.reference).max_position_embeddings);
     for (EngineOptions* side : {&options.tested, &options.reference}) {
       side->max_num_seqs = 1;
-      side->max_model_len = side->max_num_batched_tokens =
-          std::min(kLongestPrompt, args.max_position_embeddings);
+      side->max_model_len = side->max_num_batched_tokens = std::min(kLongestPrompt, positions);
     }
     const CommOptions a = comm_options(options.tested, world.size());
     CommOptions both = comm_options(options.reference, world.size());

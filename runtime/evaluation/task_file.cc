@@ -19,7 +19,10 @@ std::string text_of(const json& object, const char* field) {
 }
 
 TaskExample greedy_example(const json& line) {
-  return {.query = text_of(line, "context"), .choices = {text_of(line, "continuation")}};
+  TaskExample example{.query = text_of(line, "context"),
+                      .choices = {text_of(line, "continuation")}};
+  if (example.choices[0].empty()) throw InputError("field \"continuation\" is empty");
+  return example;
 }
 
 TaskExample choice_example(const json& line) {

@@ -102,9 +102,14 @@ TaskResult run_task(Engine& engine, const Tokenizer& tokenizer, const Task& task
   for (size_t i = 0; i < shots; ++i) before += shown(task.examples[i], task.delimiter) + "\n\n";
   std::vector<ScoredText> texts;
   for (const TaskExample& example : asked) {
-    for (const std::string& choice : example.choices) {
-      texts.push_back(scored_text(tokenizer, before + example.query + task.delimiter, choice,
-                                  engine.info().max_model_len));
+    try {
+      for (const std::string& choice : example.choices) {
+        texts.push_back(scored_text(tokenizer, before + example.query + task.delimiter, choice,
+                                    engine.info().max_model_len));
+      }
+    } catch (const InputError& error) {
+      throw InputError(fmt::format("{}, example {}: {}", task.name,
+                                   &example - task.examples.data() + 1, error.what()));
     }
   }
   return judge(task, asked, score_all(engine, texts, progress));

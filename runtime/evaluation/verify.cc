@@ -17,12 +17,14 @@
 namespace octet {
 namespace {
 
-// One of the two models on this rank. Its construction is collective: all ranks have it, or all
-// throw.
+// One of the two models on this rank. Collective: all ranks have it, or all throw.
 struct Side {
   // shards: 0: the checkpoint's own.
   Side(const EngineOptions& options, int shards, Communicator& communicator) {
     all_or_none(communicator, [&] { plan.emplace(options, communicator.size(), shards); });
+  }
+
+  void load(Communicator& communicator) {
     int64_t& cache = plan->options.kv_cache_memory;
     cache = broadcast_value(communicator, cache);
     all_or_none(communicator, [&] {
@@ -244,8 +246,10 @@ std::string place_of(const StageError& error, int num_layers) {
 VerifyReport verify(const VerifyOptions& options, Communicator& communicator) {
   Side tested(options.tested, 0, communicator);
   Side reference(options.reference, tested.plan->partition.num_shards(), communicator);
+  all_or_none(communicator,
+              [&] { require_same_shape(tested.plan->files.args, reference.plan->files.args); });
+  for (Side* side : {&tested, &reference}) side->load(communicator);
   all_or_none(communicator, [&] {
-    require_same_shape(tested.plan->files.args, reference.plan->files.args);
     for (const std::vector<int32_t>& ids : options.prompts) {
       for (const Side* side : {&tested, &reference}) require_room(*side, ids);
     }

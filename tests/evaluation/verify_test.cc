@@ -6,11 +6,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <exception>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "runtime/engine/engine.h"
+#include "tests/formats/expect_input_error.h"
 #include "tests/testing/formula_model.h"
 #include "tests/testing/group.h"
 #include "tests/testing/tiny_model.h"
@@ -39,14 +41,20 @@ VerifyReport verify_at(const fs::path& artefact, const fs::path& sound, const js
   options.tested.threads = options.reference.threads = 1;
   auto communicators = make_thread_communicators(ranks, comm_options(options.reference, ranks));
   VerifyReport report;
+  std::exception_ptr error;
   std::vector<std::thread> threads;
   for (int rank = 0; rank < ranks; ++rank) {
     threads.emplace_back([&, rank] {
-      VerifyReport own = verify(options, *communicators[rank]);
-      if (rank == 0) report = std::move(own);
+      try {
+        VerifyReport own = verify(options, *communicators[rank]);
+        if (rank == 0) report = std::move(own);
+      } catch (...) {
+        if (rank == 0) error = std::current_exception();
+      }
     });
   }
   for (std::thread& thread : threads) thread.join();
+  if (error) std::rethrow_exception(error);
   return report;
 }
 
@@ -191,6 +199,21 @@ TEST(Verify, AtLeast19Of20FaultsAreNamedByTheirLayer) {
   }
   std::printf("%d of 20 faults named by their layer\n", named);
   EXPECT_GE(named, 19);
+}
+
+TEST(Verify, ModelsOfOtherShapesAreRefusedByField_BeforeAWeightIsRead) {
+  testing::TempFolder folder;
+  const json model = model_of("llama");
+  const fs::path sound = testing::write_formula_model(folder.path() / "sound", model);
+  const fs::path broken = testing::write_formula_model(
+      folder.path() / "broken", model, [](const std::string&, Values& values) { values[0] = NAN; });
+  EXPECT_INPUT_ERROR(verify_at(broken, sound, model, 1), broken.string(), "is nan");
+  const fs::path config = broken / "config.json";
+  json other = json::parse(std::ifstream(config));
+  other["intermediate_size"] = 89;
+  std::ofstream(config) << other;
+  EXPECT_INPUT_ERROR(verify_at(broken, sound, model, 1),
+                     "intermediate_size is 89 and 88: not the same model");
 }
 
 }  // namespace

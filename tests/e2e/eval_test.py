@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+"""octet eval and verify as users meet them: results in files, and what is wrong said before the work begins."""
+import json
+import tempfile
+import unittest
+from pathlib import Path
+
+from octet_process import TINYSTORIES, ArtefactTest, run
+
+QUESTION = {"query": "One day, Lily saw a big", "choices": ["dog.", "sky on the table.", "and."], "gold": 0}
+
+
+class Evaluate(ArtefactTest):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.scratch = Path(folder.name)
+        (self.scratch / "three.jsonl").write_text(3 * (json.dumps(QUESTION) + "\n"))
+
+    def refused(self, *args):
+        done = run(*args, check=False)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertEqual(done.stdout, "")
+        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+        return done.stderr
+
+    def test_the_results_in_the_file_do_not_depend_on_the_ranks(self):
+        files = [self.scratch / f"{ranks}.json" for ranks in (1, 3)]
+        for ranks, file in zip((1, 3), files):
+            run("eval", "tasks", self.artefact, "--tasks", self.scratch / "three.jsonl", "--shots", 1, "--tp", ranks,
+                "--out", file)
+        one, three = (json.loads(file.read_text())["tasks"] for file in files)
+        self.assertEqual(one, three)
+        self.assertEqual(one["three"]["examples"], 2)
+
+    def test_a_file_that_cannot_be_written_is_said_before_the_work_begins(self):
+        out = self.scratch / "none" / "out.json"
+        text = self.scratch / "text"
+        text.write_text("Once upon a time")
+        for ranks in (1, 2):
+            for command in (("eval", "tasks", self.artefact, "--tasks", self.scratch / "three.jsonl"),
+                            ("eval", "perplexity", self.artefact, "--text", text),
+                            ("verify", self.artefact, "--against", TINYSTORIES)):
+                self.assertIn(f"{out}: cannot be written", self.refused(*command, "--out", out, "--tp", ranks))
+
+    def test_a_text_that_cannot_be_scored_is_named(self):
+        for name, content, why in (("empty", b"", "fewer than two tokens"), ("bytes", b"ab\xff", "not UTF-8")):
+            text = self.scratch / name
+            text.write_bytes(content)
+            done = run("eval", "perplexity", self.artefact, "--text", text, check=False)
+            self.assertEqual(done.returncode, 2)
+            self.assertRegex(done.stderr.splitlines()[-1], f"{text}: .*{why}")
+
+    def test_more_shots_than_examples_are_refused(self):
+        self.assertIn("3 examples are too few for --shots 3", self.refused(
+            "eval", "tasks", self.artefact, "--tasks", self.scratch / "three.jsonl", "--shots", 3))
+
+
+if __name__ == "__main__":
+    unittest.main()
