@@ -5,7 +5,7 @@
     random_strings.py ... --write tests/tokenizer/random_vectors.json     the vectors that ctest runs without the packages
     random_strings.py --train tests/tokenizer/data                       the small Unigram vocabulary that the tests carry
 
-Needs the Python packages tokenizers and sentencepiece. Prints one line per vocabulary; exit code 1 when one differs.
+Needs the Python packages tokenizers, sentencepiece and protobuf. Prints one line per vocabulary; exit code 1 when one differs.
 """
 import argparse
 import json
