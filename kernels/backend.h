@@ -116,7 +116,9 @@ struct HeadRange {
   int num_kv() const { return kv_end - kv_begin; }
 };
 
-// One layer of the paged KV cache. Slot s is row s % block_size of block s / block_size.
+// One layer of the paged KV cache. Slot s is row s % block_size of block s / block_size. Where an
+// element lies within a block of a head is the back end's own affair: only rope_store and attention
+// see it.
 struct KVCacheView {
   Tensor k;  // [num_blocks, num_kv, block_size, d] kF32 or kBF16
   Tensor v;  // [num_blocks, num_kv, block_size, d] as k

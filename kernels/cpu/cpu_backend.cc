@@ -36,7 +36,7 @@ class CpuBackend : public Backend {
   std::unique_ptr<PackedLinear> pack(const LinearWeight& weight) override {
     auto packed = std::make_unique<cpu::CpuLinear>(weight);
     widest_ = std::max(widest_, packed->padded_in());
-    if (packed->mixed()) most_spans_ = std::max(most_spans_, packed->spans());
+    mixed_ = mixed_ || packed->mixed();
     most_shards_ = std::max(most_shards_, packed->num_shards());
     return packed;
   }
@@ -45,13 +45,13 @@ class CpuBackend : public Backend {
     scratch_ = {.max_rows = max_rows,
                 .low = cpu::allocate_host(DType::kI8, {max_rows, widest_}),
                 .high = {},
-                .spans = {},
+                .groups = {},
                 .rows = std::vector<cpu::QuantizedRow>(max_rows * most_shards_)};
-    if (most_spans_ > 0) {
+    if (mixed_) {
       scratch_.high = cpu::allocate_host(DType::kI8, {max_rows, widest_});
-      scratch_.spans = cpu::allocate_host(DType::kU8, {max_rows, most_spans_});
+      scratch_.groups.resize(max_rows * widest_ / cpu::kGroup);
     }
-    row_sequence_.reserve(max_rows);
+    token_runs_.reserve(max_rows);
     return scratch_.bytes();
   }
 
@@ -91,10 +91,15 @@ class CpuBackend : public Backend {
   const cpu::KernelTable& kernels_;
   cpu::ThreadPool pool_;
   cpu::LinearScratch scratch_;
-  int64_t widest_ = 0, most_spans_ = 0;
+  int64_t widest_ = 0;
   int most_shards_ = 1;
-  std::vector<float> attention_scratch_;  // of each thread: scores of a split, two partial rows
-  std::vector<int32_t> row_sequence_;     // of each query row of the call
+  bool mixed_ = false;  // does a product have high digits?
+  // Tokens [begin, end) of a call, of one sequence.
+  struct TokenRun {
+    int32_t sequence, begin, end;
+  };
+  std::vector<float> attention_scratch_;  // of each thread: scores, parts and totals of a tile
+  std::vector<TokenRun> token_runs_;
 };
 
 void CpuBackend::embed(const Tensor& ids, const Tensor& table, int32_t first_id,
@@ -155,11 +160,13 @@ void CpuBackend::rope_store(const RopeStoreArgs& args) {
   const int64_t rotary = args.style == RopeStyle::kNone ? 0 : args.cos_sin.dim(1);
   const int64_t half = rotary / 2;
   const bool split = args.style == RopeStyle::kHalf;
-  const auto store = [](const Tensor& cache, int64_t at, const float* from, int64_t count) {
-    if (cache.dtype() == DType::kF32) {
-      std::copy_n(from, count, cache.data<float>() + at);
-    } else {
-      for (int64_t k = 0; k < count; ++k) cache.data<uint16_t>()[at + k] = f32_to_bf16(from[k]);
+  const auto store = [d](const Tensor& cache, int64_t at, const float* from, int64_t stride) {
+    for (int64_t k = 0; k < d; ++k) {
+      if (cache.dtype() == DType::kF32) {
+        cache.data<float>()[at + k * stride] = from[k];
+      } else {
+        cache.data<uint16_t>()[at + k * stride] = f32_to_bf16(from[k]);
+      }
     }
   };
   for_rows(args.positions.numel(), [&](int64_t i) {
@@ -192,59 +199,78 @@ void CpuBackend::rope_store(const RopeStoreArgs& args) {
     }
     const int64_t slot = args.slots.data<int32_t>()[i];
     for (int64_t head = 0; head < num_kv; ++head) {
-      const int64_t at = ((slot / block_size * num_kv + head) * block_size + slot % block_size) * d;
-      store(args.cache.k, at, row + (num_q + head) * d, d);
-      store(args.cache.v, at, row + (num_q + num_kv + head) * d, d);
+      const int64_t block = (slot / block_size * num_kv + head) * block_size * d;
+      const int64_t place = slot % block_size, group = place / kBlock * kBlock;
+      const int64_t keys = std::min<int64_t>(kBlock, block_size - group);
+      store(args.cache.k, block + group * d + place - group, row + (num_q + head) * d, keys);
+      store(args.cache.v, block + place * d, row + (num_q + num_kv + head) * d, 1);
     }
   });
 }
 
+// A task is a run of tokens of one sequence times the query heads of one KV head. Late tokens have
+// the longest contexts; they go first.
 void CpuBackend::attention(const AttentionArgs& args) {
+  static_assert(cpu::kSplit == kAttentionSplit);
   const HeadRange& heads = args.heads;
   const int64_t d = args.head_dim, num_q = heads.num_q(), num_kv = heads.num_kv();
-  const int64_t n = args.out.dim(0), width = (num_q + 2 * num_kv) * d;
-  if (n == 0 || num_q == 0) return;
+  const int64_t width = (num_q + 2 * num_kv) * d;
+  if (args.out.dim(0) == 0 || num_q == 0) return;
   const int64_t padded = (d + kBlock - 1) / kBlock * kBlock;
-  const int64_t scratch = kAttentionSplit + 2 * padded;
+  const int64_t scratch = cpu::kMaxAttentionRows * (cpu::kScoreStride + 2 * padded);
   if (static_cast<int64_t>(attention_scratch_.size()) < scratch * pool_.size()) {
     attention_scratch_.resize(scratch * pool_.size());
   }
-  row_sequence_.resize(n);
-  for (int64_t s = 0; s < args.context_lens.numel(); ++s) {
-    const int32_t* cu = args.cu_seqlens.data<int32_t>();
-    for (int32_t row = cu[s]; row < cu[s + 1]; ++row) row_sequence_[row] = static_cast<int32_t>(s);
+  const int tokens_of_task = std::max(1, cpu::kMaxAttentionRows / heads.group);
+  token_runs_.clear();
+  const int32_t* cu = args.cu_seqlens.data<int32_t>();
+  for (int32_t s = 0; s < args.context_lens.numel(); ++s) {
+    for (int32_t token = cu[s]; token < cu[s + 1]; token += tokens_of_task) {
+      token_runs_.push_back({s, token, std::min(cu[s + 1], token + tokens_of_task)});
+    }
   }
   const int64_t block_size = args.cache.k.dim(2), max_blocks = args.block_tables.dim(1);
   const int64_t head_stride = block_size * d, element = dtype_size(args.cache.k.dtype());
-  pool_.run(n * num_kv, [&](int thread, int64_t task) {
-    // Late rows have the longest contexts; they go first.
-    const int64_t row = n - 1 - task / num_kv, kv = task % num_kv;
-    const int64_t s = row_sequence_[row];
-    const int position = args.context_lens.data<int32_t>()[s] -
-                         (args.cu_seqlens.data<int32_t>()[s + 1] - static_cast<int32_t>(row));
+  const int64_t runs = std::ssize(token_runs_);
+  pool_.run(runs * num_kv, [&](int thread, int64_t task) {
+    const TokenRun& run = token_runs_[runs - 1 - task / num_kv];
+    const int64_t kv = task % num_kv;
     const int group_begin = (heads.kv_begin + static_cast<int>(kv)) * heads.group;
     const int first_head = std::max(heads.q_begin, group_begin) - heads.q_begin;
     const int end_head = std::min(heads.q_end, group_begin + heads.group) - heads.q_begin;
     float* memory = attention_scratch_.data() + thread * scratch;
-    kernels_.attention_row(
-        {.q = args.qkv.data<float>() + row * width + first_head * d,
-         .heads = end_head - first_head,
-         .d = static_cast<int>(d),
-         .k = args.cache.k.raw_data() + kv * head_stride * element,
-         .v = args.cache.v.raw_data() + kv * head_stride * element,
-         .format = args.cache.k.dtype() == DType::kF32 ? FloatFormat::kF32 : FloatFormat::kBF16,
-         .block_stride = num_kv * head_stride,
-         .block_size = static_cast<int>(block_size),
-         .table = args.block_tables.data<int32_t>() + s * max_blocks,
-         .position = position,
-         .first = args.sliding_window > 0 ? std::max(0, position - args.sliding_window + 1) : 0,
-         .split = kAttentionSplit,
-         .scale = args.scale,
-         .slopes =
-             args.alibi_slopes.empty() ? nullptr : args.alibi_slopes.data<float>() + first_head,
-         .scores = memory,
-         .partial = memory + kAttentionSplit,
-         .out = args.out.data<float>() + (row * num_q + first_head) * d});
+    std::array<cpu::AttentionRow, cpu::kMaxAttentionRows> rows;
+    cpu::AttentionTile tile{
+        .rows = rows.data(),
+        .num_rows = 0,
+        .d = static_cast<int>(d),
+        .padded = static_cast<int>(padded),
+        .k = args.cache.k.raw_data() + kv * head_stride * element,
+        .v = args.cache.v.raw_data() + kv * head_stride * element,
+        .format = args.cache.k.dtype() == DType::kF32 ? FloatFormat::kF32 : FloatFormat::kBF16,
+        .block_stride = num_kv * head_stride,
+        .block_size = static_cast<int>(block_size),
+        .table = args.block_tables.data<int32_t>() + run.sequence * max_blocks,
+        .scale = args.scale,
+        .scores = memory,
+        .parts = memory + cpu::kMaxAttentionRows * cpu::kScoreStride,
+        .totals = memory + cpu::kMaxAttentionRows * (cpu::kScoreStride + padded)};
+    for (int32_t token = run.begin; token < run.end; ++token) {
+      const int position =
+          args.context_lens.data<int32_t>()[run.sequence] - (cu[run.sequence + 1] - token);
+      for (int head = first_head; head < end_head; ++head) {
+        rows[tile.num_rows++] = {
+            .q = args.qkv.data<float>() + token * width + head * d,
+            .out = args.out.data<float>() + (token * num_q + head) * d,
+            .position = position,
+            .first = args.sliding_window > 0 ? std::max(0, position - args.sliding_window + 1) : 0,
+            .slope = args.alibi_slopes.empty() ? 0.0f : args.alibi_slopes.data<float>()[head]};
+        if (tile.num_rows < cpu::kMaxAttentionRows) continue;
+        kernels_.attention_tile(tile);
+        tile.num_rows = 0;
+      }
+    }
+    if (tile.num_rows > 0) kernels_.attention_tile(tile);
   });
 }
 

@@ -45,9 +45,8 @@ CpuLinear::CpuLinear(const LinearWeight& weight)
     const int64_t length = cuts[i + 1] - cuts[i];
     OCTET_CHECK(!quantized() || length <= kMaxInt8Columns, "a shard of {} columns", length);
     const int64_t padded = quantized() ? round_up(length, kGroup) : length;
-    shards_.push_back({cuts[i], cuts[i + 1], padded_in_, padded, spans_});
+    shards_.push_back({cuts[i], cuts[i + 1], padded_in_, padded});
     padded_in_ += padded;
-    spans_ += (padded + kSpan - 1) / kSpan;
   }
   for (const ShardRange root : subtree_roots(weight.num_shards, weight.shards)) {
     std::vector<ShardRange> leaves;
@@ -148,7 +147,7 @@ void CpuLinear::quantize_rows(const KernelTable& kernels, ThreadPool& pool, Line
     quantized.low = scratch.low.data<int8_t>() + place;
     if (mixed()) {
       quantized.high = scratch.high.data<int8_t>() + place;
-      quantized.spans = scratch.spans.data<uint8_t>() + row * spans_ + shard.first_span;
+      quantized.groups = scratch.groups.data() + place / kGroup;
     }
     kernels.quantize(x.data<float>() + row * in_features_ + shard.begin, shard.end - shard.begin,
                      shard.padded, threshold, ratio, &quantized);
@@ -209,7 +208,16 @@ void CpuLinear::leaves(const KernelTable& kernels, const LinearScratch& scratch,
     const Shard& shard = shards_[index];
     float* leaf = slots + i * kTileFloats;
     if (quantized()) {
-      int8_leaf(kernels, scratch, row, rows, block, blocks, index, leaf);
+      kernels.int8_tile(
+          {.x = scratch.rows.data() + row * num_shards() + index,
+           .x_stride = num_shards(),
+           .weights = packed_.data<uint8_t>() + (block * padded_in_ + shard.place) * kBlock,
+           .block_stride = kBlock * padded_in_,
+           .scales = scales_.data<float>() + block * kBlock,
+           .rows = rows,
+           .blocks = blocks,
+           .groups = shard.padded / kGroup,
+           .leaf = leaf});
       continue;
     }
     kernels.float_tile(
@@ -229,74 +237,6 @@ void CpuLinear::leaves(const KernelTable& kernels, const LinearScratch& scratch,
       for (int o = 0; o < blocks * kBlock; ++o) to[o] *= scales[o];
     }
   }
-}
-
-void CpuLinear::int8_leaf(const KernelTable& kernels, const LinearScratch& scratch, int64_t row,
-                          int rows, int64_t block, int blocks, int index, float* leaf) const {
-  const Shard& shard = shards_[index];
-  alignas(64) int32_t low[kTileFloats], high[kTileFloats];
-  const Int8Tile tile{
-      .x = scratch.low.data<int8_t>() + row * padded_in_ + shard.place,
-      .x_stride = padded_in_,
-      .weights = packed_.data<uint8_t>() + (block * padded_in_ + shard.place) * kBlock,
-      .block_stride = kBlock * padded_in_,
-      .rows = rows,
-      .blocks = blocks,
-      .groups = shard.padded / kGroup,
-      .sums = low};
-  kernels.int8_tile(tile);
-  const bool outliers = mixed() && high_sums(kernels, scratch, row, index, tile, high);
-  const float* scales = scales_.data<float>() + block * kBlock;
-  for (int r = 0; r < rows; ++r) {
-    const QuantizedRow& quantized = scratch.rows[(row + r) * num_shards() + index];
-    const float scale = quantized.scale;
-    const int32_t excess = 128 * quantized.low_sum;
-    const int32_t* sum = low + r * kMaxBlocks * kBlock;
-    float* to = leaf + r * kMaxBlocks * kBlock;
-    for (int o = 0; o < blocks * kBlock; ++o) {
-      to[o] = static_cast<float>(sum[o] - excess) * (scale * scales[o]);
-    }
-    if (!outliers || quantized.outliers == 0) continue;
-    const int32_t high_excess = 128 * quantized.high_sum;
-    const int32_t* high_sum = high + r * kMaxBlocks * kBlock;
-    for (int o = 0; o < blocks * kBlock; ++o) {
-      to[o] += static_cast<float>(high_sum[o] - high_excess) *
-               (static_cast<float>(kHighDigit) * (scale * scales[o]));
-    }
-  }
-}
-
-// The products of the high digits, over the spans where a row of the tile has one. False: none has.
-// Rows without outliers get sums that mean nothing.
-bool CpuLinear::high_sums(const KernelTable& kernels, const LinearScratch& scratch, int64_t row,
-                          int index, Int8Tile tile, int32_t* sums) const {
-  const Shard& shard = shards_[index];
-  const QuantizedRow* quantized = scratch.rows.data() + row * num_shards() + index;
-  bool any = false;
-  for (int r = 0; r < tile.rows; ++r) any |= quantized[r * num_shards()].outliers > 0;
-  if (!any) return false;
-  std::fill_n(sums, kTileFloats, 0);
-  alignas(64) int32_t part[kTileFloats];
-  const uint8_t* weights = tile.weights;
-  tile.sums = part;
-  for (int64_t begin = 0; begin < shard.padded; begin += kSpan) {
-    bool wanted = false;
-    for (int r = 0; r < tile.rows; ++r) {
-      const QuantizedRow& of_row = quantized[r * num_shards()];
-      wanted |= of_row.outliers > 0 && of_row.spans[begin / kSpan] != 0;
-    }
-    if (!wanted) continue;
-    tile.x = scratch.high.data<int8_t>() + row * padded_in_ + shard.place + begin;
-    tile.weights = weights + begin * kBlock;
-    tile.groups = std::min<int64_t>(kSpan, shard.padded - begin) / kGroup;
-    kernels.int8_tile(tile);
-    for (int r = 0; r < tile.rows; ++r) {
-      for (int o = 0; o < tile.blocks * kBlock; ++o) {
-        sums[r * kMaxBlocks * kBlock + o] += part[r * kMaxBlocks * kBlock + o];
-      }
-    }
-  }
-  return true;
 }
 
 // Bias, activation, and the outputs that are not padding.

@@ -17,10 +17,11 @@ namespace octet::cpu {
 struct LinearScratch {
   int64_t max_rows = 0;
   Tensor low, high;                // [max_rows, widest padded in] kI8; high may be empty
-  Tensor spans;                    // [max_rows, widest padded in / kSpan + most shards] kU8
+  std::vector<uint16_t> groups;    // [max_rows, widest padded in / kGroup], where high is not empty
   std::vector<QuantizedRow> rows;  // [max_rows, most shards]
   size_t bytes() const {
-    return low.bytes() + high.bytes() + spans.bytes() + rows.size() * sizeof(QuantizedRow);
+    return low.bytes() + high.bytes() + groups.size() * sizeof(uint16_t) +
+           rows.size() * sizeof(QuantizedRow);
   }
 };
 
@@ -29,7 +30,6 @@ class CpuLinear : public PackedLinear {
   explicit CpuLinear(const LinearWeight& weight);
 
   int64_t padded_in() const { return padded_in_; }
-  int64_t spans() const { return spans_; }
   int num_shards() const { return static_cast<int>(shards_.size()); }
   // Are inputs quantised; do they have high digits?
   bool quantized() const { return dtype_ == DType::kI8 && product_ != Int8Product::kW8A16; }
@@ -47,7 +47,6 @@ class CpuLinear : public PackedLinear {
     int64_t begin, end;  // columns of the input
     int64_t place;       // of its first value in a block's row of padded_in_
     int64_t padded;      // a multiple of kGroup for int8
-    int64_t first_span;  // of its flags in a row's
   };
   struct Root {
     int first_leaf;  // of this rank's
@@ -62,10 +61,6 @@ class CpuLinear : public PackedLinear {
                      const Tensor& x) const;
   void tile(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x, int64_t row,
             int rows, int64_t block, int blocks, const Tensor& out) const;
-  void int8_leaf(const KernelTable& kernels, const LinearScratch& scratch, int64_t row, int rows,
-                 int64_t block, int blocks, int shard, float* leaf) const;
-  bool high_sums(const KernelTable& kernels, const LinearScratch& scratch, int64_t row, int shard,
-                 Int8Tile tile, int32_t* sums) const;
   void leaves(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
               int64_t row, int rows, int64_t block, int blocks, const Root& root,
               float* slots) const;
@@ -79,7 +74,6 @@ class CpuLinear : public PackedLinear {
   int64_t rows_ = 0;  // of the weight; padded to padded_rows_
   int64_t padded_rows_ = 0;
   int64_t padded_in_ = 0;
-  int64_t spans_ = 0;  // of a row
   mutable std::atomic<uint64_t> outliers_ = 0;
   std::vector<Shard> shards_;
   std::vector<Root> roots_;

@@ -18,49 +18,66 @@ inline void float_tile_of(const FloatTile& tile) {
                                                                      : 2);
   const char* weights = static_cast<const char*>(tile.weights);
   Vec16 sums[kRows][kBlocks];
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
     for (int b = 0; b < kBlocks; ++b) sums[r][b] = zero();
   }
   for (int64_t k = 0; k < tile.k; ++k) {
     Vec16 w[kBlocks];
+#pragma GCC unroll 8
     for (int b = 0; b < kBlocks; ++b) {
       w[b] = load_weights<kFormat>(weights + b * tile.block_stride + k * kBytes);
     }
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
       const Vec16 x = all(tile.x[r * tile.x_stride + k]);
+#pragma GCC unroll 8
       for (int b = 0; b < kBlocks; ++b) sums[r][b] = fma(x, w[b], sums[r][b]);
     }
   }
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
     for (int b = 0; b < kBlocks; ++b) store(tile.sums + (r * kMaxBlocks + b) * kBlock, sums[r][b]);
   }
 }
 
 template <FloatFormat kFormat, int kRows>
 inline void float_tile_of(const FloatTile& tile) {
-  if (tile.blocks == 4) return float_tile_of<kFormat, kRows, 4>(tile);
-  FloatTile one = tile;
-  for (int b = 0; b < tile.blocks; ++b) {
-    one.weights = static_cast<const char*>(tile.weights) + b * tile.block_stride;
-    one.sums = tile.sums + b * kBlock;
-    float_tile_of<kFormat, kRows, 1>(one);
+  FloatTile part = tile;
+  const auto advance = [&](int blocks) {
+    part.weights = static_cast<const char*>(part.weights) + blocks * tile.block_stride;
+    part.sums += blocks * kBlock;
+  };
+  int block = 0;
+  for (; block + kFloatBlocks <= tile.blocks; block += kFloatBlocks) {
+    float_tile_of<kFormat, kRows, kFloatBlocks>(part);
+    advance(kFloatBlocks);
+  }
+  for (; block < tile.blocks; ++block) {
+    float_tile_of<kFormat, kRows, 1>(part);
+    advance(1);
   }
 }
 
 template <FloatFormat kFormat>
 inline void float_tile_of(const FloatTile& tile) {
   FloatTile part = tile;
-  for (int row = 0; row < tile.rows;) {
-    part.x = tile.x + row * tile.x_stride;
-    part.sums = tile.sums + row * kMaxBlocks * kBlock;
-    if (tile.rows - row >= kFloatRows) {
-      float_tile_of<kFormat, kFloatRows>(part);
-      row += kFloatRows;
-    } else {
-      float_tile_of<kFormat, 1>(part);
-      ++row;
-    }
+  const auto advance = [&](int rows) {
+    part.x += rows * tile.x_stride;
+    part.sums += rows * kMaxBlocks * kBlock;
+  };
+  int row = 0;
+  for (; row + kFloatRows <= tile.rows; row += kFloatRows) {
+    float_tile_of<kFormat, kFloatRows>(part);
+    advance(kFloatRows);
   }
+  for (; row + 2 <= tile.rows; row += 2) {
+    float_tile_of<kFormat, 2>(part);
+    advance(2);
+  }
+  if (row < tile.rows) float_tile_of<kFormat, 1>(part);
 }
 
 inline void float_tile(const FloatTile& tile) {

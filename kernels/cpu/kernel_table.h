@@ -13,32 +13,34 @@ namespace octet::cpu {
 inline constexpr int kBlock = 16;     // outputs of a weight block
 inline constexpr int kMaxRows = 6;    // rows of a tile
 inline constexpr int kMaxBlocks = 4;  // weight blocks of a tile
-inline constexpr int kGroup = 4;      // values along K that one int8 instruction takes
-
-inline constexpr int kSpan = 64;  // values along K that the high digits are skipped by
+inline constexpr int kMaxAttentionRows = 12;
+inline constexpr int kGroup = 4;  // values along K that one int8 instruction takes
 
 enum class FloatFormat { kF32, kBF16, kF16, kI8 };
 
-// One shard of a tile of int8 products. Weights are stored as w + 128, unsigned; the sum's excess
-// of 128 * sum(x) is the caller's to take off.
-struct Int8Tile {
-  const int8_t* x;         // [rows, x_stride]
-  int64_t x_stride;        // bytes
-  const uint8_t* weights;  // [blocks][groups][kBlock][kGroup]
-  int64_t block_stride;    // bytes from block to block
-  int rows, blocks;
-  int64_t groups;
-  int32_t* sums;  // [rows][kMaxBlocks][kBlock]
-};
-
-// A shard of a row in int8.
+// A shard of a row in int8: low digits of all its values, high digits of the outliers only, kGroup
+// values along K at a time.
 struct QuantizedRow {
-  int8_t* low;     // [padded]
-  int8_t* high;    // [padded]: set only where there are outliers
-  uint8_t* spans;  // [padded / kSpan, rounded up]: has the span a high digit? Likewise.
+  int8_t* low;       // [padded]
+  int8_t* high;      // [num_groups, kGroup], room for [padded]; unused where no value is an outlier
+  uint16_t* groups;  // [num_groups]: which groups these are; room for [padded / kGroup]
+  int32_t num_groups;
   float scale;
   int32_t low_sum, high_sum;
   int32_t outliers;
+};
+
+// One shard of a tile of int8 products, in fp32: leaves of the reduction tree. Weights are stored
+// as w + 128, unsigned.
+struct Int8Tile {
+  const QuantizedRow* x;  // row r is x[r * x_stride]
+  int64_t x_stride;
+  const uint8_t* weights;  // [blocks][groups][kBlock][kGroup]
+  int64_t block_stride;    // bytes from block to block
+  const float* scales;     // [blocks, kBlock]
+  int rows, blocks;
+  int64_t groups;
+  float* leaf;  // [rows][kMaxBlocks][kBlock]
 };
 
 struct FloatTile {
@@ -64,26 +66,33 @@ struct NormRow {
   bool layer_norm;
 };
 
-// One query row and the query heads that share one KV head.
+// One query head of one token.
 struct AttentionRow {
-  const float* q;  // [heads, d]
-  int heads;
-  int d;
-  const void*
-      k;  // the layer's cache at this KV head: position p is at p's block * block_stride + ...
-  const void* v;
-  FloatFormat format;    // kF32 or kBF16
-  int64_t block_stride;  // elements from block to block
-  int block_size;
-  const int32_t* table;  // block of each block_size positions
-  int position;          // of the row; it sees [first, position]
+  const float* q;  // [d]
+  float* out;      // [d]
+  int position;    // it sees [first, position]
   int first;
-  int split;  // positions of a split
+  float slope;                 // of ALiBi, or 0
+  float maximum = 0, sum = 0;  // of the splits so far
+};
+
+inline constexpr int kSplit = 256;  // kAttentionSplit
+inline constexpr int kScoreStride = kSplit + 2 * kBlock;
+
+// Query rows of one sequence that read one KV head, close to each other in position.
+struct AttentionTile {
+  AttentionRow* rows;  // [num_rows]
+  int num_rows;        // at most kMaxAttentionRows
+  int d, padded;       // padded: up to a multiple of kBlock
+  const void* k;       // the layer's cache at this KV head: position p is in block
+  const void* v;       // table[p / block_size], block_stride elements from block to block
+  FloatFormat format;  // kF32 or kBF16
+  int64_t block_stride;
+  int block_size;
+  const int32_t* table;
   float scale;
-  const float* slopes;  // [heads] or nullptr
-  float* scores;        // scratch [heads, split]
-  float* partial;       // scratch [heads, padded d]
-  float* out;           // [heads, d]
+  float* scores;          // scratch [num_rows, kScoreStride]
+  float *parts, *totals;  // scratch [num_rows, padded]
 };
 
 struct KernelTable {
@@ -93,10 +102,10 @@ struct KernelTable {
   // kW8A8.
   void (*quantize)(const float* x, int64_t n, int64_t padded, float threshold, float ratio,
                    QuantizedRow* row);
-  void (*int8_tile)(const Int8Tile& tile);
+  void (*int8_tile)(const Int8Tile& tile);  // see Backend::linear
   void (*float_tile)(const FloatTile& tile);
   void (*norm_row)(const NormRow& row);
-  void (*attention_row)(const AttentionRow& row);
+  void (*attention_tile)(const AttentionTile& tile);
   // In place, n a multiple of kBlock: silu(gate) * up; gelu; gelu by tanh.
   void (*silu_gate)(float* gate, const float* up, int64_t n);
   void (*gelu)(float* x, int64_t n);

@@ -6,66 +6,97 @@
 namespace octet::cpu {
 namespace {
 
-constexpr int kFloatRows = 1;
+// A tile of float accumulators that fits the registers.
+constexpr int kFloatRows = 2;
+constexpr int kFloatBlocks = 2;
 
 // In this order: each is written in terms of the ones before it.
 // clang-format off
 #include "kernels/cpu/vec16.h"
 #include "kernels/cpu/rows.h"
 #include "kernels/cpu/float_tiles.h"
-#include "kernels/cpu/attention_rows.h"
+#include "kernels/cpu/attention_tiles.h"
 // clang-format on
 
 // Bytes are widened to 16 bits first, so that no pair sum saturates (255 * 127 * 2 does not fit in
 // 16 bits). A register holds four outputs, two half sums each; they meet at the end.
+inline void widen_group(const uint8_t* weights, __m256i* w) {
+  for (int j = 0; j < 4; ++j) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(weights + j * 16));
+    w[j] = _mm256_cvtepu8_epi16(bytes);
+  }
+}
+
+inline __m256i widen_four(const int8_t* x) {
+  int32_t four;
+  __builtin_memcpy(&four, x, sizeof four);
+  return _mm256_broadcastq_epi64(_mm_cvtepi8_epi16(_mm_cvtsi32_si128(four)));
+}
+
+inline void join_halves(const __m256i* sums, int32_t* out) {
+  for (int j = 0; j < 4; j += 2) {
+    // hadd joins halves within 128-bit lanes: outputs 0 1 4 5 | 2 3 6 7 of the eight.
+    const __m256i joined = _mm256_hadd_epi32(sums[j], sums[j + 1]);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + j * 4),
+                        _mm256_permute4x64_epi64(joined, 0xD8));
+  }
+}
+
 template <int kRows>
-inline void int8_block(const Int8Tile& tile, int row, int block) {
+inline void int8_block(const Int8Tile& tile, int row, int block, int32_t* out) {
   __m256i sums[kRows][4];
+  const int8_t* x[kRows];
   for (int r = 0; r < kRows; ++r) {
+    x[r] = tile.x[(row + r) * tile.x_stride].low;
     for (int j = 0; j < 4; ++j) sums[r][j] = _mm256_setzero_si256();
   }
   const uint8_t* weights = tile.weights + block * tile.block_stride;
-  const int8_t* x = tile.x + row * tile.x_stride;
   for (int64_t g = 0; g < tile.groups; ++g) {
     __m256i w[4];
-    for (int j = 0; j < 4; ++j) {
-      w[j] =
-          _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(weights + j * 16)));
-    }
+    widen_group(weights + g * kBlock * kGroup, w);
     for (int r = 0; r < kRows; ++r) {
-      int32_t four;
-      __builtin_memcpy(&four, x + r * tile.x_stride, sizeof four);
-      const __m256i wide = _mm256_broadcastq_epi64(_mm_cvtepi8_epi16(_mm_cvtsi32_si128(four)));
+      const __m256i wide = widen_four(x[r] + g * kGroup);
       for (int j = 0; j < 4; ++j) {
         sums[r][j] = _mm256_add_epi32(sums[r][j], _mm256_madd_epi16(w[j], wide));
       }
     }
-    weights += kBlock * kGroup;
-    x += kGroup;
   }
   for (int r = 0; r < kRows; ++r) {
-    int32_t* out = tile.sums + ((row + r) * kMaxBlocks + block) * kBlock;
-    for (int j = 0; j < 4; j += 2) {
-      // hadd joins halves within 128-bit lanes: outputs 0 1 4 5 | 2 3 6 7 of the eight.
-      const __m256i joined = _mm256_hadd_epi32(sums[r][j], sums[r][j + 1]);
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + j * 4),
-                          _mm256_permute4x64_epi64(joined, 0xD8));
-    }
+    join_halves(sums[r], out + ((row + r) * kMaxBlocks + block) * kBlock);
   }
 }
 
-void int8_tile(const Int8Tile& tile) {
+void int8_sums(const Int8Tile& tile, int32_t* sums) {
   for (int block = 0; block < tile.blocks; ++block) {
     int row = 0;
-    for (; row + 2 <= tile.rows; row += 2) int8_block<2>(tile, row, block);
-    if (row < tile.rows) int8_block<1>(tile, row, block);
+    for (; row + 2 <= tile.rows; row += 2) int8_block<2>(tile, row, block, sums);
+    if (row < tile.rows) int8_block<1>(tile, row, block, sums);
   }
 }
+
+void int8_high_sums(const Int8Tile& tile, const QuantizedRow& row, int32_t* sums) {
+  for (int block = 0; block < tile.blocks; ++block) {
+    const uint8_t* weights = tile.weights + block * tile.block_stride;
+    __m256i parts[4];
+    for (int j = 0; j < 4; ++j) parts[j] = _mm256_setzero_si256();
+    for (int i = 0; i < row.num_groups; ++i) {
+      __m256i w[4];
+      widen_group(weights + row.groups[i] * kBlock * kGroup, w);
+      const __m256i wide = widen_four(row.high + i * kGroup);
+      for (int j = 0; j < 4; ++j) {
+        parts[j] = _mm256_add_epi32(parts[j], _mm256_madd_epi16(w[j], wide));
+      }
+    }
+    join_halves(parts, sums + block * kBlock);
+  }
+}
+
+#include "kernels/cpu/int8_tiles.h"
 
 bool supported() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
-constexpr KernelTable kTable{"avx2",   supported,     quantize,  int8_tile, float_tile,
-                             norm_row, attention_row, silu_gate, gelu,      gelu_tanh};
+constexpr KernelTable kTable{"avx2",   supported,      quantize,  int8_tile, float_tile,
+                             norm_row, attention_tile, silu_gate, gelu,      gelu_tanh};
 
 }  // namespace
 

@@ -34,28 +34,27 @@ inline int32_t quantize_low(const float* x, int64_t n, int64_t padded, Vec16 thr
   return sum;
 }
 
-// The outliers in two digits, added to what quantize_low made.
-inline void quantize_outliers(const float* x, int64_t n, int64_t padded, float limit, float inverse,
+// The outliers in two digits, in place of the zeros that quantize_low made of them.
+inline void quantize_outliers(const float* x, int64_t n, float limit, float inverse,
                               QuantizedRow* row) {
-  for (int64_t i = 0; i < padded; ++i) row->high[i] = 0;
-  for (int64_t i = 0; i < padded; i += kSpan) row->spans[i / kSpan] = 0;
   constexpr float kMost = 127.0f * 254.0f + 126.0f;
   for (int64_t block = 0; block < n; block += kBlock) {
-    const int lanes = lanes_left(n, block);
-    if (!any_reaches(read(x + block, lanes), all(limit))) continue;
-    row->spans[block / kSpan] = 1;
-    for (int64_t i = block; i < block + lanes; ++i) {
-      if (__builtin_fabsf(x[i]) < limit) continue;
-      float q = x[i] * inverse;
-      q = q > -kMost ? q : -kMost;  // a NaN too
-      q = q < kMost ? q : kMost;
-      q = __builtin_rintf(q);
-      const float high = __builtin_rintf(q / 254.0f);
-      row->high[i] = static_cast<int8_t>(high);
-      row->low[i] = static_cast<int8_t>(q - 254.0f * high);
-      row->high_sum += row->high[i];
-      row->low_sum += row->low[i];
+    const Vec16 values = drop_below(read(x + block, lanes_left(n, block)), all(limit));
+    uint32_t lanes = nonzero_lanes(values);
+    if (lanes == 0) continue;
+    const Vec16 q = round_even(min(max(mul(values, all(inverse)), all(-kMost)), all(kMost)));
+    const Vec16 high = round_even(div(q, all(254.0f)));
+    alignas(16) int8_t highs[kBlock], lows[kBlock];
+    row->high_sum += store_int8(highs, high);
+    row->low_sum += store_int8(lows, fma(high, all(-254.0f), q));
+    for (; lanes != 0; lanes &= lanes - 1) {
+      const int lane = __builtin_ctz(lanes), group = lane / kGroup;
+      row->low[block + lane] = lows[lane];
       ++row->outliers;
+      const uint16_t place = static_cast<uint16_t>(block / kGroup + group);
+      if (row->num_groups > 0 && row->groups[row->num_groups - 1] == place) continue;
+      __builtin_memcpy(row->high + row->num_groups * kGroup, highs + group * kGroup, kGroup);
+      row->groups[row->num_groups++] = place;
     }
   }
 }
@@ -69,15 +68,15 @@ inline void quantize(const float* x, int64_t n, int64_t padded, float threshold,
     sum = add(sum, values);
   }
   const float absmax = max_lanes(top), total = sum_lanes(sum);
+  row->high_sum = row->outliers = row->num_groups = 0;
   if (!(total <= 3.4028235e38f)) {  // an infinity or a NaN: so is the product
     for (int64_t i = 0; i < padded; ++i) row->low[i] = 0;
     row->scale = __builtin_nanf("");
-    row->low_sum = row->high_sum = row->outliers = 0;
+    row->low_sum = 0;
     return;
   }
   const float spread = ratio * (total / static_cast<float>(n));
   const float limit = spread < threshold ? spread : threshold;
-  row->outliers = row->high_sum = 0;
   if (absmax < limit || absmax == 0) {
     row->scale = absmax / 127.0f;
     row->low_sum = quantize_low(x, n, padded, all(__builtin_inff()),
@@ -92,7 +91,7 @@ inline void quantize(const float* x, int64_t n, int64_t padded, float threshold,
   row->scale = below / 127.0f > finest ? below / 127.0f : finest;
   const float inverse = 1.0f / row->scale;
   row->low_sum = quantize_low(x, n, padded, all(limit), inverse, row->low);
-  quantize_outliers(x, n, padded, limit, inverse, row);
+  quantize_outliers(x, n, limit, inverse, row);
 }
 
 inline void norm_row(const NormRow& row) {

@@ -17,6 +17,10 @@ inline void store(float* p, Vec16 a) { _mm512_storeu_ps(p, a.v); }
 inline void store_first(float* p, Vec16 a, int n) {
   _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), a.v);
 }
+inline Vec16 ramp(float x) {  // x, x + 1, ...
+  const __m512 lanes = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  return {_mm512_add_ps(_mm512_set1_ps(x), lanes)};
+}
 inline Vec16 add(Vec16 a, Vec16 b) { return {_mm512_add_ps(a.v, b.v)}; }
 inline Vec16 sub(Vec16 a, Vec16 b) { return {_mm512_sub_ps(a.v, b.v)}; }
 inline Vec16 mul(Vec16 a, Vec16 b) { return {_mm512_mul_ps(a.v, b.v)}; }
@@ -29,8 +33,16 @@ inline Vec16 magnitude(Vec16 a) { return {_mm512_abs_ps(a.v)}; }
 inline Vec16 keep_below(Vec16 a, Vec16 limit) {
   return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(_mm512_abs_ps(a.v), limit.v, _CMP_LT_OQ), a.v)};
 }
-inline bool any_reaches(Vec16 a, Vec16 limit) {  // is a magnitude not below the limit?
-  return _mm512_cmp_ps_mask(_mm512_abs_ps(a.v), limit.v, _CMP_NLT_UQ) != 0;
+// The others: 0 where the magnitude is below the limit, else a.
+inline Vec16 drop_below(Vec16 a, Vec16 limit) {
+  return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(_mm512_abs_ps(a.v), limit.v, _CMP_NLT_UQ), a.v)};
+}
+inline uint32_t nonzero_lanes(Vec16 a) {  // a bit each
+  return _mm512_cmp_ps_mask(a.v, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+}
+// Sixteen integers less an excess.
+inline Vec16 from_int32(const int32_t* p, int32_t excess) {
+  return {_mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_loadu_si512(p), _mm512_set1_epi32(excess)))};
 }
 inline Vec16 round_even(Vec16 a) { return {_mm512_roundscale_ps(a.v, 8)}; }
 // 2^n for integral n in [-126, 127].
@@ -83,6 +95,10 @@ inline void store_first(float* p, Vec16 a, int n) {
   _mm256_maskstore_ps(p, mask_of(n), a.lo);
   _mm256_maskstore_ps(p + 8, mask_of(n - 8), a.hi);
 }
+inline Vec16 ramp(float x) {
+  const __m256 lanes = _mm256_setr_ps(0, 1, 2, 3, 4, 5, 6, 7);
+  return {_mm256_add_ps(_mm256_set1_ps(x), lanes), _mm256_add_ps(_mm256_set1_ps(x + 8), lanes)};
+}
 inline Vec16 add(Vec16 a, Vec16 b) {
   return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)};
 }
@@ -113,10 +129,23 @@ inline Vec16 keep_below(Vec16 a, Vec16 limit) {
   return {_mm256_and_ps(a.lo, _mm256_cmp_ps(size.lo, limit.lo, _CMP_LT_OQ)),
           _mm256_and_ps(a.hi, _mm256_cmp_ps(size.hi, limit.hi, _CMP_LT_OQ))};
 }
-inline bool any_reaches(Vec16 a, Vec16 limit) {
+inline Vec16 drop_below(Vec16 a, Vec16 limit) {
   const Vec16 size = magnitude(a);
-  return (_mm256_movemask_ps(_mm256_cmp_ps(size.lo, limit.lo, _CMP_NLT_UQ)) |
-          _mm256_movemask_ps(_mm256_cmp_ps(size.hi, limit.hi, _CMP_NLT_UQ))) != 0;
+  return {_mm256_and_ps(a.lo, _mm256_cmp_ps(size.lo, limit.lo, _CMP_NLT_UQ)),
+          _mm256_and_ps(a.hi, _mm256_cmp_ps(size.hi, limit.hi, _CMP_NLT_UQ))};
+}
+inline uint32_t nonzero_lanes(Vec16 a) {
+  const __m256 zeros = _mm256_setzero_ps();
+  return static_cast<uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(a.lo, zeros, _CMP_NEQ_UQ))) |
+         static_cast<uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(a.hi, zeros, _CMP_NEQ_UQ))) << 8;
+}
+inline __m256 float_less(const int32_t* p, __m256i excess) {
+  const __m256i values = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  return _mm256_cvtepi32_ps(_mm256_sub_epi32(values, excess));
+}
+inline Vec16 from_int32(const int32_t* p, int32_t excess) {
+  const __m256i eight = _mm256_set1_epi32(excess);
+  return {float_less(p, eight), float_less(p + 8, eight)};
 }
 inline Vec16 round_even(Vec16 a) {
   return {_mm256_round_ps(a.lo, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC),
