@@ -11,6 +11,7 @@ namespace octet::cpu {
 namespace {
 
 constexpr int kTileFloats = kMaxRows * kMaxBlocks * kBlock;
+constexpr int64_t kAhead = 1024;     // bytes that weights are fetched ahead of their use
 constexpr int64_t kRowsOfTask = 48;  // rows that one task takes through its blocks
 
 int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
@@ -169,39 +170,60 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
               out.shape().to_string(), num_roots_, scratch.max_rows);
   if (n == 0 || out_features_ == 0) return;
   if (quantized()) quantize_rows(kernels, pool, scratch, x);
-  const int64_t blocks = padded_rows_ / kBlock;
-  const int64_t columns = (blocks + kMaxBlocks - 1) / kMaxBlocks;
+  // A column of blocks stays in the cache while a band of rows goes through it. One band: each task
+  // has a run of blocks, whose next column is fetched during the last rows of the one before.
+  const int64_t unit = activation_ == Activation::kSiluGate ? 2 : 1;  // blocks that stay together
+  const int64_t blocks = padded_rows_ / kBlock, units = blocks / unit;
   const int64_t bands = (n + kRowsOfTask - 1) / kRowsOfTask;
-  pool.run(columns * bands, [&](int, int64_t task) {
-    const int64_t block = task / bands * kMaxBlocks;
-    const int64_t end = std::min(n, (task % bands + 1) * kRowsOfTask);
-    for (int64_t row = task % bands * kRowsOfTask; row < end; row += kMaxRows) {
-      tile(kernels, scratch, x, row, static_cast<int>(std::min<int64_t>(kMaxRows, end - row)),
-           block, static_cast<int>(std::min<int64_t>(kMaxBlocks, blocks - block)), out);
+  const int64_t runs =
+      bands > 1 ? (blocks + kMaxBlocks - 1) / kMaxBlocks : std::min(units, runs_of_blocks(pool));
+  pool.run(runs * bands, [&](int, int64_t task) {
+    const int64_t run = task / bands, first_row = task % bands * kRowsOfTask;
+    const int64_t end = std::min(n, first_row + kRowsOfTask);
+    const int64_t first = bands > 1 ? run * kMaxBlocks : units * run / runs * unit;
+    const int64_t last =
+        bands > 1 ? std::min(blocks, first + kMaxBlocks) : units * (run + 1) / runs * unit;
+    for (int64_t block = first; block < last; block += kMaxBlocks) {
+      for (int64_t row = first_row; row < end; row += kMaxRows) {
+        const bool next = row > first_row && row + kMaxRows >= end && block + kMaxBlocks < last;
+        tile(kernels, scratch, x,
+             {.row = row,
+              .rows = static_cast<int>(std::min<int64_t>(kMaxRows, end - row)),
+              .block = block,
+              .blocks = static_cast<int>(std::min<int64_t>(kMaxBlocks, last - block)),
+              .ahead = next ? kMaxBlocks * kBlock * padded_in_ : kAhead},
+             out);
+      }
     }
   });
 }
 
+// Tasks of equal size that together read all weights: some for each thread, none too small.
+int64_t CpuLinear::runs_of_blocks(const ThreadPool& pool) const {
+  constexpr int64_t kBytesOfRun = 128 << 10;
+  return (static_cast<int64_t>(packed_.bytes()) / (kBytesOfRun * pool.size()) + 1) * pool.size();
+}
+
 void CpuLinear::tile(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
-                     int64_t row, int rows, int64_t block, int blocks, const Tensor& out) const {
+                     const Place& place, const Tensor& out) const {
   alignas(64) float slots[kMaxShards][kTileFloats];
   const int64_t n = x.dim(0);
   for (size_t r = 0; r < roots_.size(); ++r) {
     const Root& root = roots_[r];
-    leaves(kernels, scratch, x, row, rows, block, blocks, root, slots[0]);
+    leaves(kernels, scratch, x, place, root, slots[0]);
     for (const TreeAdd& add : root.adds) {
       float* to = slots[add.target];
       const float* from = slots[add.source];
-      for (int i = 0; i < rows * kMaxBlocks * kBlock; ++i) to[i] += from[i];
+      for (int i = 0; i < place.rows * kMaxBlocks * kBlock; ++i) to[i] += from[i];
     }
-    finish(kernels, slots[0], rows, row, block, blocks,
+    finish(kernels, slots[0], place,
            out.data<float>() + static_cast<int64_t>(r) * n * out_features_);
   }
 }
 
 void CpuLinear::leaves(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
-                       int64_t row, int rows, int64_t block, int blocks, const Root& root,
-                       float* slots) const {
+                       const Place& place, const Root& root, float* slots) const {
+  const auto [row, rows, block, blocks, ahead] = place;
   const size_t size = dtype_size(dtype_);
   for (int i = 0; i < root.num_leaves; ++i) {
     const int index = root.first_leaf + i;
@@ -217,6 +239,7 @@ void CpuLinear::leaves(const KernelTable& kernels, const LinearScratch& scratch,
            .rows = rows,
            .blocks = blocks,
            .groups = shard.padded / kGroup,
+           .ahead = ahead,
            .leaf = leaf});
       continue;
     }
@@ -240,8 +263,9 @@ void CpuLinear::leaves(const KernelTable& kernels, const LinearScratch& scratch,
 }
 
 // Bias, activation, and the outputs that are not padding.
-void CpuLinear::finish(const KernelTable& kernels, float* sums, int rows, int64_t row,
-                       int64_t block, int blocks, float* out) const {
+void CpuLinear::finish(const KernelTable& kernels, float* sums, const Place& place,
+                       float* out) const {
+  const auto [row, rows, block, blocks, ahead] = place;
   const bool gated = activation_ == Activation::kSiluGate;
   const int64_t first = gated ? block / 2 * kBlock : block * kBlock;
   const int64_t count =

@@ -54,18 +54,27 @@ class CpuLinear : public PackedLinear {
     std::vector<TreeAdd> adds;  // over its leaves
   };
 
+  // Rows of the input times blocks of the weights, and how far ahead of these the next to be used
+  // are, in bytes.
+  struct Place {
+    int64_t row;
+    int rows;
+    int64_t block;
+    int blocks;
+    int64_t ahead;
+  };
+
   void pack_int8(const LinearWeight& weight);
   void pack_float(const LinearWeight& weight);
   int64_t source_row(int64_t packed_row) const;  // -1: padding
   void quantize_rows(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch,
                      const Tensor& x) const;
-  void tile(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x, int64_t row,
-            int rows, int64_t block, int blocks, const Tensor& out) const;
+  int64_t runs_of_blocks(const ThreadPool& pool) const;
+  void tile(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
+            const Place& place, const Tensor& out) const;
   void leaves(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
-              int64_t row, int rows, int64_t block, int blocks, const Root& root,
-              float* slots) const;
-  void finish(const KernelTable& kernels, float* sums, int rows, int64_t row, int64_t block,
-              int blocks, float* out) const;
+              const Place& place, const Root& root, float* slots) const;
+  void finish(const KernelTable& kernels, float* sums, const Place& place, float* out) const;
 
   DType dtype_;
   Int8Product product_;

@@ -40,7 +40,8 @@ struct Int8Tile {
   const float* scales;     // [blocks, kBlock]
   int rows, blocks;
   int64_t groups;
-  float* leaf;  // [rows][kMaxBlocks][kBlock]
+  int64_t ahead;  // bytes behind these weights are the ones to be fetched meanwhile
+  float* leaf;    // [rows][kMaxBlocks][kBlock]
 };
 
 struct FloatTile {

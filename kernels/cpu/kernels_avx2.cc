@@ -14,6 +14,7 @@ constexpr int kFloatBlocks = 2;
 // clang-format off
 #include "kernels/cpu/vec16.h"
 #include "kernels/cpu/rows.h"
+#include "kernels/cpu/int8_tiles.h"
 #include "kernels/cpu/float_tiles.h"
 #include "kernels/cpu/attention_tiles.h"
 // clang-format on
@@ -33,17 +34,16 @@ inline __m256i widen_four(const int8_t* x) {
   return _mm256_broadcastq_epi64(_mm_cvtepi8_epi16(_mm_cvtsi32_si128(four)));
 }
 
-inline void join_halves(const __m256i* sums, int32_t* out) {
-  for (int j = 0; j < 4; j += 2) {
-    // hadd joins halves within 128-bit lanes: outputs 0 1 4 5 | 2 3 6 7 of the eight.
-    const __m256i joined = _mm256_hadd_epi32(sums[j], sums[j + 1]);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + j * 4),
-                        _mm256_permute4x64_epi64(joined, 0xD8));
-  }
+// hadd joins halves within 128-bit lanes: outputs 0 1 4 5 | 2 3 6 7 of the eight.
+inline __m256i join_halves(__m256i a, __m256i b) {
+  return _mm256_permute4x64_epi64(_mm256_hadd_epi32(a, b), 0xD8);
+}
+inline Ints16 join_halves(const __m256i* sums) {
+  return {join_halves(sums[0], sums[1]), join_halves(sums[2], sums[3])};
 }
 
 template <int kRows>
-inline void int8_block(const Int8Tile& tile, int row, int block, int32_t* out) {
+inline void int8_block(const Int8Tile& tile, int row, int block) {
   __m256i sums[kRows][4];
   const int8_t* x[kRows];
   for (int r = 0; r < kRows; ++r) {
@@ -61,37 +61,34 @@ inline void int8_block(const Int8Tile& tile, int row, int block, int32_t* out) {
       }
     }
   }
-  for (int r = 0; r < kRows; ++r) {
-    join_halves(sums[r], out + ((row + r) * kMaxBlocks + block) * kBlock);
-  }
+  for (int r = 0; r < kRows; ++r) store_leaf(tile, row + r, block, join_halves(sums[r]));
 }
 
-void int8_sums(const Int8Tile& tile, int32_t* sums) {
+void high_digits(const Int8Tile& tile, int r, int block) {
+  const QuantizedRow& row = tile.x[r * tile.x_stride];
+  const uint8_t* weights = tile.weights + block * tile.block_stride;
+  __m256i sums[4] = {};
+  for (int i = 0; i < row.num_groups; ++i) {
+    __m256i w[4];
+    widen_group(weights + row.groups[i] * kBlock * kGroup, w);
+    const __m256i wide = widen_four(row.high + i * kGroup);
+    for (int j = 0; j < 4; ++j) {
+      sums[j] = _mm256_add_epi32(sums[j], _mm256_madd_epi16(w[j], wide));
+    }
+  }
+  add_high(tile, r, block, join_halves(sums));
+}
+
+void int8_tile(const Int8Tile& tile) {
   for (int block = 0; block < tile.blocks; ++block) {
     int row = 0;
-    for (; row + 2 <= tile.rows; row += 2) int8_block<2>(tile, row, block, sums);
-    if (row < tile.rows) int8_block<1>(tile, row, block, sums);
-  }
-}
-
-void int8_high_sums(const Int8Tile& tile, const QuantizedRow& row, int32_t* sums) {
-  for (int block = 0; block < tile.blocks; ++block) {
-    const uint8_t* weights = tile.weights + block * tile.block_stride;
-    __m256i parts[4];
-    for (int j = 0; j < 4; ++j) parts[j] = _mm256_setzero_si256();
-    for (int i = 0; i < row.num_groups; ++i) {
-      __m256i w[4];
-      widen_group(weights + row.groups[i] * kBlock * kGroup, w);
-      const __m256i wide = widen_four(row.high + i * kGroup);
-      for (int j = 0; j < 4; ++j) {
-        parts[j] = _mm256_add_epi32(parts[j], _mm256_madd_epi16(w[j], wide));
-      }
+    for (; row + 2 <= tile.rows; row += 2) int8_block<2>(tile, row, block);
+    if (row < tile.rows) int8_block<1>(tile, row, block);
+    for (int r = 0; r < tile.rows; ++r) {
+      if (tile.x[r * tile.x_stride].num_groups > 0) high_digits(tile, r, block);
     }
-    join_halves(parts, sums + block * kBlock);
   }
 }
-
-#include "kernels/cpu/int8_tiles.h"
 
 bool supported() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 

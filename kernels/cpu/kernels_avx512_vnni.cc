@@ -14,13 +14,19 @@ constexpr int kFloatBlocks = 4;
 // clang-format off
 #include "kernels/cpu/vec16.h"
 #include "kernels/cpu/rows.h"
+#include "kernels/cpu/int8_tiles.h"
 #include "kernels/cpu/float_tiles.h"
 #include "kernels/cpu/attention_tiles.h"
 // clang-format on
 
+// sums += w * x, w unsigned. Not the intrinsic: gcc 12 copies its accumulators around it.
+inline void multiply_add(__m512i& sums, __m512i w, __m512i x) {
+  asm("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(w), "v"(x));
+}
+
 // gcc keeps an array of accumulators in registers only where the loops over it are unrolled early.
 template <int kRows, int kBlocks>
-inline void int8_sums_of(const Int8Tile& tile, int32_t* sums) {
+inline void low_digits(const Int8Tile& tile) {
   __m512i acc[kRows][kBlocks];
   const int8_t* x[kRows];
 #pragma GCC unroll 8
@@ -35,10 +41,8 @@ inline void int8_sums_of(const Int8Tile& tile, int32_t* sums) {
 #pragma GCC unroll 8
     for (int b = 0; b < kBlocks; ++b) {
       w[b] = _mm512_loadu_si512(weights + b * tile.block_stride);
-      if constexpr (kRows == 1) {
-        _mm_prefetch(reinterpret_cast<const char*>(weights + b * tile.block_stride + 1024),
-                     _MM_HINT_T0);
-      }
+      _mm_prefetch(reinterpret_cast<const char*>(weights + b * tile.block_stride + tile.ahead),
+                   _MM_HINT_T0);
     }
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
@@ -46,9 +50,7 @@ inline void int8_sums_of(const Int8Tile& tile, int32_t* sums) {
       __builtin_memcpy(&four, x[r] + g * kGroup, sizeof four);
       const __m512i broadcast = _mm512_set1_epi32(four);
 #pragma GCC unroll 8
-      for (int b = 0; b < kBlocks; ++b) {
-        acc[r][b] = _mm512_dpbusd_epi32(acc[r][b], w[b], broadcast);
-      }
+      for (int b = 0; b < kBlocks; ++b) multiply_add(acc[r][b], w[b], broadcast);
     }
     weights += kBlock * kGroup;
   }
@@ -56,43 +58,44 @@ inline void int8_sums_of(const Int8Tile& tile, int32_t* sums) {
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
     for (int b = 0; b < kBlocks; ++b) {
-      _mm512_storeu_si512(sums + (r * kMaxBlocks + b) * kBlock, acc[r][b]);
+      store_leaf(tile, r, b, {acc[r][b]});
     }
   }
 }
 
 template <int kRows>
-inline void int8_sums_of(const Int8Tile& tile, int32_t* sums) {
+inline void low_digits(const Int8Tile& tile) {
   switch (tile.blocks) {
     case 1:
-      return int8_sums_of<kRows, 1>(tile, sums);
+      return low_digits<kRows, 1>(tile);
     case 2:
-      return int8_sums_of<kRows, 2>(tile, sums);
+      return low_digits<kRows, 2>(tile);
     case 3:
-      return int8_sums_of<kRows, 3>(tile, sums);
+      return low_digits<kRows, 3>(tile);
     default:
-      return int8_sums_of<kRows, 4>(tile, sums);
+      return low_digits<kRows, 4>(tile);
   }
 }
 
-void int8_sums(const Int8Tile& tile, int32_t* sums) {
+void low_digits(const Int8Tile& tile) {
   switch (tile.rows) {
     case 1:
-      return int8_sums_of<1>(tile, sums);
+      return low_digits<1>(tile);
     case 2:
-      return int8_sums_of<2>(tile, sums);
+      return low_digits<2>(tile);
     case 3:
-      return int8_sums_of<3>(tile, sums);
+      return low_digits<3>(tile);
     case 4:
-      return int8_sums_of<4>(tile, sums);
+      return low_digits<4>(tile);
     case 5:
-      return int8_sums_of<5>(tile, sums);
+      return low_digits<5>(tile);
     default:
-      return int8_sums_of<6>(tile, sums);
+      return low_digits<6>(tile);
   }
 }
 
-void int8_high_sums(const Int8Tile& tile, const QuantizedRow& row, int32_t* sums) {
+void high_digits(const Int8Tile& tile, int r) {
+  const QuantizedRow& row = tile.x[r * tile.x_stride];
   for (int b = 0; b < tile.blocks; ++b) {
     const uint8_t* weights = tile.weights + b * tile.block_stride;
     __m512i sum = _mm512_setzero_si512();
@@ -100,13 +103,18 @@ void int8_high_sums(const Int8Tile& tile, const QuantizedRow& row, int32_t* sums
       int32_t four;
       __builtin_memcpy(&four, row.high + i * kGroup, sizeof four);
       const __m512i w = _mm512_loadu_si512(weights + row.groups[i] * kBlock * kGroup);
-      sum = _mm512_dpbusd_epi32(sum, w, _mm512_set1_epi32(four));
+      multiply_add(sum, w, _mm512_set1_epi32(four));
     }
-    _mm512_storeu_si512(sums + b * kBlock, sum);
+    add_high(tile, r, b, {sum});
   }
 }
 
-#include "kernels/cpu/int8_tiles.h"
+void int8_tile(const Int8Tile& tile) {
+  low_digits(tile);
+  for (int r = 0; r < tile.rows; ++r) {
+    if (tile.x[r * tile.x_stride].num_groups > 0) high_digits(tile, r);
+  }
+}
 
 bool supported() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&

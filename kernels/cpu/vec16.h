@@ -40,9 +40,11 @@ inline Vec16 drop_below(Vec16 a, Vec16 limit) {
 inline uint32_t nonzero_lanes(Vec16 a) {  // a bit each
   return _mm512_cmp_ps_mask(a.v, _mm512_setzero_ps(), _CMP_NEQ_UQ);
 }
-// Sixteen integers less an excess.
-inline Vec16 from_int32(const int32_t* p, int32_t excess) {
-  return {_mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_loadu_si512(p), _mm512_set1_epi32(excess)))};
+struct Ints16 {  // sixteen int32
+  __m512i v;
+};
+inline Vec16 to_float(Ints16 a, int32_t excess) {  // of a - excess
+  return {_mm512_cvtepi32_ps(_mm512_sub_epi32(a.v, _mm512_set1_epi32(excess)))};
 }
 inline Vec16 round_even(Vec16 a) { return {_mm512_roundscale_ps(a.v, 8)}; }
 // 2^n for integral n in [-126, 127].
@@ -139,13 +141,13 @@ inline uint32_t nonzero_lanes(Vec16 a) {
   return static_cast<uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(a.lo, zeros, _CMP_NEQ_UQ))) |
          static_cast<uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(a.hi, zeros, _CMP_NEQ_UQ))) << 8;
 }
-inline __m256 float_less(const int32_t* p, __m256i excess) {
-  const __m256i values = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-  return _mm256_cvtepi32_ps(_mm256_sub_epi32(values, excess));
-}
-inline Vec16 from_int32(const int32_t* p, int32_t excess) {
+struct Ints16 {
+  __m256i lo, hi;
+};
+inline Vec16 to_float(Ints16 a, int32_t excess) {
   const __m256i eight = _mm256_set1_epi32(excess);
-  return {float_less(p, eight), float_less(p + 8, eight)};
+  return {_mm256_cvtepi32_ps(_mm256_sub_epi32(a.lo, eight)),
+          _mm256_cvtepi32_ps(_mm256_sub_epi32(a.hi, eight))};
 }
 inline Vec16 round_even(Vec16 a) {
   return {_mm256_round_ps(a.lo, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC),
