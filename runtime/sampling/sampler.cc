@@ -1,7 +1,6 @@
 #include "runtime/sampling/sampler.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -11,41 +10,52 @@
 namespace octet {
 namespace {
 
-constexpr size_t kLanes = 16;  // partial sums of log_sum_exp; element i goes to lane i % kLanes
+constexpr size_t kLanes = 8;  // partial results; element i goes to lane i % kLanes
+using Floats = float __attribute__((vector_size(kLanes * sizeof(float))));
+using Ints = int32_t __attribute__((vector_size(kLanes * sizeof(int32_t))));
+using Doubles = double __attribute__((vector_size(kLanes * sizeof(double))));
 
-// exp(x) for x <= 0 within 2 ulp, in plain arithmetic that a compiler vectorises without
-// reordering: 2^n * p(r), with x = n ln 2 + r and p the Taylor polynomial of degree 7.
-inline float exp_not_positive(float x) {
+Floats load(const float* values) {
+  Floats lanes;
+  std::memcpy(&lanes, values, sizeof lanes);
+  return lanes;
+}
+
+// The last n < kLanes values, and `filler` behind them.
+Floats load(std::span<const float> values, float filler) {
+  Floats lanes = filler - Floats{};
+  std::memcpy(&lanes, values.data(), values.size_bytes());
+  return lanes;
+}
+
+// exp(x) for x <= 0 within 2 ulp: 2^n * p(r), with x = n ln 2 + r and p the Taylor polynomial of
+// degree 7.
+Floats exp_not_positive(Floats x) {
   constexpr float kLog2E = 1.44269504088896341f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
-  x = std::max(x, -87.0f);
+  x = x < -87.0f ? -87.0f - Floats{} : x;
   constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
-  const float shifted = x * kLog2E + kRound;
-  const float n = shifted - kRound;
-  const float r = (x - n * kLn2High) - n * kLn2Low;
-  float p = 1.0f / 5040;
-  for (const float c : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f})
+  const Floats shifted = x * kLog2E + kRound;
+  const Floats n = shifted - kRound;
+  const Floats r = (x - n * kLn2High) - n * kLn2Low;
+  Floats p = 1.0f / 5040 - Floats{};
+  for (const float c : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f}) {
     p = p * r + c;
-  int32_t bits;
-  std::memcpy(&bits, &p, sizeof bits);
-  int32_t exponent;
-  std::memcpy(&exponent, &shifted, sizeof exponent);
-  bits += exponent << 23;  // shifted's low bits are n
-  float result;
-  std::memcpy(&result, &bits, sizeof result);
-  return result;
+  }
+  const Ints exponent = reinterpret_cast<Ints>(shifted) << 23;  // shifted's low bits are n
+  return reinterpret_cast<Floats>(reinterpret_cast<Ints>(p) + exponent);
 }
 
 float maximum(std::span<const float> values) {
-  std::array<float, kLanes> lanes;
-  lanes.fill(-INFINITY);
-  size_t i = 0;
-  for (; i + kLanes <= values.size(); i += kLanes) {
-    for (size_t lane = 0; lane < kLanes; ++lane) {
-      lanes[lane] = values[i + lane] > lanes[lane] ? values[i + lane] : lanes[lane];
-    }
+  Floats lanes = load({}, -INFINITY);
+  const size_t whole = values.size() / kLanes * kLanes;
+  for (size_t i = 0; i < whole; i += kLanes) {
+    const Floats v = load(values.data() + i);
+    lanes = v > lanes ? v : lanes;
   }
-  float result = *std::max_element(lanes.begin(), lanes.end());
-  for (; i < values.size(); ++i) result = std::max(result, values[i]);
+  const Floats tail = load(values.subspan(whole), -INFINITY);
+  lanes = tail > lanes ? tail : lanes;
+  float result = lanes[0];
+  for (size_t lane = 1; lane < kLanes; ++lane) result = std::max(result, lanes[lane]);
   return result;
 }
 
@@ -60,15 +70,16 @@ int32_t argmax(std::span<const float> logits) {
 
 double log_sum_exp(std::span<const float> logits) {
   const float top = maximum(logits);
-  std::array<double, kLanes> lanes{};
-  size_t i = 0;
-  for (; i + kLanes <= logits.size(); i += kLanes) {
-    std::array<float, kLanes> e;
-    for (size_t lane = 0; lane < kLanes; ++lane) e[lane] = exp_not_positive(logits[i + lane] - top);
-    for (size_t lane = 0; lane < kLanes; ++lane) lanes[lane] += e[lane];
+  Doubles sums{};
+  const size_t whole = logits.size() / kLanes * kLanes;
+  for (size_t i = 0; i < whole; i += kLanes) {
+    sums += __builtin_convertvector(exp_not_positive(load(logits.data() + i) - top), Doubles);
   }
-  for (; i < logits.size(); ++i) lanes[i % kLanes] += exp_not_positive(logits[i] - top);
-  return top + std::log(std::accumulate(lanes.begin(), lanes.end(), 0.0));
+  const Floats tail = exp_not_positive(load(logits.subspan(whole), -INFINITY) - top);
+  for (size_t lane = 0; lane < logits.size() - whole; ++lane) sums[lane] += tail[lane];
+  double total = 0;
+  for (size_t lane = 0; lane < kLanes; ++lane) total += sums[lane];
+  return top + std::log(total);
 }
 
 float log_probability(std::span<const float> logits, int32_t token) {
