@@ -1,0 +1,225 @@
+// The one place where the project speaks to the GPU's instruction set, and the one switch between
+// device and emulation (tests/kernels/cuda_emulation). Each function is one instruction, named for
+// what it does; the PTX manual says the rest. Kernels use these and CUDA C++'s own built-ins.
+//
+// Compile with -fmad=false: fused multiply-adds are written out (__fmaf_rn) where meant, so that
+// bits do not depend on what the compiler could fuse.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#if defined(OCTET_CUDA_EMULATION)
+#include "tests/kernels/cuda_emulation/instructions.h"
+#else
+
+#include <stdexcept>
+#include <string>
+
+#include "kernels/cuda/warp_group_mma.cuh"
+
+namespace octet::cuda {
+
+// Can the current device start a kernel while the one before it ends?
+inline bool starts_early() {
+  static const bool yes = [] {
+    int device = 0, major = 0;
+    cudaGetDevice(&device);
+    cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+    return major >= 9;
+  }();
+  return yes;
+}
+
+// Queues kernel(arguments...) on the stream. From compute capability 9.0 on it may start before the
+// kernel in front of it has ended: every kernel calls wait_for_predecessor() before it touches what
+// another one writes or reads. Throws std::runtime_error where CUDA refuses.
+template <typename... Parameters, typename... Arguments>
+void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes,
+            cudaStream_t stream, Arguments... arguments) {
+  cudaLaunchAttribute early{};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.dynamicSmemBytes = shared_bytes;
+  config.stream = stream;
+  config.attrs = &early;
+  config.numAttrs = starts_early() ? 1 : 0;
+  cudaError_t error = cudaSuccess;
+  if (shared_bytes > 48 * 1024) {
+    error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                 static_cast<int>(shared_bytes));
+  }
+  if (error == cudaSuccess) {
+    error = cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
+  }
+  if (error != cudaSuccess) {
+    throw std::runtime_error(std::string("CUDA: launch: ") + cudaGetErrorString(error));
+  }
+}
+
+// The block's dynamic shared memory, 1024-byte aligned where the kernel has no __shared__ variable.
+__device__ __forceinline__ std::byte* dynamic_shared() {
+  extern __shared__ __align__(1024) unsigned char octet_dynamic_shared[];
+  return reinterpret_cast<std::byte*>(octet_dynamic_shared);
+}
+
+__device__ __forceinline__ uint32_t shared_address(const void* p) {
+  return static_cast<uint32_t>(__cvta_generic_to_shared(p));
+}
+
+// Asynchronous copies of 16 bytes to shared memory: the thread's own, in groups. `bytes` of them
+// are read, the rest becomes zeros.
+__device__ __forceinline__ void copy_async16(void* shared, const void* global, int bytes = 16) {
+  asm volatile(
+      "cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;\n" ::"r"(shared_address(shared)),
+      "l"(global), "r"(bytes)
+      : "memory");
+}
+__device__ __forceinline__ void commit_copies() {
+  asm volatile("cp.async.commit_group;\n" ::: "memory");
+}
+template <int kStillFlying>  // of the newest groups
+__device__ __forceinline__ void wait_copies() {
+  asm volatile("cp.async.wait_group %0;\n" ::"n"(kStillFlying) : "memory");
+}
+
+// Four 8 x 8 matrices of 16-bit elements (or 8 x 16 bytes): lane l gives the address of row l % 8
+// of matrix l / 8, and gets of each matrix the 4 bytes l % 4 of row l / 4.
+__device__ __forceinline__ void load_matrices(uint32_t (&r)[4], const void* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];\n"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+               : "r"(shared_address(row))
+               : "memory");
+}
+// The same of the transposed matrices.
+__device__ __forceinline__ void load_matrices_transposed(uint32_t (&r)[4], const void* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];\n"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+               : "r"(shared_address(row))
+               : "memory");
+}
+
+// d += a b, 16 x 8 x 32 of int8: lane l holds, with g = l / 4 and t = l % 4, rows g and g + 8 of a
+// (k 4t.. in a[0], a[1]; k 16 + 4t.. in a[2], a[3]), column g of b (k 4t.., 16 + 4t..), and of d
+// row g, columns 2t and 2t + 1, then row g + 8.
+__device__ __forceinline__ void mma_s8(int32_t (&d)[4], const uint32_t (&a)[4],
+                                       const uint32_t (&b)[2]) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+      "{%8, %9}, {%0, %1, %2, %3};\n"
+      : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+// d += a b, 16 x 8 x 16 of bf16 in fp32: as above with k 2t.. and 8 + 2t...
+__device__ __forceinline__ void mma_bf16(float (&d)[4], const uint32_t (&a)[4],
+                                         const uint32_t (&b)[2]) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+      "{%8, %9}, {%0, %1, %2, %3};\n"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+// Barriers 1 to 15 of the block, among `threads` threads (whole warps).
+__device__ __forceinline__ void sync_threads(int barrier, int threads) {
+  asm volatile("bar.sync %0, %1;\n" ::"r"(barrier), "r"(threads) : "memory");
+}
+
+// Memory barriers (mbarrier) in shared memory: a phase ends when `count` threads have arrived and
+// all expected bytes have come.
+__device__ __forceinline__ void barrier_init(uint64_t* barrier, int count) {
+  asm volatile("mbarrier.init.shared.b64 [%0], %1;\n" ::"r"(shared_address(barrier)), "r"(count)
+               : "memory");
+}
+// After barrier_init, before a __syncthreads: the copy engine sees the barriers.
+__device__ __forceinline__ void barrier_init_fence() {
+  OCTET_SM90_ONLY(asm volatile("fence.mbarrier_init.release.cluster;\n" ::: "memory"));
+}
+__device__ __forceinline__ void barrier_arrive(uint64_t* barrier) {
+  asm volatile("{\n.reg .b64 state;\nmbarrier.arrive.shared.b64 state, [%0];\n}\n" ::"r"(
+                   shared_address(barrier))
+               : "memory");
+}
+__device__ __forceinline__ void barrier_arrive_expecting(uint64_t* barrier, int bytes) {
+  OCTET_SM90_ONLY(
+      asm volatile("{\n.reg .b64 state;\n"
+                   "mbarrier.arrive.expect_tx.shared::cta.b64 state, [%0], %1;\n}\n" ::"r"(
+                       shared_address(barrier)),
+                   "r"(bytes)
+                   : "memory"));
+}
+// Until the phase of this parity has ended; the first phase has parity 0.
+__device__ __forceinline__ void barrier_wait(uint64_t* barrier, int parity) {
+  OCTET_SM90_ONLY(
+      asm volatile("{\n.reg .pred done;\nagain:\n"
+                   "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
+                   "@!done bra again;\n}\n" ::"r"(shared_address(barrier)),
+                   "r"(parity)
+                   : "memory"));
+}
+// One bulk copy to shared memory: 16-byte aligned, whole 16 bytes; the barrier expects the bytes.
+__device__ __forceinline__ void copy_bulk(void* shared, const void* global, int bytes,
+                                          uint64_t* barrier) {
+  OCTET_SM90_ONLY(
+      asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes "
+                   "[%0], [%1], %2, [%3];\n" ::"r"(shared_address(shared)),
+                   "l"(global), "r"(bytes), "r"(shared_address(barrier))
+                   : "memory"));
+}
+
+// Registers move from the warp group that copies to those that multiply.
+template <int kRegisters>
+__device__ __forceinline__ void give_registers() {
+  OCTET_SM90_ONLY(asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;\n" ::"n"(kRegisters)));
+}
+template <int kRegisters>
+__device__ __forceinline__ void take_registers() {
+  OCTET_SM90_ONLY(asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;\n" ::"n"(kRegisters)));
+}
+
+// 16 bytes that are read once: past L1.
+__device__ __forceinline__ uint4 load_streaming(const void* p) {
+  uint4 v;
+  asm volatile("ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0, %1, %2, %3}, [%4];\n"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "l"(p));
+  return v;
+}
+
+// Flags that peers on other devices read and write.
+__device__ __forceinline__ uint32_t load_acquire(const uint32_t* p) {
+  uint32_t v;
+  asm volatile("ld.acquire.sys.global.u32 %0, [%1];\n" : "=r"(v) : "l"(p) : "memory");
+  return v;
+}
+__device__ __forceinline__ void store_release(uint32_t* p, uint32_t v) {
+  asm volatile("st.release.sys.global.u32 [%0], %1;\n" ::"l"(p), "r"(v) : "memory");
+}
+// Spins until *p, as a counter, has reached `target`.
+__device__ __forceinline__ void wait_until_reached(const uint32_t* p, uint32_t target) {
+  while (static_cast<int32_t>(load_acquire(p) - target) < 0) {
+  }
+}
+
+__device__ __forceinline__ void wait_for_predecessor() {
+  OCTET_SM90_OR_NOTHING(asm volatile("griddepcontrol.wait;\n" ::: "memory"));
+}
+__device__ __forceinline__ void let_successor_start() {
+  OCTET_SM90_OR_NOTHING(asm volatile("griddepcontrol.launch_dependents;\n" ::: "memory"));
+}
+__device__ __forceinline__ float exp2_approx(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;\n" : "=f"(y) : "f"(x));
+  return y;
+}
+
+}  // namespace octet::cuda
+
+#endif
