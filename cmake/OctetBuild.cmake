@@ -10,15 +10,31 @@ if(NOT CMAKE_BUILD_TYPE)
 endif()
 
 option(OCTET_BUILD_TESTS "Build the tests" ON)
-set(OCTET_CUDA AUTO CACHE STRING "CUDA toolkit: AUTO (when found), ON (must be found), OFF")
+option(OCTET_CUDA "Build the CUDA back end too; needs the CUDA toolkit" OFF)
 set(OCTET_SANITIZE "" CACHE STRING "Sanitizers, as for -fsanitize=")
 
 # The binary starts on any x86-64-v3 machine; files for wider instruction sets add their own flags.
 # No contraction: the bits of a sum do not depend on what the compiler could fuse. FMA is written out where meant.
-add_compile_options(-march=x86-64-v3 -ffp-contract=off -fno-math-errno)
+add_compile_options("$<$<COMPILE_LANGUAGE:C,CXX>:-march=x86-64-v3;-ffp-contract=off;-fno-math-errno>")
 if(OCTET_SANITIZE)
   add_compile_options(-fsanitize=${OCTET_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${OCTET_SANITIZE})
+endif()
+
+# The same on the device: no contraction, and a warning is an error.
+if(OCTET_CUDA)
+  set(CMAKE_CUDA_STANDARD 20)
+  set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+  if(NOT CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES "80-real;90a-real")
+  endif()
+  if(NOT CMAKE_CUDA_COMPILER)
+    find_program(CMAKE_CUDA_COMPILER nvcc HINTS ENV CUDA_HOME PATHS /usr/local/cuda/bin)
+  endif()
+  enable_language(CUDA)
+  set(CMAKE_CUDA_COMPILER_LAUNCHER ${PROJECT_SOURCE_DIR}/cmake/keep_ptxas_report)
+  add_compile_options(
+    "$<$<COMPILE_LANGUAGE:CUDA>:-fmad=false;--expt-relaxed-constexpr;--Werror=all-warnings;-Xptxas=-v>")
 endif()
 
 # -Wno-restrict: gcc 12 sees overlaps in std::string that are not there.
@@ -27,7 +43,8 @@ function(octet_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_library(octet_${name} STATIC ${ARG_SOURCES})
   target_include_directories(octet_${name} PUBLIC ${PROJECT_SOURCE_DIR})
-  target_compile_options(octet_${name} PRIVATE -Wall -Wextra -Wno-missing-field-initializers -Wno-restrict)
+  target_compile_options(octet_${name} PRIVATE
+    "$<$<COMPILE_LANGUAGE:C,CXX>:-Wall;-Wextra;-Wno-missing-field-initializers;-Wno-restrict>")
   target_link_libraries(octet_${name} PUBLIC ${ARG_DEPS})
 endfunction()
 

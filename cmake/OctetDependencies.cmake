@@ -15,11 +15,6 @@ if(OCTET_BUILD_TESTS)
   find_package(GTest REQUIRED)
 endif()
 
-# Found, never assumed: without them the same sources build a complete CPU runtime. No target uses them yet.
-if(OCTET_CUDA STREQUAL "ON")
-  find_package(CUDAToolkit REQUIRED)
-elseif(NOT OCTET_CUDA STREQUAL "OFF")
-  find_package(CUDAToolkit QUIET)
+if(OCTET_CUDA)
+  find_package(CUDAToolkit 12 REQUIRED)
 endif()
-find_library(OCTET_NCCL_LIBRARY nccl)
-message(STATUS "Octet: CUDA toolkit ${CUDAToolkit_VERSION}, NCCL ${OCTET_NCCL_LIBRARY}; building the CPU runtime")

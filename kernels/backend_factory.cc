@@ -6,15 +6,23 @@
 #include <stdexcept>
 
 #include "kernels/cpu/cpu_backend.h"
+#include "kernels/cuda/cuda_backend.h"
 #include "kernels/reference/reference_backend.h"
 
 namespace octet {
 
 std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
   if (options.device == "reference") return make_reference_backend();
+  if (options.device == "cuda" && cuda_built()) {
+    if (!cuda_available()) {
+      throw std::invalid_argument("--device is \"cuda\"; this machine has no CUDA device");
+    }
+    return make_cuda_backend(options.local_rank % cuda_device_count());
+  }
   if (options.device != "auto" && options.device != "cpu") {
     throw std::invalid_argument(
-        fmt::format("--device is \"{}\"; this build has auto, cpu, reference", options.device));
+        fmt::format("--device is \"{}\"; this build has auto, cpu, {}reference", options.device,
+                    cuda_built() ? "cuda, " : ""));
   }
   for (const cpu::KernelTable* kernels : cpu_kernel_tables()) {
     if (kernels->supported() && (options.isa == "auto" || options.isa == kernels->name)) {
@@ -24,6 +32,8 @@ std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
   throw std::invalid_argument(fmt::format("--isa is \"{}\"; this machine has auto, {}", options.isa,
                                           fmt::join(available_isas(), ", ")));
 }
+
+bool cuda_available() { return cuda_device_count() > 0; }
 
 std::vector<std::string> available_isas() {
   std::vector<std::string> names;

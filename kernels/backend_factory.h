@@ -10,16 +10,19 @@
 namespace octet {
 
 struct BackendOptions {
-  std::string device = "auto";  // "auto" | "cpu" | "reference" ("cuda" where built)
+  std::string device = "auto";  // "auto" | "cpu" | "reference" | "cuda" where built
   std::string isa =
-      "auto";       // cpu: "auto" | "avx2" | "avx512-vnni"; the widest that the machine has
-  int threads = 0;  // cpu: 0 = as many as this process may run on
+      "auto";          // cpu: "auto" | "avx2" | "avx512-vnni"; the widest that the machine has
+  int threads = 0;     // cpu: 0 = as many as this process may run on
+  int local_rank = 0;  // cuda: of this process on its host; takes the device of that number, modulo
+                       // how many there are
 };
 
 // Throws std::invalid_argument, naming the value and those known, for a device or instruction set
 // that this build or machine lacks.
 std::unique_ptr<Backend> make_backend(const BackendOptions& options);
 
+bool cuda_available();                      // built in, and a device is there
 std::vector<std::string> available_isas();  // of this machine, narrowest first
 
 }  // namespace octet

@@ -1,5 +1,5 @@
 // What the backend contract suite shares: every back end of this build at 1 and 3 threads, random
-// tensors, and linear layers with their inputs.
+// tensors, linear layers with their inputs, and the way to a back end's memory and back.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -25,6 +25,7 @@ inline std::vector<BackendCase> backend_cases() {
   for (const char* isa : {"avx2", "avx512-vnni"}) {
     for (const int threads : {1, 3}) cases.push_back({"cpu", isa, threads});
   }
+  cases.push_back({"cuda", "auto", 1});
   return cases;
 }
 
@@ -34,6 +35,31 @@ inline std::string case_name(const ::testing::TestParamInfo<BackendCase>& info) 
   return name;
 }
 
+// Copies of host tensors in a back end's memory, which go back to where they came from at the end
+// of the statement or block that holds this.
+class OnDevice {
+ public:
+  explicit OnDevice(Backend& backend) : backend_(backend) {}
+  ~OnDevice() {
+    backend_.synchronize();
+    for (const auto& [host, device] : copies_) backend_.download(device, host);
+  }
+  OnDevice(const OnDevice&) = delete;
+  OnDevice& operator=(const OnDevice&) = delete;
+
+  Tensor operator()(const Tensor& host) {
+    if (host.empty()) return {};
+    const Tensor device = backend_.allocate(host.dtype(), host.shape());
+    backend_.upload(host, device);
+    copies_.emplace_back(host, device);
+    return device;
+  }
+
+ private:
+  Backend& backend_;
+  std::vector<std::pair<Tensor, Tensor>> copies_;
+};
+
 class BackendTest : public ::testing::TestWithParam<BackendCase> {
  protected:
   void SetUp() override {
@@ -41,6 +67,9 @@ class BackendTest : public ::testing::TestWithParam<BackendCase> {
     const auto isas = available_isas();
     if (c.device == "cpu" && std::find(isas.begin(), isas.end(), c.isa) == isas.end()) {
       GTEST_SKIP() << "this machine has no " << c.isa;
+    }
+    if (c.device == "cuda" && !cuda_available()) {
+      GTEST_SKIP() << "this build or this machine has no CUDA device";
     }
     backend_ = make_backend({.device = c.device, .isa = c.isa, .threads = c.threads});
     reference_ = make_backend({.device = "reference"});
@@ -85,10 +114,43 @@ class BackendTest : public ::testing::TestWithParam<BackendCase> {
     const auto packed = backend.pack(weight);
     backend.reserve(std::max<int64_t>(x.dim(0), 1));
     const Tensor out =
-        backend.allocate(DType::kF32, {packed->num_roots(), x.dim(0), packed->out_features()});
-    backend.linear(x, *packed, out);
-    backend.synchronize();
+        Tensor::host(DType::kF32, {packed->num_roots(), x.dim(0), packed->out_features()});
+    linear(backend, x, *packed, out);
     return out;
+  }
+
+  // The operations of a back end on host tensors.
+  static void linear(Backend& backend, const Tensor& x, const PackedLinear& weight,
+                     const Tensor& out) {
+    OnDevice on(backend);
+    backend.linear(on(x), weight, on(out));
+  }
+  static void add_norm(Backend& backend, const AddNormArgs& args) {
+    OnDevice on(backend);
+    AddNormArgs there = args;
+    for (Tensor* t : {&there.residual, &there.delta, &there.delta_bias, &there.weight, &there.bias,
+                      &there.out}) {
+      *t = on(*t);
+    }
+    backend.add_norm(there);
+  }
+  static void rope_store(Backend& backend, const RopeStoreArgs& args) {
+    OnDevice on(backend);
+    RopeStoreArgs there = args;
+    for (Tensor* t : {&there.qkv, &there.q_norm, &there.k_norm, &there.positions, &there.slots,
+                      &there.cos_sin, &there.cache.k, &there.cache.v}) {
+      *t = on(*t);
+    }
+    backend.rope_store(there);
+  }
+  static void attention(Backend& backend, const AttentionArgs& args) {
+    OnDevice on(backend);
+    AttentionArgs there = args;
+    for (Tensor* t : {&there.qkv, &there.cu_seqlens, &there.context_lens, &there.block_tables,
+                      &there.alibi_slopes, &there.cache.k, &there.cache.v, &there.out}) {
+      *t = on(*t);
+    }
+    backend.attention(there);
   }
 
   static void expect_near(const Tensor& actual, const Tensor& expected, float tolerance) {

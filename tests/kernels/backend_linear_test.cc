@@ -85,7 +85,7 @@ TEST_P(BackendLinear, OutliersAreCounted) {
   x.data<float>()[101] = 0.7f;
   const auto packed = backend_->pack(weight);
   backend_->reserve(3);
-  backend_->linear(x, *packed, Tensor::host(DType::kF32, {1, 3, 20}));
+  linear(*backend_, x, *packed, Tensor::host(DType::kF32, {1, 3, 20}));
   EXPECT_EQ(packed->outliers(), 3u);
 }
 
@@ -130,12 +130,12 @@ TEST_P(BackendLinear, ARowsBitsDoNotDependOnTheRowsBesideIt) {
     const int64_t out_features = packed->out_features();
     const Tensor alone = Tensor::host(DType::kF32, {100, out_features});
     for (int64_t i = 0; i < 100; ++i) {
-      backend_->linear(x.rows(i, i + 1), *packed,
-                       alone.rows(i, i + 1).reshape({1, 1, out_features}));
+      linear(*backend_, x.rows(i, i + 1), *packed,
+             alone.rows(i, i + 1).reshape({1, 1, out_features}));
     }
     for (const int64_t n : {2, 3, 4, 5, 6, 7, 8, 11, 13, 31, 48, 49, 64, 100}) {
       const Tensor together = Tensor::host(DType::kF32, {1, n, out_features});
-      backend_->linear(x.rows(0, n), *packed, together);
+      linear(*backend_, x.rows(0, n), *packed, together);
       EXPECT_TRUE(same_bits(together.data<float>(), alone.data<float>(), n * out_features))
           << n << " rows of " << dtype_name(dtype);
     }

@@ -74,7 +74,10 @@ TEST_P(BackendOps, EmbeddingGivesRowsAndPositiveZerosForRowsOfOthers) {
     const Tensor out = Tensor::host(DType::kF32, {6, 37}),
                  expected = Tensor::host(DType::kF32, {6, 37});
     std::fill(out.span<float>().begin(), out.span<float>().end(), 7.0f);
-    backend_->embed(ids, table, 5, out);
+    {
+      testing::OnDevice on(*backend_);
+      backend_->embed(on(ids), on(table), 5, on(out));
+    }
     reference_->embed(ids, table, 5, expected);
     EXPECT_TRUE(same_bits(out.data<float>(), expected.data<float>(), out.numel()));
     EXPECT_EQ(out.data<float>()[0], 0.0f);
@@ -84,7 +87,10 @@ TEST_P(BackendOps, EmbeddingGivesRowsAndPositiveZerosForRowsOfOthers) {
     head.weight = table;
     const auto packed = backend_->pack(head);
     std::fill(out.span<float>().begin(), out.span<float>().end(), 7.0f);
-    backend_->embed(ids, *packed, 5, out);
+    {
+      testing::OnDevice on(*backend_);
+      backend_->embed(on(ids), *packed, 5, on(out));
+    }
     EXPECT_TRUE(same_bits(out.data<float>(), expected.data<float>(), out.numel()));
   }
 }
@@ -102,8 +108,8 @@ TEST_P(BackendOps, AddNormAgreesWithTheReferenceForBothKinds) {
       AddNormArgs expected = args;
       expected.residual = copy(args.residual);
       expected.out = Tensor::host(DType::kF32, {9, h});
-      backend_->add_norm(args);
-      reference_->add_norm(expected);
+      add_norm(*backend_, args);
+      add_norm(*reference_, expected);
       expect_near(args.residual, expected.residual, 1e-6f);
       expect_near(args.out, expected.out, 2e-5f);
     }
@@ -114,9 +120,10 @@ TEST_P(BackendOps, RowsOfANormAreAlone) {
   const Tensor weight = random({100}), rows = random({40, 100});
   const Tensor together = Tensor::host(DType::kF32, {40, 100}),
                alone = Tensor::host(DType::kF32, {40, 100});
-  backend_->add_norm({.residual = copy(rows), .weight = weight, .out = together});
+  add_norm(*backend_, {.residual = copy(rows), .weight = weight, .out = together});
   for (int64_t i = 0; i < 40; ++i) {
-    backend_->add_norm(
+    add_norm(
+        *backend_,
         {.residual = copy(rows.rows(i, i + 1)), .weight = weight, .out = alone.rows(i, i + 1)});
   }
   EXPECT_TRUE(same_bits(together.data<float>(), alone.data<float>(), 4000));
@@ -138,8 +145,8 @@ TEST_P(BackendOps, RotationAndCacheAgreeWithTheReference) {
       RopeStoreArgs expected = args;
       expected.qkv = copy(args.qkv);
       expected.cache = {copy(args.cache.k), copy(args.cache.v)};
-      backend_->rope_store(args);
-      reference_->rope_store(expected);
+      rope_store(*backend_, args);
+      rope_store(*reference_, expected);
       expect_near(args.qkv, expected.qkv, 1e-6f);
       expect_same_cache(args, expected);
     }
@@ -161,8 +168,8 @@ TEST_P(BackendOps, NormsOfHeadsComeBeforeTheirRotation) {
   RopeStoreArgs expected = args;
   expected.qkv = copy(args.qkv);
   expected.cache = {copy(args.cache.k), copy(args.cache.v)};
-  backend_->rope_store(args);
-  reference_->rope_store(expected);
+  rope_store(*backend_, args);
+  rope_store(*reference_, expected);
   expect_near(args.qkv, expected.qkv, 1e-5f);
   expect_same_cache(args, expected);
 }
@@ -205,8 +212,8 @@ TEST_P(BackendOps, AttentionAgreesWithTheReference) {
     AttentionArgs expected = args;
     expected.cache = expected_cache;
     expected.out = Tensor::host(DType::kF32, args.out.shape());
-    backend_->attention(args);
-    reference_->attention(expected);
+    attention(*backend_, args);
+    attention(*reference_, expected);
     expect_near(args.out, expected.out, 1e-5f);
 
     // The same rows one step at a time have the same bits.
@@ -219,7 +226,7 @@ TEST_P(BackendOps, AttentionAgreesWithTheReference) {
                                  (args.cu_seqlens.data<int32_t>()[s + 1] - row - 1)});
       one.block_tables = args.block_tables.rows(s, s + 1);
       one.out = Tensor::host(DType::kF32, {1, num_q * form.d});
-      backend_->attention(one);
+      attention(*backend_, one);
       ASSERT_TRUE(same_bits(one.out.data<float>(), args.out.data<float>() + row * num_q * form.d,
                             num_q * form.d))
           << row;
@@ -231,27 +238,30 @@ TEST_P(BackendOps, ARankWithoutHeadsHasNothingToDo) {
   const KVCacheView cache{Tensor::host(DType::kF32, {2, 0, 4, 8}),
                           Tensor::host(DType::kF32, {2, 0, 4, 8})};
   const Tensor none = Tensor::host(DType::kF32, {3, 0});
-  backend_->rope_store({.qkv = none,
-                        .positions = int32s({0, 1, 2}),
-                        .slots = int32s({0, 1, 2}),
-                        .cos_sin = random({4, 8}),
+  rope_store(*backend_, {.qkv = none,
+                         .positions = int32s({0, 1, 2}),
+                         .slots = int32s({0, 1, 2}),
+                         .cos_sin = random({4, 8}),
+                         .heads = {9, 9, 3, 3, 3},
+                         .head_dim = 8,
+                         .cache = cache});
+  attention(*backend_, {.qkv = none,
+                        .cu_seqlens = int32s({0, 3}),
+                        .context_lens = int32s({3}),
+                        .block_tables = Tensor::host(DType::kI32, {1, 1}),
                         .heads = {9, 9, 3, 3, 3},
                         .head_dim = 8,
-                        .cache = cache});
-  backend_->attention({.qkv = none,
-                       .cu_seqlens = int32s({0, 3}),
-                       .context_lens = int32s({3}),
-                       .block_tables = Tensor::host(DType::kI32, {1, 1}),
-                       .heads = {9, 9, 3, 3, 3},
-                       .head_dim = 8,
-                       .alibi_slopes = {},
-                       .cache = cache,
-                       .out = none});
+                        .alibi_slopes = {},
+                        .cache = cache,
+                        .out = none});
 }
 
 TEST_P(BackendOps, GatherRowsCopiesThemInOrder) {
   const Tensor x = random({6, 5}), out = Tensor::host(DType::kF32, {3, 5});
-  backend_->gather_rows(x, int32s({5, 0, 5}), out);
+  {
+    testing::OnDevice on(*backend_);
+    backend_->gather_rows(on(x), on(int32s({5, 0, 5})), on(out));
+  }
   for (int k = 0; k < 5; ++k) {
     EXPECT_EQ(out.data<float>()[k], x.data<float>()[25 + k]);
     EXPECT_EQ(out.data<float>()[5 + k], x.data<float>()[k]);

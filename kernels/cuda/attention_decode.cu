@@ -1,0 +1,422 @@
+// attention_decode: sequences with one row in the call. A block of four warps takes one split of
+// one KV head of one sequence, all its query heads as the rows of one tile; the block that comes
+// last merges the splits.
+#include <algorithm>
+
+#include "kernels/cuda/attention.cuh"
+#include "kernels/cuda/attention_call.h"
+#include "kernels/cuda/sequences.cuh"
+
+namespace octet::cuda {
+namespace {
+
+constexpr int kWarps = 4;
+constexpr int kThreads = 32 * kWarps;
+constexpr int kTileRows = 16;
+constexpr int kKeysOfWarp = kAttentionChunk / kWarps;
+constexpr int kChunksOfSplit = kAttentionSplit / kAttentionChunk;
+constexpr int kStages = 2;
+
+// What a launch covers: all KV heads [first_kv, + kvs) of sequences [first, + count), those of one
+// row in the call, or of rows [first, + count), those of longer sequences.
+struct Round {
+  bool by_row = false;
+  int first = 0, count = 0, first_kv = 0, kvs = 0;
+  int row_tiles = 1;  // of a KV head's query heads
+  int splits = 1;     // at most, of a sequence
+};
+
+// kDims: head_dim padded. Shared memory: [stage][K, V][64 keys][kDims] bf16, swizzled by 16 bytes;
+// P in two digits; maxima; q in two digits; cache rows of the split's keys.
+template <int kDims>
+struct Layout {
+  static constexpr int kRowBytes = 2 * kDims;
+  static constexpr int kTileBytes = kAttentionChunk * kRowBytes;
+  static constexpr int kStageBytes = 2 * kTileBytes;
+  static constexpr int kWeightRowBytes = 2 * kAttentionChunk;
+  static constexpr int kWeights = kStages * kStageBytes;
+  static constexpr int kMaxima = kWeights + 2 * kTileRows * kWeightRowBytes;
+  static constexpr int kQuery = kMaxima + kWarps * kTileRows * 4;
+  static constexpr int kQueryBytes = kTileRows * kRowBytes;  // of one digit
+  static constexpr int kRows = kQuery + 2 * kQueryBytes;
+  static constexpr int kSharedBytes = kRows + kAttentionSplit * 4 + 16;
+};
+
+// Byte of the 16-byte chunk `chunk` of a row.
+template <int kRowBytes>
+__device__ int swizzled(int row, int chunk) {
+  return row * kRowBytes + (chunk ^ row % 8) * 16;
+}
+
+template <int kDims>
+class Split {
+  using L = Layout<kDims>;
+  static constexpr int kSteps = kDims / 16;
+  static constexpr int kTiles = kDims / 8 / kWarps;  // eights of dimensions of a warp
+
+ public:
+  __device__ Split(const AttentionCall& call, const Round& round)
+      : call_(call),
+        round_(round),
+        shared_(dynamic_shared()),
+        rows_(reinterpret_cast<int*>(shared_ + L::kRows)),
+        warp_(threadIdx.x / 32),
+        lane_(threadIdx.x % 32) {}
+
+  __device__ void run() {
+    split_ = blockIdx.x;
+    const int pair = blockIdx.y / round_.row_tiles;
+    const int index = round_.first + pair / round_.kvs;
+    kv_ = round_.first_kv + pair % round_.kvs;
+    const int s = round_.by_row ? sequence_of(call_, index) : index;
+    row_ = round_.by_row ? index : call_.cu_seqlens[s];
+    const int rows = call_.cu_seqlens[s + 1] - call_.cu_seqlens[s];
+    if (round_.by_row ? rows < 2 : rows != 1) return;
+    position_ = call_.context_lens[s] - (call_.cu_seqlens[s + 1] - row_);
+    first_ = call_.sliding_window > 0 ? max(0, position_ - call_.sliding_window + 1) : 0;
+    const int first_split = first_ / kAttentionSplit, last_split = position_ / kAttentionSplit;
+    if (split_ < first_split || split_ > last_split) return;
+    const int group_begin = (call_.kv_begin + kv_) * call_.group;
+    first_head_ = max(call_.q_begin, group_begin) - call_.q_begin +
+                  static_cast<int>(blockIdx.y) % round_.row_tiles * kTileRows;
+    heads_ = min(kTileRows, min(call_.q_begin + call_.num_q, group_begin + call_.group) -
+                                call_.q_begin - first_head_);
+    if (heads_ <= 0) return;
+
+    find_rows(call_.block_tables + int64_t{s} * call_.max_blocks);
+    const int begin = max(first_, split_ * kAttentionSplit) / kAttentionChunk;
+    const int end = min(position_ / kAttentionChunk, (split_ + 1) * kChunksOfSplit - 1) + 1;
+    load(begin, 0);
+    load_query();
+    for (int chunk = begin; chunk < end; ++chunk) {
+      const int stage = (chunk - begin) % kStages;
+      if (chunk + 1 < end) {
+        load(chunk + 1, 1 - stage);
+        wait_copies<1>();
+      } else {
+        wait_copies<0>();
+      }
+      __syncthreads();
+      take(chunk, stage);
+      __syncthreads();
+    }
+    if (first_split == last_split) {
+      store_result();
+    } else {
+      store_partial();
+      if (last_to_come(last_split - first_split + 1)) merge_splits(first_split, last_split);
+    }
+  }
+
+ private:
+  // Rows of the cache, counted over all blocks and heads; -1: no key there.
+  __device__ void find_rows(const int32_t* table) {
+    for (int i = threadIdx.x; i < kAttentionSplit; i += kThreads) {
+      const int p = split_ * kAttentionSplit + i;
+      rows_[i] = p < first_ || p > position_
+                     ? -1
+                     : (table[p / call_.block_size] * call_.num_kv + kv_) * call_.block_size +
+                           p % call_.block_size;
+    }
+    __syncthreads();
+  }
+
+  __device__ void load(int chunk, int stage) {
+    constexpr int kChunks = kDims / 8;
+    const auto* keys = static_cast<const __nv_bfloat16*>(call_.k);
+    const auto* values = static_cast<const __nv_bfloat16*>(call_.v);
+    std::byte* to = shared_ + stage * L::kStageBytes;
+#pragma unroll
+    for (int i = threadIdx.x; i < kAttentionChunk * kChunks; i += kThreads) {
+      const int key = i / kChunks, part = i % kChunks;
+      const int row = rows_[chunk % kChunksOfSplit * kAttentionChunk + key];
+      const bool here = row >= 0 && part * 8 < call_.head_dim;
+      const int64_t at = here ? int64_t{row} * call_.head_dim + part * 8 : 0;
+      const int place = swizzled<L::kRowBytes>(key, part);
+      copy_async16(to + place, keys + at, here ? 16 : 0);
+      copy_async16(to + L::kTileBytes + place, values + at, here ? 16 : 0);
+    }
+    commit_copies();
+  }
+
+  __device__ float query(int head, int dim) const {
+    if (head >= heads_ || dim >= call_.head_dim) return 0.0f;
+    const int64_t at = int64_t{row_} * call_.width() + (first_head_ + head) * call_.head_dim + dim;
+    return call_.qkv[at] * (call_.scale * kLog2E);
+  }
+
+  __device__ void load_query() {
+    std::byte* to = shared_ + L::kQuery;
+    for (int i = threadIdx.x; i < kTileRows * kDims / 2; i += kThreads) {
+      const int head = i / (kDims / 2), dim = i % (kDims / 2) * 2;
+      uint32_t high, low;
+      split_digits(query(head, dim), query(head, dim + 1), high, low);
+      const int place = swizzled<L::kRowBytes>(head, dim / 8) + dim % 8 * 2;
+      *reinterpret_cast<uint32_t*>(to + place) = high;
+      *reinterpret_cast<uint32_t*>(to + L::kQueryBytes + place) = low;
+    }
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      const int head = lane_ / 4 + 8 * i;
+      slope_[i] = call_.alibi_slopes != nullptr && head < heads_
+                      ? call_.alibi_slopes[first_head_ + head] * kLog2E
+                      : 0.0f;
+      maximum_[i] = -INFINITY;
+    }
+  }
+
+  // One chunk: scores of this warp's keys, weights of all, values of this warp's dimensions.
+  __device__ void take(int chunk, int stage) {
+    const std::byte* keys = shared_ + stage * L::kStageBytes;
+    const std::byte* values = keys + L::kTileBytes;
+    const int g = lane_ / 4, t = lane_ % 4;
+    float scores[2][4] = {};
+    const int key_row = warp_ * kKeysOfWarp + lane_ / 16 * 8 + lane_ % 8;
+#pragma unroll
+    for (int step = 0; step < kSteps; ++step) {
+      uint32_t high[4], low[4], k[4];
+      const int place = swizzled<L::kRowBytes>(lane_ % 16, 2 * step + lane_ / 16);
+      load_matrices(high, shared_ + L::kQuery + place);
+      load_matrices(low, shared_ + L::kQuery + L::kQueryBytes + place);
+      load_matrices(k, keys + swizzled<L::kRowBytes>(key_row, 2 * step + lane_ / 8 % 2));
+#pragma unroll
+      for (int n = 0; n < 2; ++n) {
+        mma_bf16(scores[n], high, {k[2 * n], k[2 * n + 1]});
+        mma_bf16(scores[n], low, {k[2 * n], k[2 * n + 1]});
+      }
+    }
+    float top[2] = {-INFINITY, -INFINITY};
+#pragma unroll
+    for (int n = 0; n < 2; ++n) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const int p = chunk * kAttentionChunk + warp_ * kKeysOfWarp + 8 * n + 2 * t + i % 2;
+        float& score = scores[n][i];
+        if (call_.alibi_slopes != nullptr) {
+          score = fmaf(slope_[i / 2], static_cast<float>(p - position_), score);
+        }
+        if (p < first_ || p > position_) score = -INFINITY;
+        top[i / 2] = fmaxf(top[i / 2], score);
+      }
+    }
+    float* maxima = reinterpret_cast<float*>(shared_ + L::kMaxima);
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      top[i] = fmaxf(top[i], __shfl_xor_sync(0xffffffffu, top[i], 1));
+      top[i] = fmaxf(top[i], __shfl_xor_sync(0xffffffffu, top[i], 2));
+      if (t == 0) maxima[warp_ * kTileRows + g + 8 * i] = top[i];
+    }
+    __syncthreads();
+    float factor[2];
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      float maximum = maximum_[i];
+#pragma unroll
+      for (int w = 0; w < kWarps; ++w) {
+        maximum = fmaxf(maximum, maxima[w * kTileRows + g + 8 * i]);
+      }
+      factor[i] = rescale(maximum_[i], maximum);
+      maximum_[i] = maximum;
+    }
+    std::byte* weights = shared_ + L::kWeights;
+#pragma unroll
+    for (int n = 0; n < 2; ++n) {
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        uint32_t high, low;
+        split_digits(softmax_weight(scores[n][2 * i], maximum_[i]),
+                     softmax_weight(scores[n][2 * i + 1], maximum_[i]), high, low);
+        const int place =
+            swizzled<L::kWeightRowBytes>(g + 8 * i, warp_ * kKeysOfWarp / 8 + n) + 4 * t;
+        *reinterpret_cast<uint32_t*>(weights + place) = high;
+        *reinterpret_cast<uint32_t*>(weights + kTileRows * L::kWeightRowBytes + place) = low;
+      }
+    }
+    __syncthreads();
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      sum_[i] *= factor[i / 2];
+#pragma unroll
+      for (int n = 0; n < kTiles; ++n) values_[n][i] *= factor[i / 2];
+    }
+    mix(weights, values);
+  }
+
+  __device__ void mix(const std::byte* weights, const std::byte* values) {
+    const uint32_t ones[2] = {0x3f803f80u, 0x3f803f80u};
+#pragma unroll
+    for (int step = 0; step < kAttentionChunk / 16; ++step) {
+      uint32_t high[4], low[4];
+      const int place = swizzled<L::kWeightRowBytes>(lane_ % 16, 2 * step + lane_ / 16);
+      load_matrices(high, weights + place);
+      load_matrices(low, weights + kTileRows * L::kWeightRowBytes + place);
+      mma_bf16(sum_, high, ones);
+      mma_bf16(sum_, low, ones);
+#pragma unroll
+      for (int n = 0; n < kTiles; n += 2) {
+        uint32_t v[4];
+        load_matrices_transposed(
+            v, values +
+                   swizzled<L::kRowBytes>(16 * step + lane_ % 16, warp_ * kTiles + n + lane_ / 16));
+#pragma unroll
+        for (int j = 0; j < 2; ++j) {
+          mma_bf16(values_[n + j], high, {v[2 * j], v[2 * j + 1]});
+          mma_bf16(values_[n + j], low, {v[2 * j], v[2 * j + 1]});
+        }
+      }
+    }
+  }
+
+  // f(head of the tile, dimension, value, sum, maximum) of what this lane holds.
+  template <typename F>
+  __device__ void each(const F& f) const {
+    const int g = lane_ / 4, t = lane_ % 4;
+#pragma unroll
+    for (int n = 0; n < kTiles; ++n) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const int head = g + i / 2 * 8, dim = (warp_ * kTiles + n) * 8 + 2 * t + i % 2;
+        if (head < heads_ && dim < call_.head_dim) {
+          f(head, dim, values_[n][i], sum_[i], maximum_[i / 2]);
+        }
+      }
+    }
+  }
+
+  __device__ float* result(int head) const {
+    return call_.out + (int64_t{row_} * call_.num_q + first_head_ + head) * call_.head_dim;
+  }
+
+  __device__ void store_result() const {
+    each(
+        [&](int head, int dim, float value, float sum, float) { result(head)[dim] = value / sum; });
+  }
+
+  // [kTileRows][head_dim + 2]: values, sum, maximum.
+  __device__ float* partial(int split) const {
+    return call_.partials +
+           (int64_t{blockIdx.y} * round_.splits + split) * kTileRows * (call_.head_dim + 2);
+  }
+
+  __device__ void store_partial() const {
+    float* to = partial(split_);
+    const int width = call_.head_dim + 2;
+    each([&](int head, int dim, float value, float sum, float maximum) {
+      to[head * width + dim] = value;
+      if (dim == 0) {
+        to[head * width + width - 2] = sum;
+        to[head * width + width - 1] = maximum;
+      }
+    });
+  }
+
+  __device__ bool last_to_come(int splits) {
+    __threadfence();
+    __syncthreads();
+    int* last = rows_;
+    if (threadIdx.x == 0) {
+      unsigned* arrivals = call_.arrivals + blockIdx.y;
+      *last = atomicAdd(arrivals, 1u) + 1 == static_cast<unsigned>(splits);
+      if (*last != 0) *arrivals = 0;
+    }
+    __syncthreads();
+    if (*last != 0) __threadfence();
+    return *last != 0;
+  }
+
+  __device__ void merge_splits(int first_split, int last_split) const {
+    const int d = call_.head_dim, width = d + 2;
+    for (int i = threadIdx.x; i < heads_ * d; i += kThreads) {
+      const int head = i / d, dim = i % d;
+      float total = 0, sum = 0, maximum = -INFINITY;
+      for (int split = first_split; split <= last_split; ++split) {
+        const float* part = partial(split) + head * width;
+        const float part_maximum = __ldcg(part + width - 1);
+        const float joint = fmaxf(maximum, part_maximum);
+        const float a = rescale(maximum, joint), b = rescale(part_maximum, joint);
+        total = merge(total, a, __ldcg(part + dim), b);
+        sum = merge(sum, a, __ldcg(part + width - 2), b);
+        maximum = joint;
+      }
+      result(head)[dim] = total / sum;
+    }
+  }
+
+  const AttentionCall& call_;
+  const Round& round_;
+  std::byte* shared_;
+  int* rows_;
+  int warp_, lane_;
+  int split_ = 0, kv_ = 0, row_ = 0, position_ = 0, first_ = 0, first_head_ = 0, heads_ = 0;
+  float slope_[2], maximum_[2];
+  float sum_[4] = {};
+  float values_[kTiles][4] = {};
+};
+
+template <int kDims>
+__global__ void __launch_bounds__(kThreads)
+    decode_kernel(const __grid_constant__ AttentionCall call, const __grid_constant__ Round round) {
+  let_successor_start();
+  wait_for_predecessor();
+  Split<kDims>(call, round).run();
+}
+
+template <int kDims>
+void launch_round(const AttentionCall& call, const Round& round, cudaStream_t stream) {
+  launch(decode_kernel<kDims>, dim3(round.splits, round.count * round.kvs * round.row_tiles),
+         dim3(kThreads), Layout<kDims>::kSharedBytes, stream, call, round);
+}
+
+// How many (row, KV head, tile of its query heads) have room at once.
+int64_t room(const AttentionCall& call, int splits) {
+  const int64_t floats = int64_t{splits} * kTileRows * (call.head_dim + 2);
+  return std::min({call.partial_floats / floats, call.max_arrivals, int64_t{65'535}});
+}
+
+int splits_of(const AttentionCall& call) {
+  return static_cast<int>((call.max_context() + kAttentionSplit - 1) / kAttentionSplit);
+}
+
+int row_tiles_of(const AttentionCall& call) { return (call.group + kTileRows - 1) / kTileRows; }
+
+void launch_rounds(const AttentionCall& call, bool by_row, cudaStream_t stream) {
+  const int splits = splits_of(call), row_tiles = row_tiles_of(call);
+  const int pairs = static_cast<int>(room(call, splits) / row_tiles);
+  const int kvs = std::min(call.num_kv, pairs), at_once = std::max(1, pairs / call.num_kv);
+  const int count = by_row ? call.n : call.num_seqs;
+  for (int first = 0; first < count; first += at_once) {
+    for (int kv = 0; kv < call.num_kv; kv += kvs) {
+      const Round round{.by_row = by_row,
+                        .first = first,
+                        .count = std::min(at_once, count - first),
+                        .first_kv = kv,
+                        .kvs = std::min(kvs, call.num_kv - kv),
+                        .row_tiles = row_tiles,
+                        .splits = splits};
+      if (call.head_dim <= 64) {
+        launch_round<64>(call, round, stream);
+      } else if (call.head_dim <= 128) {
+        launch_round<128>(call, round, stream);
+      } else {
+        launch_round<256>(call, round, stream);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+bool attention_decode_accepts(const AttentionCall& call) {
+  return call.cache_dtype == DType::kBF16 && call.head_dim % 8 == 0 && call.head_dim <= 256 &&
+         row_tiles_of(call) <= room(call, splits_of(call));
+}
+
+void attention_decode(const AttentionCall& call, cudaStream_t stream) {
+  launch_rounds(call, false, stream);
+}
+
+void attention_row_by_row(const AttentionCall& call, cudaStream_t stream) {
+  launch_rounds(call, true, stream);
+}
+
+}  // namespace octet::cuda

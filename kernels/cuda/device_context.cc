@@ -1,0 +1,115 @@
+#include "kernels/cuda/device_context.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+namespace octet::cuda {
+namespace {
+
+constexpr size_t kLeastPinned = size_t{1} << 20, kMostPinned = size_t{32} << 20;
+constexpr size_t kPieceOfThread = size_t{4} << 20;
+
+// One core copies slower than the link carries.
+void copy_in_pieces(std::byte* to, const std::byte* from, size_t bytes) {
+  const size_t cores = std::clamp(std::thread::hardware_concurrency(), 1u, 8u);
+  const size_t threads = std::min(cores, bytes / kPieceOfThread + 1);
+  const size_t piece = (bytes + threads - 1) / threads;
+  std::vector<std::jthread> others;
+  for (size_t at = piece; at < bytes; at += piece) {
+    others.emplace_back([=] { std::memcpy(to + at, from + at, std::min(piece, bytes - at)); });
+  }
+  std::memcpy(to, from, std::min(piece, bytes));
+}
+
+}  // namespace
+
+void check(cudaError_t error, const char* what) {
+  if (error == cudaSuccess) return;
+  throw std::runtime_error(fmt::format("CUDA: {}: {}", what, cudaGetErrorString(error)));
+}
+
+int device_count() {
+  int count = 0;
+  if (cudaGetDeviceCount(&count) == cudaSuccess) return count;
+  cudaGetLastError();
+  return 0;
+}
+
+DeviceContext::DeviceContext(int device) : device_(device) {
+  check(cudaSetDevice(device), "cudaSetDevice");
+  cudaDeviceProp properties;
+  check(cudaGetDeviceProperties(&properties, device), "cudaGetDeviceProperties");
+  name_ = properties.name;
+  multiprocessors_ = properties.multiProcessorCount;
+  check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate");
+  for (Pinned& buffer : pinned_) {
+    check(cudaEventCreateWithFlags(&buffer.free, cudaEventDisableTiming), "cudaEventCreate");
+  }
+  grow_pinned(kLeastPinned);
+}
+
+DeviceContext::~DeviceContext() {
+  cudaStreamSynchronize(stream_);
+  for (const Pinned& buffer : pinned_) {
+    cudaFreeHost(buffer.memory);
+    cudaEventDestroy(buffer.free);
+  }
+  cudaStreamDestroy(stream_);
+}
+
+Tensor DeviceContext::allocate(DType dtype, Shape shape) const {
+  const size_t bytes = static_cast<size_t>(shape.numel()) * dtype_size(dtype);
+  void* memory = nullptr;
+  check(cudaMalloc(&memory, std::max<size_t>(bytes, 1)), "cudaMalloc");
+  std::shared_ptr<std::byte> storage(static_cast<std::byte*>(memory),
+                                     [](std::byte* p) { cudaFree(p); });
+  check(cudaMemsetAsync(memory, 0, std::max<size_t>(bytes, 1), stream_), "cudaMemset");
+  return Tensor(std::move(storage), dtype, shape);
+}
+
+void DeviceContext::grow_pinned(size_t bytes) {
+  synchronize();
+  for (Pinned& buffer : pinned_) {
+    cudaFreeHost(buffer.memory);
+    buffer.memory = nullptr;
+    void* memory = nullptr;
+    check(cudaMallocHost(&memory, bytes), "cudaMallocHost");
+    buffer.memory = static_cast<std::byte*>(memory);
+  }
+  pinned_bytes_ = bytes;
+}
+
+void DeviceContext::upload(const void* host, void* device, size_t bytes) {
+  if (bytes > pinned_bytes_ && pinned_bytes_ < kMostPinned) {
+    grow_pinned(std::min(bytes, kMostPinned));
+  }
+  const auto* from = static_cast<const std::byte*>(host);
+  auto* to = static_cast<std::byte*>(device);
+  for (size_t done = 0; done < bytes;) {
+    const size_t piece = std::min(bytes - done, pinned_bytes_);
+    Pinned& buffer = pinned_[next_];
+    next_ = 1 - next_;
+    check(cudaEventSynchronize(buffer.free), "upload");
+    copy_in_pieces(buffer.memory, from + done, piece);
+    check(cudaMemcpyAsync(to + done, buffer.memory, piece, cudaMemcpyHostToDevice, stream_),
+          "upload");
+    check(cudaEventRecord(buffer.free, stream_), "upload");
+    done += piece;
+  }
+}
+
+void DeviceContext::download(const void* device, void* host, size_t bytes) {
+  if (bytes > 0) {
+    check(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream_), "download");
+  }
+  synchronize();
+}
+
+void DeviceContext::synchronize() const { check(cudaStreamSynchronize(stream_), "synchronize"); }
+
+}  // namespace octet::cuda

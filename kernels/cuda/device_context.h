@@ -1,0 +1,56 @@
+// DeviceContext: one GPU, its stream and its copies. A Backend and its weights share one.
+//
+// Errors: a call of CUDA that fails throws std::runtime_error with CUDA's words. Threads: one
+// thread drives it.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <array>
+#include <cstddef>
+#include <string>
+
+#include "kernels/tensor.h"
+
+namespace octet::cuda {
+
+void check(cudaError_t error, const char* what);  // throws where error is not cudaSuccess
+
+int device_count();  // 0 without a driver
+
+class DeviceContext {
+ public:
+  explicit DeviceContext(int device);  // REQUIRES: device < device_count()
+  ~DeviceContext();
+  DeviceContext(const DeviceContext&) = delete;
+  DeviceContext& operator=(const DeviceContext&) = delete;
+
+  cudaStream_t stream() const { return stream_; }
+  const std::string& name() const { return name_; }
+  int multiprocessors() const { return multiprocessors_; }
+
+  Tensor allocate(DType dtype, Shape shape) const;  // zeroed, freed with the Tensor
+
+  // Through two pinned buffers, which fill while the other one travels: returns when `host` may be
+  // reused.
+  void upload(const void* host, void* device, size_t bytes);
+  void download(const void* device, void* host, size_t bytes);  // returns when `host` is filled
+  void synchronize() const;
+
+ private:
+  struct Pinned {
+    std::byte* memory = nullptr;
+    cudaEvent_t free = nullptr;  // its last copy has left
+  };
+  void grow_pinned(size_t bytes);
+
+  int device_;
+  int multiprocessors_ = 0;
+  std::string name_;
+  cudaStream_t stream_ = nullptr;
+  std::array<Pinned, 2> pinned_;
+  size_t pinned_bytes_ = 0;
+  int next_ = 0;
+};
+
+}  // namespace octet::cuda

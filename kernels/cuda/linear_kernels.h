@@ -1,0 +1,28 @@
+// The kernels of an int8 linear layer, best first, the plain one last: the first that accepts a
+// call serves it, and all give the same bits.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <span>
+
+#include "kernels/cuda/linear_call.h"
+
+namespace octet::cuda {
+
+struct LinearKernel {
+  const char* name;
+  bool (*accepts)(const LinearCall& call);
+  void (*run)(const LinearCall& call, cudaStream_t stream);
+};
+
+std::span<const LinearKernel> linear_kernels();
+
+extern const LinearKernel kFewRows;  // 1 to 64 rows: weights streamed from memory
+extern const LinearKernel kAnyRows;  // any shape; slow, and the reference of the others
+
+// Sums and arrivals (see LinearCall) that kFewRows needs for any number of rows.
+int64_t few_rows_sums(const LinearCall& shape);
+int64_t few_rows_arrivals(const LinearCall& shape);
+
+}  // namespace octet::cuda

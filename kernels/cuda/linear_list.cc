@@ -1,0 +1,12 @@
+#include <array>
+
+#include "kernels/cuda/linear_kernels.h"
+
+namespace octet::cuda {
+
+std::span<const LinearKernel> linear_kernels() {
+  static const std::array kernels{kFewRows, kAnyRows};
+  return kernels;
+}
+
+}  // namespace octet::cuda

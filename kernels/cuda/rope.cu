@@ -1,0 +1,70 @@
+// rope_store: one warp a head of a row; query and key heads are normalised and rotated in place,
+// then k and v are stored in the cache.
+#include "kernels/cuda/numbers.cuh"
+#include "kernels/cuda/ops.h"
+
+namespace octet::cuda {
+namespace {
+
+constexpr int kHeadsOfBlock = 4;
+
+__device__ void normalise(float* x, const float* weight, int d, float eps) {
+  const int lane = threadIdx.x;
+  float squares = 0;
+  for (int k = lane; k < d; k += 32) squares = fmaf(x[k], x[k], squares);
+  for (int offset = 16; offset > 0; offset /= 2) {
+    squares += __shfl_xor_sync(0xffffffffu, squares, offset);
+  }
+  const float inverse = 1.0f / sqrtf(squares / static_cast<float>(d) + eps);
+  for (int k = lane; k < d; k += 32) x[k] = x[k] * inverse * weight[k];
+  __syncwarp();
+}
+
+template <typename T>
+__global__ void rope_kernel(RopeCall call) {
+  let_successor_start();
+  wait_for_predecessor();
+  const int lane = threadIdx.x, row = blockIdx.x, d = call.head_dim;
+  const int head = blockIdx.y * kHeadsOfBlock + threadIdx.y;
+  if (head >= call.num_q + 2 * call.num_kv) return;
+  float* x = call.qkv + (int64_t{row} * (call.num_q + 2 * call.num_kv) + head) * d;
+  const bool is_query = head < call.num_q, is_value = head >= call.num_q + call.num_kv;
+  if (!is_value) {
+    if (call.q_norm != nullptr) {
+      normalise(x, is_query ? call.q_norm : call.k_norm, d, call.norm_eps);
+    }
+    const int half = call.rotary / 2;
+    if (half > 0) {
+      const float* angles = call.cos_sin + int64_t{call.positions[row]} * call.rotary;
+      const bool split = call.style == RopeStyle::kHalf;
+      for (int p = lane; p < half; p += 32) {
+        float& a = x[split ? p : 2 * p];
+        float& b = x[split ? p + half : 2 * p + 1];
+        const float c = angles[p], s = angles[half + p], a0 = a, b0 = b;
+        a = a0 * c - b0 * s;
+        b = b0 * c + a0 * s;
+      }
+    }
+    __syncwarp();
+  }
+  if (is_query) return;
+  const int kv = is_value ? head - call.num_q - call.num_kv : head - call.num_q;
+  const int64_t slot = call.slots[row];
+  const int64_t block = slot / call.block_size, place = slot % call.block_size;
+  T* to = static_cast<T*>(is_value ? call.v : call.k) +
+          ((block * call.num_kv + kv) * call.block_size + place) * d;
+  for (int k = lane; k < d; k += 32) store_as(to + k, x[k]);
+}
+
+}  // namespace
+
+void rope_store(const RopeCall& call, cudaStream_t stream) {
+  const int heads = call.num_q + 2 * call.num_kv;
+  if (call.n == 0 || heads == 0) return;
+  const auto kernel =
+      call.cache_dtype == DType::kF32 ? rope_kernel<float> : rope_kernel<__nv_bfloat16>;
+  launch(kernel, dim3(call.n, (heads + kHeadsOfBlock - 1) / kHeadsOfBlock), dim3(32, kHeadsOfBlock),
+         0, stream, call);
+}
+
+}  // namespace octet::cuda
