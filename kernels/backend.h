@@ -20,6 +20,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -162,11 +163,18 @@ struct AttentionArgs {
   Tensor out;  // [n, num_q * d]
 };
 
+// Where a device's operations are queued, for those who queue their own among them (comm/).
+struct DeviceQueue {
+  int device = -1;  // less than 0: no queue; memory is the host's, operations end in the call
+  void* stream = nullptr;  // the device's own kind: a cudaStream_t
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
 
   virtual std::string name() const = 0;  // "cpu avx512-vnni, 2 threads"
+  virtual DeviceQueue queue() const { return {}; }
 
   // Memory. allocate: zeroed, 64-byte aligned, freed with the Tensor. Copies: same number of bytes
   // on both sides.
@@ -176,6 +184,14 @@ class Backend {
   virtual void download(const Tensor& device,
                         const Tensor& host) = 0;  // returns when `host` is filled
   virtual void synchronize() = 0;
+
+  // Runs `operations`, or queues again what they queued when they ran with the same key before.
+  // REQUIRES: they call nothing but operations below (and a device communicator's), always the same
+  // for one key, on the same memory.
+  virtual void replay(uint64_t key, const std::function<void()>& operations) {
+    static_cast<void>(key);
+    operations();
+  }
 
   // Weights. pack: copies. reserve: takes all scratch that operations on up to max_rows rows with
   // the weights packed so far need, and returns its bytes. REQUIRES: reserve before the first

@@ -7,6 +7,7 @@
 #include "kernels/cuda/cuda_linear.h"
 #include "kernels/cuda/device_context.h"
 #include "kernels/cuda/ops.h"
+#include "kernels/cuda/step_graphs.h"
 
 namespace octet {
 namespace {
@@ -27,6 +28,7 @@ class CudaBackend : public Backend {
         arrivals_(context_->allocate(DType::kI32, {kMaxArrivals})) {}
 
   std::string name() const override { return fmt::format("cuda {}", context_->name()); }
+  DeviceQueue queue() const override { return {context_->device(), stream()}; }
 
   Tensor allocate(DType dtype, Shape shape) override { return context_->allocate(dtype, shape); }
   void upload(const Tensor& host, const Tensor& device) override {
@@ -38,6 +40,9 @@ class CudaBackend : public Backend {
     context_->download(device.raw_data(), host.raw_data(), host.bytes());
   }
   void synchronize() override { context_->synchronize(); }
+  void replay(uint64_t key, const std::function<void()>& operations) override {
+    graphs_.run(key, operations, stream());
+  }
 
   std::unique_ptr<PackedLinear> pack(const LinearWeight& weight) override {
     auto packed = std::make_unique<CudaLinear>(context_, weight);
@@ -72,9 +77,11 @@ class CudaBackend : public Backend {
   cuda::LinearNeeds needs_;
   cuda::LinearScratch scratch_;
   Tensor partials_, arrivals_;  // of attention
+  cuda::StepGraphs graphs_;
 };
 
 size_t CudaBackend::reserve(int64_t max_rows) {
+  graphs_.clear();
   scratch_ = {.max_rows = max_rows,
               .low = allocate(DType::kI8, {max_rows, needs_.padded_in}),
               .high = allocate(DType::kI8, {max_rows, needs_.padded_in}),

@@ -103,9 +103,25 @@ void DeviceContext::upload(const void* host, void* device, size_t bytes) {
   }
 }
 
+// Two pieces are on their way at a time.
 void DeviceContext::download(const void* device, void* host, size_t bytes) {
-  if (bytes > 0) {
-    check(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream_), "download");
+  const auto* from = static_cast<const std::byte*>(device);
+  auto* to = static_cast<std::byte*>(host);
+  const size_t pieces = (bytes + pinned_bytes_ - 1) / pinned_bytes_;
+  const auto size_of = [&](size_t i) { return std::min(pinned_bytes_, bytes - i * pinned_bytes_); };
+  for (size_t i = 0; i <= pieces; ++i) {
+    if (i < pieces) {
+      const Pinned& buffer = pinned_[i % 2];
+      check(cudaMemcpyAsync(buffer.memory, from + i * pinned_bytes_, size_of(i),
+                            cudaMemcpyDeviceToHost, stream_),
+            "download");
+      check(cudaEventRecord(buffer.free, stream_), "download");
+    }
+    if (i > 0) {
+      const Pinned& buffer = pinned_[(i - 1) % 2];
+      check(cudaEventSynchronize(buffer.free), "download");
+      copy_in_pieces(to + (i - 1) * pinned_bytes_, buffer.memory, size_of(i - 1));
+    }
   }
   synchronize();
 }

@@ -25,6 +25,7 @@ class DeviceContext {
   DeviceContext(const DeviceContext&) = delete;
   DeviceContext& operator=(const DeviceContext&) = delete;
 
+  int device() const { return device_; }
   cudaStream_t stream() const { return stream_; }
   const std::string& name() const { return name_; }
   int multiprocessors() const { return multiprocessors_; }

@@ -57,16 +57,35 @@ bool Worker::step(std::span<const std::byte> message, const LogitsSink& sink) {
             .input = input,
             .reduce_seconds = reduce_seconds_,
             .probe = probe_};
+  if (input.decode_only() && input.num_sampled() <= kLogitRows && probe_ == nullptr) {
+    Tensor& logits = logits_of_shape_[input.shape_key()];
+    backend_->replay(input.shape_key(),
+                     [&] { logits = model_->logits(step, model_->forward(step)); });
+    deliver(0, logits, sink);
+    return true;
+  }
   const Tensor hidden = model_->forward(step);
   const size_t mark = arena_->used();
   for (int first = 0; first < input.num_sampled(); first += kLogitRows) {
     const int last = std::min(first + kLogitRows, input.num_sampled());
-    const Tensor logits = model_->logits(step, hidden.rows(first, last));
-    backend_->synchronize();
-    if (!logits.empty()) sink(first, logits.span<const float>());
+    deliver(first, model_->logits(step, hidden.rows(first, last)), sink);
     arena_->release(mark);
   }
   return true;
+}
+
+void Worker::deliver(int first, const Tensor& logits, const LogitsSink& sink) {
+  if (logits.empty() || backend_->queue().device < 0) {
+    backend_->synchronize();
+    if (!logits.empty()) sink(first, logits.span<const float>());
+    return;
+  }
+  if (host_logits_.bytes() < logits.bytes()) {
+    host_logits_ = Tensor::host(DType::kF32, {kLogitRows, logits.dim(1)});
+  }
+  const Tensor host = host_logits_.rows(0, logits.dim(0));
+  backend_->download(logits, host);
+  sink(first, host.span<const float>());
 }
 
 }  // namespace octet

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <unordered_map>
 
 #include "comm/communicator.h"
 #include "kernels/arena.h"
@@ -49,12 +50,17 @@ class Worker {
   double reduce_seconds() const { return reduce_seconds_; }  // since start
 
  private:
+  // To the sink, by way of host memory where the back end has its own.
+  void deliver(int first, const Tensor& logits, const LogitsSink& sink);
+
   Communicator& communicator_;
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<CausalLM> model_;
   std::unique_ptr<KVCache> cache_;
   std::unique_ptr<Arena> arena_;
   Tensor input_buffer_;
+  Tensor host_logits_;                                    // [kLogitRows, vocab_size] or empty
+  std::unordered_map<uint64_t, Tensor> logits_of_shape_;  // where a replayed step leaves them
   MemoryLedger memory_;
   double reduce_seconds_ = 0;
   Probe* probe_ = nullptr;

@@ -15,6 +15,10 @@ size_t total_words(size_t tokens, size_t seqs, size_t max_blocks, size_t sampled
   return kHeader + 3 * tokens + (seqs + 1) + seqs + seqs * max_blocks + sampled;
 }
 
+int table_width(int max_blocks) {
+  return (max_blocks + kTableWidth - 1) / kTableWidth * kTableWidth;
+}
+
 }  // namespace
 
 void ModelInput::clear() {
@@ -38,16 +42,31 @@ void ModelInput::encode(std::vector<int32_t>& words) const {
               cu_seqlens.size(), block_tables.size(), max_blocks);
   words[kTokens] = num_tokens();
   words[kSeqs] = num_seqs();
-  words[kMaxBlocks] = max_blocks;
+  words[kMaxBlocks] = table_width(max_blocks);
   words[kSampled] = num_sampled();
-  for (const auto* array : {&token_ids, &positions, &slot_mapping, &cu_seqlens, &context_lens,
-                            &block_tables, &sampled_rows}) {
+  for (const auto* array : {&token_ids, &positions, &slot_mapping, &cu_seqlens, &context_lens}) {
     words.insert(words.end(), array->begin(), array->end());
   }
+  for (auto row = block_tables.begin(); row != block_tables.end(); row += max_blocks) {
+    words.insert(words.end(), row, row + max_blocks);
+    words.resize(words.size() + words[kMaxBlocks] - max_blocks);
+  }
+  words.insert(words.end(), sampled_rows.begin(), sampled_rows.end());
 }
 
 size_t max_model_input_bytes(int max_tokens, int max_seqs, int max_blocks) {
-  return sizeof(int32_t) * total_words(max_tokens, max_seqs, max_blocks, max_tokens);
+  return sizeof(int32_t) * total_words(max_tokens, max_seqs, table_width(max_blocks), max_tokens);
+}
+
+uint64_t DeviceInput::shape_key() const {
+  constexpr int kBits = 21;
+  OCTET_CHECK(decode_only(), "{} tokens of {} sequences", num_tokens(), context_lens.numel());
+  uint64_t key = 0;
+  for (const int64_t extent : {context_lens.numel(), block_tables.dim(1), sampled_rows.numel()}) {
+    OCTET_CHECK(extent < int64_t{1} << kBits, "extent {}", extent);
+    key = key << kBits | static_cast<uint64_t>(extent);
+  }
+  return key;
 }
 
 DeviceInput upload_model_input(Backend& backend, std::span<const std::byte> message,

@@ -1,6 +1,7 @@
 // ModelInput: all that the ranks need to know of one step, as plain data. The leader builds one and
 // broadcasts it; every rank runs the same step from it. On the wire: kHeader int32 words, then the
-// arrays in the order declared.
+// arrays in the order declared, block tables widened to a multiple of kTableWidth, so that steps of
+// as many sequences seldom differ in shape.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +12,8 @@
 #include "kernels/backend.h"
 
 namespace octet {
+
+inline constexpr int kTableWidth = 16;
 
 struct ModelInput {
   bool stop = false;                  // the group ends; nothing else is set
@@ -43,6 +46,11 @@ struct DeviceInput {
   Tensor block_tables;  // [num_seqs, max_blocks] kI32
   int num_tokens() const { return static_cast<int>(token_ids.numel()); }
   int num_sampled() const { return static_cast<int>(sampled_rows.numel()); }
+  // One row a sequence: a step whose shape comes again and again.
+  bool decode_only() const { return token_ids.numel() == context_lens.numel(); }
+  // Of all extents; two inputs of one key lie at the same places of the buffer. REQUIRES:
+  // decode_only().
+  uint64_t shape_key() const;
 };
 
 // Uploads a received message into `buffer` (device, kI32, at least as many words) and cuts it into

@@ -269,6 +269,25 @@ TEST_P(BackendOps, GatherRowsCopiesThemInOrder) {
   }
 }
 
+// Twice with one key, then with another, then with the first again: as often as it was asked for,
+// and on what the memory holds then.
+TEST_P(BackendOps, ReplayDoesAgainWhatItsKeyStandsFor) {
+  const Tensor residual = Tensor::host(DType::kF32, {2, 8}),
+               delta = Tensor::host(DType::kF32, {2, 8});
+  std::ranges::fill(delta.span<float>(), 1.0f);
+  {
+    testing::OnDevice on(*backend_);
+    const Tensor r = on(residual), d = on(delta);
+    const auto add = [&] { backend_->add_norm({.residual = r, .delta = d}); };
+    const auto add_to_delta = [&] { backend_->add_norm({.residual = d, .delta = r}); };
+    for (int i = 0; i < 3; ++i) backend_->replay(1, add);           // r = 3
+    for (int i = 0; i < 2; ++i) backend_->replay(2, add_to_delta);  // d = 7
+    backend_->replay(1, add);
+  }
+  for (const float x : residual.span<float>()) EXPECT_EQ(x, 10.0f);
+  for (const float x : delta.span<float>()) EXPECT_EQ(x, 7.0f);
+}
+
 INSTANTIATE_TEST_SUITE_P(All, BackendOps, ::testing::ValuesIn(testing::backend_cases()),
                          testing::case_name);
 
