@@ -15,6 +15,9 @@ constexpr Preset kPresets[] = {
     {"gpt3-175b", R"({"model_type": "gpt2", "n_embd": 12288, "n_layer": 96, "n_head": 96,
       "n_positions": 2048, "vocab_size": 50257})"},
     // Zhang et al. 2022, table 1.
+    {"opt-66b", R"({"model_type": "opt", "hidden_size": 9216, "ffn_dim": 36864,
+      "num_hidden_layers": 64, "num_attention_heads": 72, "max_position_embeddings": 2048,
+      "vocab_size": 50272})"},
     {"opt-175b", R"({"model_type": "opt", "hidden_size": 12288, "ffn_dim": 49152,
       "num_hidden_layers": 96, "num_attention_heads": 96, "max_position_embeddings": 2048,
       "vocab_size": 50272})"},

@@ -1,0 +1,84 @@
+// int8 linear layers at GPT-3's shapes over 8 ranks, each call on other weights than the last, so
+// that they come from memory; and what packing them takes.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include "bench/device/timing.h"
+
+namespace octet::bench {
+namespace {
+
+constexpr int64_t kFewestBytes = int64_t{400} << 20;  // of weights in turn: several L2 caches
+
+LinearWeight random_weight(int64_t out, int64_t in, Int8Product product) {
+  static std::mt19937 generator(1);
+  LinearWeight weight;
+  weight.weight = Tensor::host(DType::kI8, {out, in});
+  auto* words = reinterpret_cast<uint32_t*>(weight.weight.raw_data());
+  for (int64_t i = 0; i < out * in / 4; ++i) words[i] = generator() & 0x7f7f7f7fu;
+  weight.scales = Tensor::host(DType::kF32, {out});
+  for (float& scale : weight.scales.span<float>()) scale = 1e-3f;
+  weight.product = product;
+  return weight;
+}
+
+// Rows with six columns that are outliers in every row.
+Tensor rows_with_outliers(Bench& bench, int64_t n, int64_t in) {
+  const Tensor device = random_floats(bench, {n, in});
+  const Tensor host = Tensor::host(DType::kF32, {n, in});
+  bench.backend->download(device, host);
+  for (int64_t row = 0; row < n; ++row) {
+    for (int i = 0; i < 6; ++i) host.data<float>()[row * in + (i * in / 6 + 17)] = 40.0f;
+  }
+  bench.backend->upload(host, device);
+  return device;
+}
+
+}  // namespace
+
+void measure_linear(Bench& bench) {
+  constexpr int64_t kMostRows = 2048;
+  for (const auto& [out, in] : std::vector<std::pair<int64_t, int64_t>>{
+           {4608, 12288}, {12288, 1536}, {6144, 12288}, {12288, 6144}}) {
+    const int64_t copies = kFewestBytes / (out * in) + 1;
+    for (const Int8Product product : {Int8Product::kW8A8, Int8Product::kLlmInt8}) {
+      const LinearWeight weight = random_weight(out, in, product);
+      std::vector<std::unique_ptr<PackedLinear>> layers;
+      bench.backend->pack(weight);  // pinned buffers grow
+      const auto start = std::chrono::steady_clock::now();
+      for (int64_t i = 0; i < copies; ++i) layers.push_back(bench.backend->pack(weight));
+      const double packing =
+          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      bench.backend->reserve(kMostRows);
+      const bool mixed = product == Int8Product::kLlmInt8;
+      const std::string kind = mixed ? "llm_int8" : "w8a8";
+      if (!mixed) {
+        report(fmt::format("load.{}x{}", out, in),
+               static_cast<double>(copies * out * in) / packing / 1e9, "GB/s", bench.link_gb_s);
+      }
+      for (const int64_t n : {1, 2, 4, 8, 16, 32, 64, 2048}) {
+        const Tensor x = rows_with_outliers(bench, n, in);
+        const Tensor to = bench.backend->allocate(DType::kF32, {1, n, out});
+        const double time = seconds(bench,
+                                    [&] {
+                                      for (const auto& layer : layers)
+                                        bench.backend->linear(x, *layer, to);
+                                    }) /
+                            static_cast<double>(copies);
+        const std::string key = fmt::format("linear.{}.{}x{}.m{}", kind, out, in, n);
+        report(key + ".us", time * 1e6, "us");
+        if (n > 64) {
+          report(key, 2.0 * n * out * in / time / 1e12, "TOPS", bench.int8_tops);
+        } else {
+          report(key, static_cast<double>(out * in) / time / 1e9, "GB/s", bench.read_gb_s);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace octet::bench
