@@ -7,7 +7,7 @@
 //   key has S = -inf.
 // - Chunk: m' = max(m, S); a = rescale(m, m'); O *= a, l *= a; P = weight(S, m') in two digits; for
 //   each 16 keys ascending O += high V, then O += low V. l is a column of O whose V is all ones.
-// - Split end: merge() into the total, left to right. The result is O / l.
+// - Split end: merge() into the total, left to right. The result is O / l + 0.
 // Keys at or beyond the context's end are read as zeros, dimensions are padded with zeros to a
 // multiple of 16. A chunk or split masked for a row changes nothing of it and may be left out.
 #pragma once
@@ -40,10 +40,19 @@ __device__ inline float softmax_weight(float score, float maximum) {
   return maximum == -INFINITY ? 0.0f : exp2_approx(score - maximum);
 }
 
+// Byte of the 16-byte chunk `chunk` of a row of a tile in shared memory.
+template <int kRowBytes>
+__device__ inline int swizzled(int row, int chunk) {
+  return row * kRowBytes + (chunk ^ row % 8) * 16;
+}
+
 // total = total * a + part * b, with a = rescale(total's maximum, joint), b = rescale(part's,
 // joint).
 __device__ inline float merge(float total, float a, float part, float b) {
   return fmaf(total, a, part * b);
 }
+
+// O / l. Never -0: a chunk that is masked may or may not have made it +0.
+__device__ inline float result(float values, float sum) { return values / sum + 0.0f; }
 
 }  // namespace octet::cuda

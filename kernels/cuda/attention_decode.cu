@@ -42,12 +42,6 @@ struct Layout {
   static constexpr int kSharedBytes = kRows + kAttentionSplit * 4 + 16;
 };
 
-// Byte of the 16-byte chunk `chunk` of a row.
-template <int kRowBytes>
-__device__ int swizzled(int row, int chunk) {
-  return row * kRowBytes + (chunk ^ row % 8) * 16;
-}
-
 template <int kDims>
 class Split {
   using L = Layout<kDims>;
@@ -283,13 +277,14 @@ class Split {
     }
   }
 
-  __device__ float* result(int head) const {
+  __device__ float* place(int head) const {
     return call_.out + (int64_t{row_} * call_.num_q + first_head_ + head) * call_.head_dim;
   }
 
   __device__ void store_result() const {
-    each(
-        [&](int head, int dim, float value, float sum, float) { result(head)[dim] = value / sum; });
+    each([&](int head, int dim, float value, float sum, float) {
+      place(head)[dim] = result(value, sum);
+    });
   }
 
   // [kTileRows][head_dim + 2]: values, sum, maximum.
@@ -338,7 +333,7 @@ class Split {
         sum = merge(sum, a, __ldcg(part + width - 2), b);
         maximum = joint;
       }
-      result(head)[dim] = total / sum;
+      place(head)[dim] = result(total, sum);
     }
   }
 

@@ -9,7 +9,12 @@ void attention(const AttentionCall& call, cudaStream_t stream) {
     return;
   }
   attention_decode(call, stream);
-  if (call.n > call.num_seqs) attention_row_by_row(call, stream);
+  if (call.n == call.num_seqs) return;
+  if (attention_prefill_accepts(call)) {
+    attention_prefill(call, stream);
+  } else {
+    attention_row_by_row(call, stream);
+  }
 }
 
 }  // namespace octet::cuda

@@ -17,6 +17,8 @@
 #include "tests/kernels/cuda_emulation/instructions.h"
 #else
 
+#include <cuda.h>
+
 #include <stdexcept>
 #include <string>
 
@@ -174,6 +176,46 @@ __device__ __forceinline__ void copy_bulk(void* shared, const void* global, int 
                    : "memory"));
 }
 
+// Where copy_tile finds rows of bytes, and how many of them are a tile of 64 columns.
+struct TileMap {
+  CUtensorMap map;
+};
+// base: [rows, columns], columns a multiple of 64. Throws std::runtime_error where CUDA refuses.
+inline TileMap map_tiles(const int8_t* base, int rows, int columns, int tile_rows) {
+  static const auto encode = [] {
+    void* function = nullptr;
+    cudaDriverEntryPointQueryResult found{};
+    const cudaError_t error = cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function,
+                                                               12000, cudaEnableDefault, &found);
+    if (error != cudaSuccess || found != cudaDriverEntryPointSuccess) {
+      throw std::runtime_error("CUDA: this driver has no cuTensorMapEncodeTiled");
+    }
+    return reinterpret_cast<decltype(&cuTensorMapEncodeTiled)>(function);
+  }();
+  TileMap result;
+  const cuuint64_t extents[2] = {static_cast<cuuint64_t>(columns), static_cast<cuuint64_t>(rows)};
+  const cuuint64_t pitch[1] = {static_cast<cuuint64_t>(columns)};
+  const cuuint32_t box[2] = {64, static_cast<cuuint32_t>(tile_rows)}, steps[2] = {1, 1};
+  const CUresult status =
+      encode(&result.map, CU_TENSOR_MAP_DATA_TYPE_UINT8, 2, const_cast<int8_t*>(base), extents,
+             pitch, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_64B,
+             CU_TENSOR_MAP_L2_PROMOTION_L2_128B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  if (status != CUDA_SUCCESS) {
+    throw std::runtime_error("CUDA: cuTensorMapEncodeTiled failed: " + std::to_string(status));
+  }
+  return result;
+}
+// Copies the tile that begins at `row`, `column` to shared memory, 64-byte swizzled as
+// matrix_descriptor says; rows that are not there become zeros. The barrier expects all bytes.
+__device__ __forceinline__ void copy_tile(void* shared, const TileMap& map, int row, int column,
+                                          uint64_t* barrier) {
+  OCTET_SM90_ONLY(
+      asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes "
+                   "[%0], [%1, {%2, %3}], [%4];\n" ::"r"(shared_address(shared)),
+                   "l"(&map), "r"(column), "r"(row), "r"(shared_address(barrier))
+                   : "memory"));
+}
+
 // Registers move from the warp group that copies to those that multiply.
 template <int kRegisters>
 __device__ __forceinline__ void give_registers() {
@@ -191,6 +233,12 @@ __device__ __forceinline__ uint4 load_streaming(const void* p) {
                : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
                : "l"(p));
   return v;
+}
+
+// The same integer, of which the compiler knows nothing.
+__device__ __forceinline__ int opaque(int x) {
+  asm volatile("" : "+r"(x));
+  return x;
 }
 
 // Flags that peers on other devices read and write.

@@ -99,12 +99,33 @@ inline void copy_bulk(void* shared, const void* global, int bytes, uint64_t* bar
   cuda_emulation::issue_bulk_copy(shared, global, bytes, barrier);
 }
 
+struct TileMap {
+  const int8_t* base;
+  int rows, columns, tile_rows;
+};
+inline TileMap map_tiles(const int8_t* base, int rows, int columns, int tile_rows) {
+  return {base, rows, columns, tile_rows};
+}
+inline void copy_tile(void* shared, const TileMap& map, int row, int column, uint64_t* barrier) {
+  auto* to = static_cast<std::byte*>(shared);
+  for (int i = 0; i < map.tile_rows * 4; ++i) {
+    const int r = i / 4, chunk = i % 4;
+    cuda_emulation::issue_bulk_copy(
+        to + r * 64 + (chunk ^ r / 2 % 4) * 16,
+        row + r < map.rows ? map.base + int64_t{row + r} * map.columns + column + chunk * 16
+                           : nullptr,
+        16, barrier);
+  }
+}
+
 template <int kRegisters>
 void give_registers() {}
 template <int kRegisters>
 void take_registers() {}
 
 inline uint4 load_streaming(const void* p) { return *static_cast<const uint4*>(p); }
+
+inline int opaque(int x) { return x; }
 
 // Flags of peers, which are other OS threads or processes here.
 inline uint32_t load_acquire(const uint32_t* p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }

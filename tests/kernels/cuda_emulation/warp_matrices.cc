@@ -9,7 +9,7 @@ namespace {
 constexpr int kInFlight = 0xC3;
 
 void perform(const Copy& copy) {
-  std::memcpy(copy.to, copy.from, copy.bytes);
+  if (copy.bytes > 0) std::memcpy(copy.to, copy.from, copy.bytes);
   std::memset(static_cast<char*>(copy.to) + copy.bytes, 0, copy.zeros);
 }
 
@@ -90,7 +90,7 @@ bool phase_ended(uint64_t* barrier, int parity) {
   std::erase_if(copies, [&](const Copy& copy) {
     if (copy.barrier != barrier) return false;
     perform(copy);
-    phase->bytes = phase->bytes - static_cast<int64_t>(copy.bytes);
+    phase->bytes = phase->bytes - static_cast<int64_t>(copy.bytes + copy.zeros);
     return true;
   });
   end_if_complete(phase);
@@ -106,8 +106,12 @@ void issue_bulk_copy(void* to, const void* from, int bytes, uint64_t* barrier) {
     current->block->fail("a bulk copy of misaligned bytes");
   }
   std::memset(to, kInFlight, static_cast<size_t>(bytes));
-  current->block->bulk_copies().push_back(
-      {.to = to, .from = from, .bytes = static_cast<unsigned>(bytes), .barrier = barrier});
+  const auto count = static_cast<unsigned>(bytes);
+  current->block->bulk_copies().push_back({.to = to,
+                                           .from = from,
+                                           .bytes = from != nullptr ? count : 0,
+                                           .zeros = from != nullptr ? 0 : count,
+                                           .barrier = barrier});
 }
 
 void load_matrices(uint32_t (&r)[4], const void* row, bool transposed, Site site) {

@@ -18,6 +18,7 @@ void finish_products(unsigned flying);
 void phase_init(uint64_t* barrier, int count);
 void phase_arrive(uint64_t* barrier, int expected_bytes);
 bool phase_ended(uint64_t* barrier, int parity);  // does the bulk copies that the phase waits for
+// `from` null: zeros.
 void issue_bulk_copy(void* to, const void* from, int bytes, uint64_t* barrier);
 
 void load_matrices(uint32_t (&r)[4], const void* row, bool transposed, Site site);

@@ -1,0 +1,363 @@
+// attention_prefill: sequences with more than one row in the call. A block of four warps takes 64
+// rows of one query head (32 where head_dim is above 128, so that shared memory suffices); each
+// warp has 16 rows and up to 128 dimensions of them, and keeps scores, weights and values in
+// registers. K and V of a chunk come by asynchronous copies while the chunk before is taken.
+//
+// On paper (head_dim 128): a chunk is 264 mma a warp, 528 clocks of a multiprocessor's tensor cores
+// at 1024 multiply-adds a clock, and 40 KiB of ldmatrix (320 clocks); two blocks a multiprocessor.
+#include "kernels/cuda/attention.cuh"
+#include "kernels/cuda/attention_call.h"
+
+namespace octet::cuda {
+namespace {
+
+constexpr int kWarps = 4, kThreads = 32 * kWarps;
+constexpr int kStages = 2;
+constexpr int kChunksOfSplit = kAttentionSplit / kAttentionChunk;
+constexpr int kTiles = kAttentionChunk / 8;  // of a warp's scores
+
+// kDims: head_dim padded. Shared memory: [stage][K, V][64 keys][kDims] bf16; q in two digits; cache
+// rows of the keys of two splits.
+template <int kDims>
+struct Layout {
+  static constexpr int kHalves = kDims > 128 ? 2 : 1;  // of the dimensions, a warp each
+  static constexpr int kRows = 16 * kWarps / kHalves;
+  static constexpr int kRowBytes = 2 * kDims;
+  static constexpr int kTileBytes = kAttentionChunk * kRowBytes;
+  static constexpr int kStageBytes = 2 * kTileBytes;
+  static constexpr int kQuery = kStages * kStageBytes;
+  static constexpr int kQueryBytes = kRows * kRowBytes;  // of one digit
+  static constexpr int kCacheRows = kQuery + 2 * kQueryBytes;
+  static constexpr int kSharedBytes = kCacheRows + 2 * kAttentionSplit * 4;
+};
+
+// A sum under a maximum, of rows g and g + 8 of a warp's tile.
+template <int kEights>
+struct Sums {
+  float maximum[2];
+  float sum[4];  // as mma leaves it: the columns are equal
+  float values[kEights][4];
+
+  __device__ void clear() {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      maximum[i / 2] = -INFINITY;
+      sum[i] = 0;
+#pragma unroll
+      for (int n = 0; n < kEights; ++n) values[n][i] = 0;
+    }
+  }
+};
+
+template <int kDims>
+class RowTile {
+  using L = Layout<kDims>;
+  static constexpr int kEights = kDims / L::kHalves / 8;  // eights of dimensions of a warp
+
+ public:
+  __device__ explicit RowTile(const AttentionCall& call) : call_(call) {}
+
+  __device__ void run() {
+    if (!find_tile()) return;
+    const int last = position_of(min(first_row_ + L::kRows, end_row_) - 1);
+    first_key_ = first_key_of(position_of(first_row_));
+    const int begin = first_key_ / kAttentionChunk, end = last / kAttentionChunk + 1;
+    last_key_ = last;
+    find_cache_rows(begin / kChunksOfSplit);
+    find_cache_rows(begin / kChunksOfSplit + 1);
+    load_query();
+    __syncthreads();
+    load(begin);
+    total_.clear();
+    part_.clear();
+    for (int chunk = begin; chunk < end; ++chunk) {
+      if (chunk + 1 < end) {
+        load(chunk + 1);
+        wait_copies<1>();
+      } else {
+        wait_copies<0>();
+      }
+      __syncthreads();
+      if (sees(chunk)) take(chunk);
+      const int next = chunk + 1;
+      if (next % kChunksOfSplit == 0 || next == end) merge_split();
+      __syncthreads();
+      if (next % kChunksOfSplit == 0) find_cache_rows(next / kChunksOfSplit + 1);
+    }
+    store_result();
+  }
+
+ private:
+  // Block b of the tiles of all sequences: s has cu_seqlens[s + 1] / kRows - cu_seqlens[s] / kRows
+  // + 1 of them, which is enough, from cu_seqlens[s] / kRows + s on. The last come first: they have
+  // the longest contexts.
+  __device__ bool find_tile() {
+    const int tile = static_cast<int>(gridDim.x - 1 - blockIdx.x);
+    const auto first_tile = [&](int s) { return call_.cu_seqlens[s] / L::kRows + s; };
+    int low = 0, high = call_.num_seqs - 1;
+    while (low < high) {
+      const int middle = (low + high + 1) / 2;
+      if (first_tile(middle) <= tile) {
+        low = middle;
+      } else {
+        high = middle - 1;
+      }
+    }
+    sequence_ = low;
+    const int begin_row = call_.cu_seqlens[low];
+    end_row_ = call_.cu_seqlens[low + 1];
+    first_row_ = begin_row + (tile - first_tile(low)) * L::kRows;
+    context_ = call_.context_lens[low];
+    head_ = blockIdx.y;
+    kv_ = (call_.q_begin + head_) / call_.group - call_.kv_begin;
+    return end_row_ - begin_row > 1 && first_row_ < end_row_;
+  }
+
+  __device__ int lane() const { return static_cast<int>(threadIdx.x) % 32; }
+  __device__ int warp() const { return static_cast<int>(threadIdx.x) / 32; }
+  __device__ int warp_row() const { return warp() / L::kHalves * 16; }
+  __device__ int warp_eight() const { return warp() % L::kHalves * kEights; }
+  __device__ int position_of(int row) const { return context_ - (end_row_ - row); }
+  __device__ int first_key_of(int position) const {
+    return call_.sliding_window > 0 ? max(0, position - call_.sliding_window + 1) : 0;
+  }
+
+  // Is a key of the chunk seen by a row of this warp?
+  __device__ bool sees(int chunk) const {
+    const int first = first_row_ + warp_row(), last = min(first + 16, end_row_) - 1;
+    return first <= last && chunk * kAttentionChunk <= position_of(last) &&
+           (chunk + 1) * kAttentionChunk > first_key_of(position_of(first));
+  }
+
+  // Rows of the cache, counted over all blocks and heads; -1: no key there.
+  __device__ int* cache_rows(int split) const {
+    return reinterpret_cast<int*>(dynamic_shared() + L::kCacheRows) + split % 2 * kAttentionSplit;
+  }
+  __device__ void find_cache_rows(int split) const {
+    const int32_t* table = call_.block_tables + int64_t{sequence_} * call_.max_blocks;
+    for (int i = threadIdx.x; i < kAttentionSplit; i += kThreads) {
+      const int p = split * kAttentionSplit + i;
+      cache_rows(split)[i] =
+          p < first_key_ || p > last_key_
+              ? -1
+              : (table[p / call_.block_size] * call_.num_kv + kv_) * call_.block_size +
+                    p % call_.block_size;
+    }
+  }
+
+  __device__ void load(int chunk) const {
+    constexpr int kParts = kDims / 8;
+    const auto* keys = static_cast<const __nv_bfloat16*>(call_.k);
+    const auto* values = static_cast<const __nv_bfloat16*>(call_.v);
+    const int* rows = cache_rows(chunk / kChunksOfSplit) + chunk % kChunksOfSplit * kAttentionChunk;
+    std::byte* to = dynamic_shared() + chunk % kStages * L::kStageBytes;
+#pragma unroll 4
+    for (int i = threadIdx.x; i < kAttentionChunk * kParts; i += kThreads) {
+      const int key = i / kParts, part = i % kParts;
+      const bool here = rows[key] >= 0 && part * 8 < call_.head_dim;
+      const int64_t at = here ? int64_t{rows[key]} * call_.head_dim + part * 8 : 0;
+      const int place = swizzled<L::kRowBytes>(key, part);
+      copy_async16(to + place, keys + at, here ? 16 : 0);
+      copy_async16(to + L::kTileBytes + place, values + at, here ? 16 : 0);
+    }
+    commit_copies();
+  }
+
+  __device__ float query(int row, int dim) const {
+    if (row >= end_row_ || dim >= call_.head_dim) return 0.0f;
+    const int64_t at = int64_t{row} * call_.width() + head_ * call_.head_dim + dim;
+    return call_.qkv[at] * (call_.scale * kLog2E);
+  }
+
+  __device__ void load_query() const {
+    std::byte* to = dynamic_shared() + L::kQuery;
+#pragma unroll 4
+    for (int i = threadIdx.x; i < L::kRows * kDims / 2; i += kThreads) {
+      const int row = i / (kDims / 2), dim = i % (kDims / 2) * 2;
+      uint32_t high, low;
+      split_digits(query(first_row_ + row, dim), query(first_row_ + row, dim + 1), high, low);
+      const int place = swizzled<L::kRowBytes>(row, dim / 8) + dim % 8 * 2;
+      *reinterpret_cast<uint32_t*>(to + place) = high;
+      *reinterpret_cast<uint32_t*>(to + L::kQueryBytes + place) = low;
+    }
+  }
+
+  __device__ void take(int chunk) {
+    const std::byte* keys = dynamic_shared() + chunk % kStages * L::kStageBytes;
+    float scores[kTiles][4] = {};
+    score(keys, scores);
+    mask(chunk, scores);
+    soften(scores);
+    mix(keys + L::kTileBytes, scores);
+  }
+
+  __device__ void score(const std::byte* keys, float (&scores)[kTiles][4]) const {
+    const std::byte* queries = dynamic_shared() + L::kQuery;
+    const int key = lane() / 16 * 8 + lane() % 8;
+#pragma unroll 2
+    for (int step = 0; step < kDims / 16; ++step) {
+      uint32_t high[4], low[4];
+      const int place = swizzled<L::kRowBytes>(warp_row() + lane() % 16, 2 * step + lane() / 16);
+      load_matrices(high, queries + place);
+      load_matrices(low, queries + L::kQueryBytes + place);
+#pragma unroll
+      for (int n = 0; n < kTiles; n += 2) {
+        uint32_t k[4];
+        load_matrices(k, keys + swizzled<L::kRowBytes>(n * 8 + key, 2 * step + lane() / 8 % 2));
+#pragma unroll
+        for (int j = 0; j < 2; ++j) {
+          mma_bf16(scores[n + j], high, {k[2 * j], k[2 * j + 1]});
+          mma_bf16(scores[n + j], low, {k[2 * j], k[2 * j + 1]});
+        }
+      }
+    }
+  }
+
+  __device__ void mask(int chunk, float (&scores)[kTiles][4]) const {
+    const int g = lane() / 4, t = lane() % 4;
+    const bool sloped = call_.alibi_slopes != nullptr;
+    const float slope = sloped ? call_.alibi_slopes[head_] * kLog2E : 0.0f;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int row = first_row_ + warp_row() + g + 8 * half;
+      const int position = row < end_row_ ? position_of(row) : -1;
+      const int first = first_key_of(position);
+#pragma unroll
+      for (int n = 0; n < kTiles; ++n) {
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {
+          const int p = chunk * kAttentionChunk + n * 8 + 2 * t + i;
+          float& score = scores[n][2 * half + i];
+          if (sloped) score = fmaf(slope, static_cast<float>(p - position), score);
+          if (p < first || p > position) score = -INFINITY;
+        }
+      }
+    }
+  }
+
+  // Scores become weights under the new maximum; the sums so far come under it too.
+  __device__ void soften(float (&scores)[kTiles][4]) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      float top = part_.maximum[half];
+#pragma unroll
+      for (int n = 0; n < kTiles; ++n) {
+        top = fmaxf(top, fmaxf(scores[n][2 * half], scores[n][2 * half + 1]));
+      }
+      top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 1));
+      top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 2));
+      const float factor = rescale(part_.maximum[half], top);
+      part_.maximum[half] = top;
+#pragma unroll
+      for (int i = 2 * half; i < 2 * half + 2; ++i) {
+        part_.sum[i] *= factor;
+#pragma unroll
+        for (int n = 0; n < kEights; ++n) part_.values[n][i] *= factor;
+#pragma unroll
+        for (int n = 0; n < kTiles; ++n) scores[n][i] = softmax_weight(scores[n][i], top);
+      }
+    }
+  }
+
+  __device__ void mix(const std::byte* values, const float (&weights)[kTiles][4]) {
+    const uint32_t ones[2] = {0x3f803f80u, 0x3f803f80u};
+#pragma unroll
+    for (int step = 0; step < kAttentionChunk / 16; ++step) {
+      __syncwarp();  // or loads of later steps would take registers
+      uint32_t high[4], low[4];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const float* pair = weights[2 * step + i / 2] + i % 2 * 2;
+        split_digits(pair[0], pair[1], high[i], low[i]);
+      }
+      mma_bf16(part_.sum, high, ones);
+      mma_bf16(part_.sum, low, ones);
+#pragma unroll
+      for (int n = 0; n < kEights; n += 2) {
+        uint32_t v[4];
+        load_matrices_transposed(
+            v, values +
+                   swizzled<L::kRowBytes>(16 * step + lane() % 16, warp_eight() + n + lane() / 16));
+#pragma unroll
+        for (int j = 0; j < 2; ++j) {
+          mma_bf16(part_.values[n + j], high, {v[2 * j], v[2 * j + 1]});
+          mma_bf16(part_.values[n + j], low, {v[2 * j], v[2 * j + 1]});
+        }
+      }
+    }
+  }
+
+  __device__ void merge_split() {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const float joint = fmaxf(total_.maximum[half], part_.maximum[half]);
+      const float a = rescale(total_.maximum[half], joint);
+      const float b = rescale(part_.maximum[half], joint);
+      total_.maximum[half] = joint;
+#pragma unroll
+      for (int i = 2 * half; i < 2 * half + 2; ++i) {
+        total_.sum[i] = merge(total_.sum[i], a, part_.sum[i], b);
+#pragma unroll
+        for (int n = 0; n < kEights; ++n) {
+          total_.values[n][i] = merge(total_.values[n][i], a, part_.values[n][i], b);
+        }
+      }
+    }
+    part_.clear();
+  }
+
+  __device__ void store_result() const {
+    const int g = lane() / 4, t = lane() % 4;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int row = first_row_ + warp_row() + g + 8 * half;
+      if (row >= end_row_) continue;
+      float* to = call_.out + (int64_t{row} * call_.num_q + head_) * call_.head_dim;
+#pragma unroll
+      for (int n = 0; n < kEights; ++n) {
+        const int dim = (warp_eight() + n) * 8 + 2 * t;
+        if (dim >= call_.head_dim) continue;
+        *reinterpret_cast<float2*>(to + dim) =
+            make_float2(result(total_.values[n][2 * half], total_.sum[2 * half]),
+                        result(total_.values[n][2 * half + 1], total_.sum[2 * half + 1]));
+      }
+    }
+  }
+
+  const AttentionCall& call_;
+  int sequence_ = 0, first_row_ = 0, end_row_ = 0, context_ = 0, head_ = 0, kv_ = 0;
+  int first_key_ = 0, last_key_ = 0;  // that a row of the tile sees
+  Sums<kEights> part_, total_;
+};
+
+template <int kDims>
+__global__ void __launch_bounds__(kThreads, kDims > 128 ? 1 : 2)
+    prefill_kernel(const __grid_constant__ AttentionCall call) {
+  let_successor_start();
+  wait_for_predecessor();
+  RowTile<kDims>(call).run();
+}
+
+template <int kDims>
+void launch_tiles(const AttentionCall& call, cudaStream_t stream) {
+  launch(prefill_kernel<kDims>, dim3(call.n / Layout<kDims>::kRows + call.num_seqs, call.num_q),
+         dim3(kThreads), Layout<kDims>::kSharedBytes, stream, call);
+}
+
+}  // namespace
+
+bool attention_prefill_accepts(const AttentionCall& call) {
+  return call.cache_dtype == DType::kBF16 && call.head_dim % 8 == 0 && call.head_dim <= 256;
+}
+
+void attention_prefill(const AttentionCall& call, cudaStream_t stream) {
+  if (call.head_dim <= 64) {
+    launch_tiles<64>(call, stream);
+  } else if (call.head_dim <= 128) {
+    launch_tiles<128>(call, stream);
+  } else {
+    launch_tiles<256>(call, stream);
+  }
+}
+
+}  // namespace octet::cuda

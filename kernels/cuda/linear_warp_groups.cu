@@ -1,0 +1,245 @@
+// kWarpGroups: tiles of 128 rows and 128, 192 or 256 outputs by the warp groups' products of
+// sm_90a. One warp copies spans into a ring, two warp groups of 64 rows each multiply them from
+// there; a block takes one tile after the other, and its ring fills while the last tile is stored.
+//
+// On paper (H200, 4096 multiply-adds a clock and multiprocessor), 256 outputs: a span is 512 clocks
+// of products, which read 40 KiB of shared memory (320 clocks) while 24 KiB come in (192 clocks).
+#include <algorithm>
+
+#include "kernels/cuda/linear_kernels.h"
+#include "kernels/cuda/many_rows.cuh"
+
+namespace octet::cuda {
+namespace {
+
+constexpr int kRows = 128, kThreads = 384, kMultipliers = 8;  // warps that multiply
+
+// What follows a span in the ring.
+enum class Next : int { kMore, kLeafEnds, kHighDigits };
+
+template <int kOutputs>
+struct Ring {
+  static constexpr int kTileABytes = kRows * kSpan, kTileBBytes = kOutputs * kSpan;
+  static constexpr int kStageBytes = kTileABytes + kTileBBytes;
+  static constexpr int kStages = 200 * 1024 / kStageBytes;
+  static constexpr int kBytes = kStages * (kStageBytes + 2 * sizeof(uint64_t) + sizeof(Next));
+
+  // Barrier `i` of a kind, and what follows the span in stage `i`.
+  __device__ static uint64_t* full(int i) {
+    return reinterpret_cast<uint64_t*>(dynamic_shared() + kStages * kStageBytes) + i;
+  }
+  __device__ static uint64_t* empty(int i) { return full(kStages + i); }
+  __device__ static Next* next(int i) { return reinterpret_cast<Next*>(full(2 * kStages)) + i; }
+
+  int stage = 0, parity = 0;
+
+  __device__ std::byte* a() const { return dynamic_shared() + stage * kStageBytes; }
+  __device__ std::byte* b() const { return a() + kTileABytes; }
+  __device__ void advance() {
+    if (++stage == kStages) {
+      stage = 0;
+      parity ^= 1;
+    }
+  }
+};
+
+struct Tiles {
+  int of_rows, of_outputs;
+  __device__ int first_row(int tile) const { return tile % of_rows * kRows; }
+  __device__ int first_output(int tile, int outputs) const { return tile / of_rows * outputs; }
+  __device__ int count() const { return of_rows * of_outputs; }
+};
+
+// The warp that copies. Its lanes look for outliers together; lane 0 copies.
+template <int kOutputs>
+class Copier {
+ public:
+  __device__ Copier(const LinearCall& call, const TileMap& low, const TileMap& high)
+      : call_(call), low_(low), high_(high) {}
+
+  __device__ void copy_leaf(int first_row, int first_output, int leaf) {
+    const int begin = call_.place[leaf] / kSpan, end = call_.place[leaf + 1] / kSpan;
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    uint32_t mine = 0;  // lane l: the spans begin + 32 l and on that have outliers
+    bool any = false;
+#pragma unroll 1
+    for (int word = 0; begin + word * 32 < end; ++word) {
+      const int from = begin + word * 32, to = min(from + 32, end);
+      if (call_.mixed) {
+        const uint32_t mask = spans_with_outliers(call_, first_row, kRows, from, end);
+        if (lane == word) mine = mask;
+        any |= mask != 0;
+      }
+      if (lane != 0) continue;
+#pragma unroll 1
+      for (int span = from; span < to; ++span) {
+        const Next next = span + 1 < end ? Next::kMore : any ? Next::kHighDigits : Next::kLeafEnds;
+        copy(low_, first_row, first_output, span, next);
+      }
+    }
+    if (!any) return;
+    const uint32_t words = __ballot_sync(0xffffffffu, mine != 0);
+    for (uint32_t words_left = words; words_left != 0; words_left &= words_left - 1) {
+      const int word = __ffs(static_cast<int>(words_left)) - 1;
+      uint32_t left = __shfl_sync(0xffffffffu, mine, word);
+      if (lane != 0) continue;
+#pragma unroll 1
+      for (; left != 0; left &= left - 1) {
+        const int span = begin + word * 32 + __ffs(static_cast<int>(left)) - 1;
+        const bool last = (left & (left - 1)) == 0 && (words_left & (words_left - 1)) == 0;
+        copy(high_, first_row, first_output, span, last ? Next::kLeafEnds : Next::kMore);
+      }
+    }
+  }
+
+ private:
+  __device__ void copy(const TileMap& digits, int first_row, int first_output, int span,
+                       Next next) {
+    barrier_wait(ring_.empty(ring_.stage), ring_.parity ^ 1);
+    uint64_t* full = ring_.full(ring_.stage);
+    const int b_bytes = min(kOutputs, call_.padded_rows - first_output) * kSpan;
+    *ring_.next(ring_.stage) = next;
+    barrier_arrive_expecting(full, Ring<kOutputs>::kTileABytes + b_bytes);
+    copy_tile(ring_.a(), digits, first_row, span * kSpan, full);
+    copy_bulk(ring_.b(), call_.weight + (int64_t{span} * call_.padded_rows + first_output) * kSpan,
+              b_bytes, full);
+    ring_.advance();
+  }
+
+  const LinearCall& call_;
+  const TileMap &low_, &high_;
+  Ring<kOutputs> ring_;
+};
+
+// sums += the spans in the ring up to the end of a pass. Returns what follows it.
+template <int kOutputs>
+__device__ __forceinline__ Next multiply(Ring<kOutputs>& ring, int group,
+                                         int32_t (&sums)[kOutputs / 2]) {
+  Next next;
+  int before = -1;
+  const auto release = [&] {
+    if (before >= 0 && threadIdx.x % 32 == 0) barrier_arrive(ring.empty(before));
+  };
+  fence_sums(sums);
+  do {
+    barrier_wait(ring.full(ring.stage), ring.parity);
+    next = *ring.next(ring.stage);
+    const std::byte* a = ring.a() + group * 64 * kSpan;
+    warp_group_fence();
+#pragma unroll
+    for (int k = 0; k < kSpan; k += 32) {
+      warp_group_mma_s8<kOutputs>(sums, matrix_descriptor(a + k), matrix_descriptor(ring.b() + k));
+    }
+    commit_products();
+    wait_products<1>();
+    release();
+    before = ring.stage;
+    ring.advance();
+  } while (next == Next::kMore);
+  wait_products<0>();
+  fence_sums(sums);
+  release();
+  return next;
+}
+
+template <int kOutputs>
+__device__ __forceinline__ void multiply_tiles(const LinearCall& call, Tiles tiles) {
+  constexpr int kSums = kOutputs / 2;
+  const int group = static_cast<int>(threadIdx.x) / 128 - 1;
+  Ring<kOutputs> ring;
+  int32_t sums[kSums];
+  TileMemory<kSums> memory;
+  for (int tile = blockIdx.x; tile < tiles.count(); tile += gridDim.x) {
+    const auto place = [&](int chunk) {
+      const int thread = opaque(static_cast<int>(threadIdx.x) - 128);  // not held meanwhile
+      return ChunkPlace{tiles.first_row(tile) + thread / 32 * 16 + thread % 32 / 4,
+                        tiles.first_output(tile, kOutputs) + chunk * 32 + thread % 4 * 2};
+    };
+    for (int root = 0; root < call.num_roots; ++root) {
+      const int first_leaf = call.first_leaf[root], end_leaf = call.first_leaf[root + 1];
+      for (int leaf = first_leaf; leaf < end_leaf; ++leaf) {
+        bool with_high = false;
+        for (bool more = call.place[leaf] < call.place[leaf + 1];; with_high = true) {
+          clear(sums);
+          if (more) more = multiply(ring, group, sums) == Next::kHighDigits;
+          if (!more) break;
+          memory.keep_low(sums);
+        }
+        leaf_values(call, leaf, with_high, memory, sums, place);
+        memory.fold(leaf - first_leaf, end_leaf - first_leaf, sums);
+      }
+      store_root(call, root, sums, place);
+    }
+  }
+}
+
+template <int kOutputs>
+__global__ void __launch_bounds__(kThreads, 1)
+    warp_groups_kernel(const __grid_constant__ LinearCall call, const __grid_constant__ TileMap low,
+                       const __grid_constant__ TileMap high, Tiles tiles) {
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < Ring<kOutputs>::kStages; ++i) {
+      barrier_init(Ring<kOutputs>::full(i), 1);
+      barrier_init(Ring<kOutputs>::empty(i), kMultipliers);
+    }
+    barrier_init_fence();
+  }
+  let_successor_start();
+  wait_for_predecessor();
+  __syncthreads();
+  if (threadIdx.x >= 128) {
+    take_registers<224>();
+    multiply_tiles<kOutputs>(call, tiles);
+    return;
+  }
+  give_registers<56>();
+  if (threadIdx.x >= 32) return;
+  Copier<kOutputs> copier(call, low, high);
+  for (int tile = blockIdx.x; tile < tiles.count(); tile += gridDim.x) {
+    for (int leaf = 0; leaf < call.num_leaves; ++leaf) {
+      copier.copy_leaf(tiles.first_row(tile), tiles.first_output(tile, kOutputs), leaf);
+    }
+  }
+}
+
+int attribute(cudaDeviceAttr which) {
+  int device = 0, value = 0;
+  cudaGetDevice(&device);
+  cudaDeviceGetAttribute(&value, which, device);
+  return value;
+}
+
+template <int kOutputs>
+void run_tiles(const LinearCall& call, int multiprocessors, cudaStream_t stream) {
+  const Tiles tiles{(call.n + kRows - 1) / kRows, (call.rows + kOutputs - 1) / kOutputs};
+  const TileMap low = map_tiles(call.low, call.n, call.padded_in, kRows);
+  const TileMap high = call.mixed ? map_tiles(call.high, call.n, call.padded_in, kRows) : low;
+  const int blocks = std::min(multiprocessors, tiles.of_rows * tiles.of_outputs);
+  launch(warp_groups_kernel<kOutputs>, dim3(blocks), dim3(kThreads), Ring<kOutputs>::kBytes, stream,
+         call, low, high, tiles);
+}
+
+// Clocks, in units of a span of 64 outputs: whole rounds of tiles, where narrow tiles wait longer
+// for shared memory.
+double cost(const LinearCall& call, int multiprocessors, int outputs, double clocks_of_64) {
+  const int tiles = (call.n + kRows - 1) / kRows * ((call.rows + outputs - 1) / outputs);
+  return (tiles + multiprocessors - 1) / multiprocessors * (outputs / 64) * clocks_of_64;
+}
+
+void run(const LinearCall& call, cudaStream_t stream) {
+  const int multiprocessors = attribute(cudaDevAttrMultiProcessorCount);
+  const double narrow = cost(call, multiprocessors, 128, 1.25);
+  const double middle = cost(call, multiprocessors, 192, 1.08);
+  const double wide = cost(call, multiprocessors, 256, 1.0);
+  if (wide <= middle && wide <= narrow) return run_tiles<256>(call, multiprocessors, stream);
+  if (middle <= narrow) return run_tiles<192>(call, multiprocessors, stream);
+  run_tiles<128>(call, multiprocessors, stream);
+}
+
+}  // namespace
+
+const LinearKernel kWarpGroups{
+    "warp groups",
+    [](const LinearCall&) { return attribute(cudaDevAttrComputeCapabilityMajor) == 9; }, run};
+
+}  // namespace octet::cuda
