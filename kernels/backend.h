@@ -106,6 +106,9 @@ struct AddNormArgs {
   float eps = 1e-5f;
   NormKind kind = NormKind::kRms;
   Tensor out;  // [n, h]; empty: only the residual is updated
+  // A hint, or null. REQUIRES: linear(out, *next) is the next product, and nothing else reads
+  // `out`; its elements may then be missing.
+  const PackedLinear* next = nullptr;
 };
 
 // Which heads a rank has: query heads [q_begin, q_end) of the model, KV heads [kv_begin, kv_end).

@@ -84,19 +84,20 @@ class Rank {
     const auto linear = [&](const Tensor& in, const PackedLinear& weight, const Tensor& out) {
       backend_.linear(in, weight, out.reshape({1, n, out.dim(1)}));
     };
-    const auto norm = [&] {
+    const auto norm = [&](const PackedLinear* next) {
       backend_.add_norm({.residual = residual,
                          .delta = delta,
                          .weight = norm_,
                          .bias = norm_bias_,
                          .kind = NormKind::kLayer,
-                         .out = x});
+                         .out = x,
+                         .next = next});
     };
     return seconds(bench_, [&] {
       for (int i = 0; i < kLayers; ++i) {
         const Layer& layer = layers_[i];
         const KVCacheView& cache = caches[i % kCaches];
-        norm();
+        norm(layer.qkv.get());
         linear(x, *layer.qkv, qkv);
         backend_.rope_store({.qkv = qkv,
                              .positions = positions_device,
@@ -116,11 +117,11 @@ class Rank {
                             .cache = cache,
                             .out = mixed});
         linear(mixed, *layer.output, delta);
-        norm();
+        norm(layer.up.get());
         linear(x, *layer.up, hidden);
         linear(hidden, *layer.down, delta);
       }
-      norm();
+      norm(nullptr);
       backend_.gather_rows(x, last_device, sampled);
       backend_.linear(sampled, *head_, logits);
     });

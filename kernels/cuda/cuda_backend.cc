@@ -58,7 +58,9 @@ class CudaBackend : public Backend {
   }
   void add_norm(const AddNormArgs& args) override;
   void linear(const Tensor& x, const PackedLinear& weight, const Tensor& out) override {
-    static_cast<const CudaLinear&>(weight).apply(scratch_, x, out);
+    const bool ready = quantized_for_ == &weight;
+    quantized_for_ = nullptr;
+    static_cast<const CudaLinear&>(weight).apply(scratch_, x, ready, out);
   }
   void rope_store(const RopeStoreArgs& args) override;
   void attention(const AttentionArgs& args) override;
@@ -76,7 +78,8 @@ class CudaBackend : public Backend {
   std::shared_ptr<DeviceContext> context_;
   cuda::LinearNeeds needs_;
   cuda::LinearScratch scratch_;
-  Tensor partials_, arrivals_;  // of attention
+  const PackedLinear* quantized_for_ = nullptr;  // scratch_ holds the input of its next product
+  Tensor partials_, arrivals_;                   // of attention
   cuda::StepGraphs graphs_;
 };
 
@@ -107,17 +110,24 @@ void CudaBackend::embed(const Tensor& ids, const Tensor& table, int32_t first_id
 }
 
 void CudaBackend::add_norm(const AddNormArgs& args) {
-  cuda::add_norm({.n = to_int(args.residual.dim(0)),
-                  .h = to_int(args.residual.dim(1)),
-                  .residual = args.residual.data<float>(),
-                  .delta = args.delta.data<float>(),
-                  .delta_bias = args.delta_bias.data<float>(),
-                  .weight = args.weight.data<float>(),
-                  .bias = args.bias.data<float>(),
-                  .eps = args.eps,
-                  .kind = args.kind,
-                  .out = args.out.data<float>()},
-                 stream());
+  const cuda::NormCall call{.n = to_int(args.residual.dim(0)),
+                            .h = to_int(args.residual.dim(1)),
+                            .residual = args.residual.data<float>(),
+                            .delta = args.delta.data<float>(),
+                            .delta_bias = args.delta_bias.data<float>(),
+                            .weight = args.out.empty() ? nullptr : args.weight.data<float>(),
+                            .bias = args.bias.data<float>(),
+                            .eps = args.eps,
+                            .kind = args.kind,
+                            .out = args.out.data<float>()};
+  const auto* next = static_cast<const CudaLinear*>(args.next);
+  if (next != nullptr && next->quantized() && next->in_features() == call.h &&
+      call.n <= scratch_.max_rows) {
+    cuda::add_norm_quantized(call, next->quantizer(scratch_, call.n), stream());
+    quantized_for_ = next;
+  } else {
+    cuda::add_norm(call, stream());
+  }
 }
 
 void CudaBackend::rope_store(const RopeStoreArgs& args) {

@@ -142,14 +142,15 @@ void CudaLinear::add_needs(LinearNeeds& needs) const {
   needs.arrivals = std::max(needs.arrivals, few_rows_arrivals(int8_call_));
 }
 
-void CudaLinear::apply(const LinearScratch& scratch, const Tensor& x, const Tensor& out) const {
+void CudaLinear::apply(const LinearScratch& scratch, const Tensor& x, bool ready,
+                       const Tensor& out) const {
   OCTET_CHECK(x.dim(1) == in_features_ && out.numel() == num_roots_ * x.dim(0) * out_features_ &&
                   (!quantized_ || x.dim(0) <= scratch.max_rows),
               "x {}, out {}, {} roots, room for {} rows", x.shape().to_string(),
               out.shape().to_string(), num_roots_, scratch.max_rows);
   if (out.numel() == 0) return;
   if (quantized_) {
-    apply_int8(scratch, x, out);
+    apply_int8(scratch, x, ready, out);
     return;
   }
   FloatLinearCall call = float_call_;
@@ -159,21 +160,32 @@ void CudaLinear::apply(const LinearScratch& scratch, const Tensor& x, const Tens
   float_linear(call, context_->stream());
 }
 
-void CudaLinear::apply_int8(const LinearScratch& scratch, const Tensor& x,
+QuantizeCall CudaLinear::quantizer(const LinearScratch& scratch, int64_t n) const {
+  QuantizeCall call = quantize_call_;
+  call.n = static_cast<int>(n);
+  call.low = scratch.low.data<int8_t>();
+  call.high = scratch.high.data<int8_t>();
+  call.spans = scratch.spans.data<uint8_t>();
+  call.row_scales = scratch.row_scales.data<float>();
+  call.outliers = scratch.outliers.data<int32_t>();
+  return call;
+}
+
+void CudaLinear::apply_int8(const LinearScratch& scratch, const Tensor& x, bool ready,
                             const Tensor& out) const {
-  QuantizeCall quantize = quantize_call_;
+  QuantizeCall rows = quantizer(scratch, x.dim(0));
+  rows.x = x.data<float>();
+  if (!ready) quantize_rows(rows, context_->stream());
   LinearCall call = int8_call_;
-  quantize.n = call.n = static_cast<int>(x.dim(0));
-  quantize.x = x.data<float>();
-  call.low = quantize.low = scratch.low.data<int8_t>();
-  call.high = quantize.high = scratch.high.data<int8_t>();
-  call.spans = quantize.spans = scratch.spans.data<uint8_t>();
-  call.row_scales = quantize.row_scales = scratch.row_scales.data<float>();
-  call.outliers = quantize.outliers = scratch.outliers.data<int32_t>();
+  call.n = rows.n;
+  call.low = rows.low;
+  call.high = rows.high;
+  call.spans = rows.spans;
+  call.row_scales = rows.row_scales;
+  call.outliers = rows.outliers;
   call.sums = scratch.sums.data<int32_t>();
   call.arrivals = scratch.arrivals.data<unsigned>();
   call.out = out.data<float>();
-  quantize_rows(quantize, context_->stream());
   for (const LinearKernel& kernel : linear_kernels()) {
     if (!kernel.accepts(call)) continue;
     kernel.run(call, context_->stream());

@@ -42,13 +42,18 @@ class CudaLinear : public PackedLinear {
 
   void add_needs(LinearNeeds& needs) const;
 
-  void apply(const LinearScratch& scratch, const Tensor& x, const Tensor& out) const;
+  // What quantises rows for this product into `scratch`. REQUIRES: quantized().
+  QuantizeCall quantizer(const LinearScratch& scratch, int64_t n) const;
+
+  // ready: `scratch` holds the rows of x already.
+  void apply(const LinearScratch& scratch, const Tensor& x, bool ready, const Tensor& out) const;
   const Tensor& weight() const { return weight_; }  // REQUIRES (to be rows): not quantized()
   DType dtype() const { return dtype_; }
 
  private:
   void pack_int8(const LinearWeight& weight);
-  void apply_int8(const LinearScratch& scratch, const Tensor& x, const Tensor& out) const;
+  void apply_int8(const LinearScratch& scratch, const Tensor& x, bool ready,
+                  const Tensor& out) const;
   Tensor permuted(const Tensor& values) const;  // host [rows] -> device [padded_rows]
 
   std::shared_ptr<DeviceContext> context_;

@@ -5,6 +5,7 @@
 #include <cuda_runtime.h>
 
 #include "kernels/backend.h"
+#include "kernels/cuda/quantize.h"
 
 namespace octet::cuda {
 
@@ -20,6 +21,9 @@ struct NormCall {
   float* out = nullptr;  // [n, h] or null
 };
 void add_norm(const NormCall& call, cudaStream_t stream);
+// The same with the result in int8 only, as quantize_rows would have made it. REQUIRES: norm.h ==
+// rows.in; norm.out and rows.x are not used.
+void add_norm_quantized(const NormCall& norm, const QuantizeCall& rows, cudaStream_t stream);
 
 struct EmbedCall {
   int n = 0, h = 0;

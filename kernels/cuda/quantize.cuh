@@ -42,10 +42,14 @@ __device__ inline void quantize_slice(const QuantizeCall& call, int row, int lea
   const int64_t first_span = to / kSpan;
   float* reduce = shared + kMagnitudeChains;
 
-  const float sum = sum_of_magnitudes(x, n, shared);
-  float absmax = 0;
-  for (int k = threadIdx.x; k < n; k += blockDim.x) absmax = fmaxf(absmax, fabsf(x[k]));
+  float absmax = 0, sum = 0;
+  for (int k = threadIdx.x; k < n; k += blockDim.x) {
+    absmax = fmaxf(absmax, fabsf(x[k]));
+    sum += fabsf(x[k]);
+  }
   absmax = block_max(absmax, reduce);
+  // Without outliers it only tells whether all is finite, and any order will do.
+  sum = call.mixed ? sum_of_magnitudes(x, n, shared) : block_sum(sum, reduce);
 
   int8_t* low = call.low + to;
   if (call.mixed) {

@@ -18,6 +18,7 @@ class Attention {
   // x: [n, hidden]; out: [n, hidden], the caller's memory for the result.
   Delta forward(Step& step, const Tensor& x, const Tensor& out) const;
 
+  const PackedLinear& first_product() const { return qkv_.packed(); }
   uint64_t outliers() const { return qkv_.outliers() + output_.outliers(); }
 
  private:

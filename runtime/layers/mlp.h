@@ -16,6 +16,7 @@ class Mlp {
   // x: [n, hidden]; out: [n, hidden], the caller's memory for the result.
   Delta forward(Step& step, const Tensor& x, const Tensor& out) const;
 
+  const PackedLinear& first_product() const { return up_.packed(); }
   uint64_t outliers() const { return up_.outliers() + down_.outliers(); }
 
  private:

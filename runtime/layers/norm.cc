@@ -9,8 +9,8 @@ Norm::Norm(const WeightScope& scope, float scale)
   if (scope.has("bias")) bias_ = scope.vector("bias", hidden_size, scale);
 }
 
-void Norm::forward(Step& step, const Tensor& residual, const Delta& delta,
-                   const Tensor& out) const {
+void Norm::forward(Step& step, const Tensor& residual, const Delta& delta, const Tensor& out,
+                   const PackedLinear* next) const {
   step.backend.add_norm({.residual = residual,
                          .delta = delta.value,
                          .delta_bias = delta.bias,
@@ -18,7 +18,8 @@ void Norm::forward(Step& step, const Tensor& residual, const Delta& delta,
                          .bias = bias_,
                          .eps = eps_,
                          .kind = kind_,
-                         .out = out});
+                         .out = out,
+                         .next = step.probe == nullptr ? next : nullptr});
 }
 
 void add(Step& step, const Tensor& residual, const Delta& delta) {

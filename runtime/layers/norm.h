@@ -14,11 +14,13 @@ class Norm {
   // multiplied by `scale`.
   explicit Norm(const WeightScope& scope, float scale = 1);
 
-  // residual += delta; out = norm(residual).
+  // residual += delta; out = norm(residual). next: the product that alone reads `out`, or null; a
+  // probe sees `out` all the same.
   void forward(Step& step,
                const Tensor& residual,  // [n, hidden] in and out
                const Delta& delta,
-               const Tensor& out) const;  // [n, hidden]
+               const Tensor& out,  // [n, hidden]
+               const PackedLinear* next = nullptr) const;
 
  private:
   NormKind kind_;

@@ -11,9 +11,9 @@ PreNormBlock::PreNormBlock(const WeightScope& scope, int layer, const Positions&
       mlp_(scope / "mlp", layer) {}
 
 void PreNormBlock::forward(Step& step, Stream& s) const {
-  input_norm_.forward(step, s.residual, s.delta, s.x);
+  input_norm_.forward(step, s.residual, s.delta, s.x, &attention_.first_product());
   s.delta = attention_.forward(step, s.x, s.out);
-  post_norm_.forward(step, s.residual, s.delta, s.x);
+  post_norm_.forward(step, s.residual, s.delta, s.x, &mlp_.first_product());
   s.delta = mlp_.forward(step, s.x, s.out);
 }
 

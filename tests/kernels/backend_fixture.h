@@ -75,6 +75,11 @@ class BackendTest : public ::testing::TestWithParam<BackendCase> {
     reference_ = make_backend({.device = "reference"});
   }
 
+  static Tensor copy(const Tensor& tensor) {
+    const Tensor result = Tensor::host(tensor.dtype(), tensor.shape());
+    std::copy_n(tensor.raw_data(), tensor.bytes(), result.raw_data());
+    return result;
+  }
   Tensor random(Shape shape, float spread = 1.0f) {
     const Tensor tensor = Tensor::host(DType::kF32, shape);
     std::normal_distribution<float> normal(0, spread);

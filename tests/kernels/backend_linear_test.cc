@@ -206,6 +206,30 @@ TEST_P(BackendLinear, RootsOfAnySplitFoldToTheBitsOfOneRank) {
   }
 }
 
+TEST_P(BackendLinear, ANormThatKnowsItsProductChangesNoBit) {
+  for (const Int8Product product : {Int8Product::kW8A8, Int8Product::kLlmInt8}) {
+    LinearWeight weight = random_weight(DType::kI8, 40, 140);
+    weight.product = product;
+    weight.outlier_threshold = 2.5f;
+    const auto packed = backend_->pack(weight);
+    backend_->reserve(5);
+    const Tensor rows = random({5, 140}), norm = random({140});
+    const Tensor told = Tensor::host(DType::kF32, {1, 5, 40}),
+                 not_told = Tensor::host(DType::kF32, {1, 5, 40});
+    for (const Tensor& out : {told, not_told}) {
+      testing::OnDevice on(*backend_);
+      const Tensor x = backend_->allocate(DType::kF32, {5, 140});
+      backend_->add_norm({.residual = on(copy(rows)),
+                          .weight = on(norm),
+                          .kind = NormKind::kLayer,
+                          .out = x,
+                          .next = out.raw_data() == told.raw_data() ? packed.get() : nullptr});
+      backend_->linear(x, *packed, on(out));
+    }
+    EXPECT_TRUE(same_bits(told.data<float>(), not_told.data<float>(), told.numel()));
+  }
+}
+
 TEST_P(BackendLinear, NothingIsALegalSize) {
   const LinearWeight weight = random_weight(DType::kI8, 32, 16);
   apply(*backend_, weight, Tensor::host(DType::kF32, {0, 16}));

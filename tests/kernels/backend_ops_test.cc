@@ -11,13 +11,6 @@ class BackendOps : public testing::BackendTest {
     std::copy(values.begin(), values.end(), tensor.data<int32_t>());
     return tensor;
   }
-
-  static Tensor copy(const Tensor& tensor) {
-    const Tensor result = Tensor::host(tensor.dtype(), tensor.shape());
-    std::copy_n(tensor.raw_data(), tensor.bytes(), result.raw_data());
-    return result;
-  }
-
   // Random keys and values in every slot, the same in both: `ours` by the back end under test,
   // `expected` by the reference.
   void fill(const KVCacheView& ours, const KVCacheView& expected, HeadRange heads) {
@@ -32,9 +25,9 @@ class BackendOps : public testing::BackendTest {
                        .head_dim = static_cast<int>(d),
                        .cache = ours};
     for (int64_t i = 0; i < slots; ++i) args.slots.data<int32_t>()[i] = static_cast<int32_t>(i);
-    backend_->rope_store(args);
+    rope_store(*backend_, args);
     args.cache = expected;
-    reference_->rope_store(args);
+    rope_store(*reference_, args);
   }
 
   // What attention of every row finds in the two caches is the same.
@@ -57,11 +50,11 @@ class BackendOps : public testing::BackendTest {
         args.block_tables.data<int32_t>()[i * blocks + b] = static_cast<int32_t>(b);
       }
     }
-    backend_->attention(args);
+    attention(*backend_, args);
     const Tensor out = args.out;
     args.cache = expected.cache;
     args.out = Tensor::host(DType::kF32, out.shape());
-    reference_->attention(args);
+    attention(*reference_, args);
     expect_near(out, args.out, 1e-5f);
   }
 };
