@@ -59,7 +59,9 @@ void add_engine_flags(CLI::App& command, EngineOptions& o, int& tensor_parallel_
       .add_option("--kv-cache-memory", o.kv_cache_memory,
                   "Bytes of KV cache on a rank (64MiB works too); 0: what the sequences need")
       ->transform(CLI::AsSizeValue(false));
-  command.add_option("--device", o.device, "auto, cpu, or reference (slow, the oracle)")
+  command
+      .add_option("--device", o.device,
+                  "auto (cpu), cpu, cuda where built, or reference (slow, the oracle)")
       ->capture_default_str();
   command.add_option("--isa", o.isa, "Instruction set: auto, avx2, avx512-vnni")
       ->capture_default_str();

@@ -1,5 +1,7 @@
 #include "runtime/layers/probe.h"
 
+#include "runtime/layers/step.h"
+
 namespace octet {
 
 std::string_view stage_name(Stage stage) {
@@ -24,6 +26,18 @@ std::string_view stage_name(Stage stage) {
       return "final norm";
   }
   return "";
+}
+
+void Step::observe(Stage stage, int layer, const Tensor& value) const {
+  if (probe == nullptr) return;
+  if (backend.queue().device < 0) {
+    probe->observe(stage, layer, value);
+    return;
+  }
+  const Tensor host = Tensor::host(value.dtype(), value.shape());
+  backend.download(value, host);
+  probe->observe(stage, layer, host);
+  if (stage == Stage::kResidual) backend.upload(host, value);
 }
 
 }  // namespace octet

@@ -26,8 +26,8 @@ class Probe {
  public:
   virtual ~Probe() = default;
 
-  // `value` is the backend's memory, valid during the call. A probe may overwrite kResidual, and
-  // the step goes on from there.
+  // `value` is host memory, valid during the call. A probe may overwrite kResidual, and the step
+  // goes on from there.
   virtual void observe(Stage stage, int layer, const Tensor& value) = 0;
 };
 

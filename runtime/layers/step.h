@@ -21,9 +21,7 @@ struct Step {
   Probe* probe = nullptr;
 
   int64_t num_tokens() const { return input.num_tokens(); }
-  void observe(Stage stage, int layer, const Tensor& value) const {
-    if (probe != nullptr) probe->observe(stage, layer, value);
-  }
+  void observe(Stage stage, int layer, const Tensor& value) const;  // shows it to the probe
 };
 
 }  // namespace octet
