@@ -6,9 +6,17 @@
 // arguments (else the result is undefined, as in MPI). Waiting spins briefly, then yields, then
 // sleeps: more ranks than cores make progress.
 //
-// Threads: one thread drives a Communicator. Ownership: it borrows the caller's memory for the call
-// only. Errors: RankLost when a peer is gone or a wait outlasts the timeout; the communicator is
-// unusable afterwards. A violated REQUIRES is a bug (OCTET_CHECK).
+// Memory and order: spans of floats are host memory and an operation is done when it returns,
+// unless the communicator was made for a device (make_device_communicator). Then they are that
+// device's memory, and an operation is one more of the back end's queue: it runs after what was
+// queued before it, may return before it is done, and may be captured and replayed with the
+// operations around it, where the replayed part ends with a gather. Messages are host memory
+// always.
+//
+// Threads: one thread drives a Communicator. Ownership: it borrows the caller's memory until the
+// operation is done. Errors: RankLost when a peer is gone or a wait outlasts the timeout, from the
+// operation or from settle(); the communicator is unusable afterwards. A violated REQUIRES is a bug
+// (OCTET_CHECK).
 #pragma once
 
 #include <cstddef>
@@ -31,7 +39,7 @@ class Communicator {
  public:
   virtual ~Communicator() = default;
 
-  virtual std::string name() const = 0;  // "shm", "mpi", "thread", "local"
+  virtual std::string name() const = 0;  // "shm", "mpi", "thread", "local"; "ipc", "nccl"
   virtual int rank() const = 0;
   virtual int size() const = 0;
 
@@ -48,11 +56,14 @@ class Communicator {
                               std::span<const float> roots,  // [plan.num_roots(rank()), count]
                               std::span<float> out) = 0;     // [count]
 
-  // Rank `root` receives every rank's rows, in rank order: out = [counts[0] | counts[1] | ...]
-  // floats. `in` has counts[rank()] floats; `out` is ignored elsewhere. Counts are the same on all
-  // ranks; any may be 0.
-  virtual void gather(std::span<const float> in, std::span<const size_t> counts,
-                      std::span<float> out, int root) = 0;
+  // Rank `root` receives every rank's columns side by side, in rank order; `out` is ignored
+  // elsewhere. rows and columns are the same on all ranks; any may be 0. REQUIRES: in.size() ==
+  // rows
+  // * columns[rank()] <= max_reduce_floats.
+  virtual void gather(std::span<const float> in,  // [rows, columns[rank()]]
+                      size_t rows, std::span<const size_t> columns,
+                      std::span<float> out,  // [rows, sum of columns]
+                      int root) = 0;
 
   // Every rank receives root's message; the others pass {}. The result is valid until the next call
   // of any operation. A group without work waits here: no timeout, only the root's death ends the
@@ -60,6 +71,10 @@ class Communicator {
   virtual std::span<const std::byte> broadcast(std::span<const std::byte> message, int root) = 0;
 
   virtual void barrier() = 0;
+
+  // Returns when all operations so far are done on this rank, those of the back end before them
+  // too.
+  virtual void settle() {}
 };
 
 }  // namespace octet

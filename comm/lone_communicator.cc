@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "comm/columns.h"
 #include "kernels/check.h"
 
 namespace octet {
@@ -21,12 +22,12 @@ void LoneCommunicator::all_reduce_sum(const ReducePlan& plan, std::span<const fl
   }
 }
 
-void LoneCommunicator::gather(std::span<const float> in, std::span<const size_t> counts,
-                              std::span<float> out, int root) {
-  OCTET_CHECK(root == 0 && in.size() == counts[0] && in.size() <= out.size(),
+void LoneCommunicator::gather(std::span<const float> in, size_t rows,
+                              std::span<const size_t> columns, std::span<float> out, int root) {
+  OCTET_CHECK(root == 0 && in.size() == rows * columns[0] && in.size() <= out.size(),
               "root {}, {} floats into {}", root, in.size(), out.size());
   std::ranges::fill(out, 0.0f);
-  std::ranges::copy(in, out.begin());
+  put_columns(in.data(), rows, columns, 0, out.data());
 }
 
 std::span<const std::byte> LoneCommunicator::broadcast(std::span<const std::byte> message, int) {

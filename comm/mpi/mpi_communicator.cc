@@ -7,6 +7,7 @@
 #include <cstring>
 #include <thread>
 
+#include "comm/columns.h"
 #include "comm/fold.h"
 #include "kernels/check.h"
 
@@ -127,16 +128,26 @@ void MpiCommunicator::exchange_slices(const ReducePlan& plan, std::span<const fl
   complete(request, "all_reduce_sum", Patience::kTimeout);
 }
 
-void MpiCommunicator::gather(std::span<const float> in, std::span<const size_t> counts,
-                             std::span<float> out, int root) {
-  OCTET_CHECK(counts.size() == static_cast<size_t>(size_) && in.size() == counts[rank_],
-              "{} floats on rank {}, {} counts", in.size(), rank_, counts.size());
-  const std::vector<int> lengths(counts.begin(), counts.end());
+void MpiCommunicator::gather(std::span<const float> in, size_t rows,
+                             std::span<const size_t> columns, std::span<float> out, int root) {
+  OCTET_CHECK(columns.size() == static_cast<size_t>(size_) && in.size() == rows * columns[rank_],
+              "{} floats on rank {}, {} rows, {} ranks", in.size(), rank_, rows, columns.size());
+  std::vector<int> lengths;
+  for (const size_t width : columns) lengths.push_back(static_cast<int>(rows * width));
   const std::vector<int> begins = running_sums(lengths);
+  float* to = out.data();
+  if (rank_ == root && rows > 1) {
+    received_.resize(std::max(received_.size(), out.size()));
+    to = received_.data();
+  }
   MPI_Request request;
-  MPI_Igatherv(in.data(), static_cast<int>(in.size()), MPI_FLOAT, out.data(), lengths.data(),
-               begins.data(), MPI_FLOAT, root, comm_, &request);
+  MPI_Igatherv(in.data(), static_cast<int>(in.size()), MPI_FLOAT, to, lengths.data(), begins.data(),
+               MPI_FLOAT, root, comm_, &request);
   complete(request, "gather", Patience::kTimeout);
+  if (to == out.data()) return;
+  for (int peer = 0; peer < size_; ++peer) {
+    put_columns(to + begins[peer], rows, columns, peer, out.data());
+  }
 }
 
 std::span<const std::byte> MpiCommunicator::broadcast(std::span<const std::byte> message,

@@ -9,6 +9,7 @@
 #include <thread>
 #include <utility>
 
+#include "comm/columns.h"
 #include "comm/fold.h"
 #include "comm/shm/futex.h"
 #include "comm/shm/process_watch.h"
@@ -191,16 +192,15 @@ void SharedCommunicator::reduce_in_two(const ReducePlan& plan, std::span<float> 
   }
 }
 
-void SharedCommunicator::gather(std::span<const float> in, std::span<const size_t> counts,
-                                std::span<float> out, int root) {
-  OCTET_CHECK(counts.size() == static_cast<size_t>(size()) && in.size() == counts[rank_],
-              "{} floats on rank {}, {} counts", in.size(), rank_, counts.size());
+void SharedCommunicator::gather(std::span<const float> in, size_t rows,
+                                std::span<const size_t> columns, std::span<float> out, int root) {
+  OCTET_CHECK(columns.size() == static_cast<size_t>(size()) && in.size() == rows * columns[rank_],
+              "{} floats on rank {}, {} rows, {} ranks", in.size(), rank_, rows, columns.size());
   stage(in, "gather");
   if (rank_ == root) {
     await_all("gather");
-    float* to = out.data();
     for (int peer = 0; peer < size(); ++peer) {
-      to = std::copy_n(region_.send(peer, which_).data(), counts[peer], to);
+      put_columns(region_.send(peer, which_).data(), rows, columns, peer, out.data());
     }
   }
   which_ = (which_ + 1) % RegionLayout::kBuffers;

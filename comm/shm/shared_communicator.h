@@ -29,8 +29,8 @@ class SharedCommunicator : public Communicator {
   std::span<float> send_buffer(size_t count) override;
   void all_reduce_sum(const ReducePlan& plan, std::span<const float> roots,
                       std::span<float> out) override;
-  void gather(std::span<const float> in, std::span<const size_t> counts, std::span<float> out,
-              int root) override;
+  void gather(std::span<const float> in, size_t rows, std::span<const size_t> columns,
+              std::span<float> out, int root) override;
   std::span<const std::byte> broadcast(std::span<const std::byte> message, int root) override;
   void barrier() override;
 

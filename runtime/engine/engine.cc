@@ -30,7 +30,7 @@ void print_ledger(const Worker& worker, const GroupInfo& info, Communicator& com
       static_cast<float>(own.bytes_read), static_cast<float>(own.load_seconds)};
   const std::vector<size_t> counts(communicator.size(), kColumns);
   std::vector<float> rows(communicator.rank() == 0 ? kColumns * counts.size() : 0);
-  communicator.gather(row, counts, rows, 0);
+  communicator.gather(row, 1, counts, rows, 0);
   if (communicator.rank() != 0) return;
   std::string text = fmt::format("octet: {} rank(s), {}, communicator {}\n", counts.size(),
                                  own.backend, communicator.name());

@@ -128,7 +128,7 @@ size_t workspace_bytes(const EngineOptions& resolved, const ModelArgs& args,
                            f32(n, int64_t{heads.num_q()} * args.head_dim);
   const size_t gate = f32(n, mlp.end - mlp.begin);
   size_t logits = f32(kLogitRows, vocab.end - vocab.begin);
-  if (rank == 0 && size > 1) logits += 2 * f32(kLogitRows, args.vocab_size);
+  if (rank == 0 && size > 1) logits += f32(kLogitRows, args.vocab_size);
   size_t narrow = 0;  // the embedding's width, where it is not the stream's
   if (args.word_embed_proj_dim > 0) {
     narrow = f32(n, args.embedding_size());

@@ -154,7 +154,7 @@ std::vector<StageError> gather_errors(const std::map<StageKey, Squares>& squares
   std::vector<float> own;
   for (const auto& [key, sums] : squares) own.push_back(static_cast<float>(relative_error(sums)));
   std::vector<float> all(communicator.rank() == 0 ? own.size() * size : 0);
-  communicator.gather(own, std::vector<size_t>(size, own.size()), all, 0);
+  communicator.gather(own, 1, std::vector<size_t>(size, own.size()), all, 0);
   std::vector<StageError> errors;
   if (communicator.rank() != 0) return errors;
   size_t at = 0;
@@ -175,7 +175,7 @@ std::vector<uint64_t> gather_outliers(Worker& worker, Communicator& communicator
   for (const uint64_t count : worker.outliers()) own.push_back(static_cast<float>(count));
   const auto size = static_cast<size_t>(communicator.size());
   std::vector<float> all(communicator.rank() == 0 ? own.size() * size : 0);
-  communicator.gather(own, std::vector<size_t>(size, own.size()), all, 0);
+  communicator.gather(own, 1, std::vector<size_t>(size, own.size()), all, 0);
   std::vector<uint64_t> sums(all.empty() ? 0 : own.size());
   for (size_t i = 0; i < all.size(); ++i) sums[i % own.size()] += static_cast<uint64_t>(all[i]);
   return sums;

@@ -1,6 +1,6 @@
 #include "runtime/layers/embedding.h"
 
-#include <algorithm>
+#include <numeric>
 #include <utility>
 
 namespace octet {
@@ -48,7 +48,7 @@ LmHead::LmHead(const WeightScope& scope, int64_t vocab_size, int64_t hidden_size
   for (int rank = 0; rank < context.size; ++rank) {
     const TensorSlice of_rank =
         context.partition.slice(Role::kVocab, vocab_size, rank, context.size);
-    columns_.push_back(of_rank.end - of_rank.begin);
+    columns_.push_back(static_cast<size_t>(of_rank.end - of_rank.begin));
   }
 }
 
@@ -56,28 +56,12 @@ Tensor LmHead::forward(Step& step, const Tensor& x) const {
   const Tensor part = linear_->forward(step, x);
   if (step.comm.size() == 1) return part;
   const int64_t m = x.dim(0);
-  int64_t vocab_size = 0;
-  std::vector<size_t> counts;
-  for (const int64_t columns : columns_) {
-    counts.push_back(static_cast<size_t>(m * columns));
-    vocab_size += columns;
-  }
-  const bool leader = step.comm.rank() == 0;
-  Tensor by_rank, logits;
-  if (leader) {
-    by_rank = step.arena.allocate(DType::kF32, {m * vocab_size});
-    logits = step.arena.allocate(DType::kF32, {m, vocab_size});
-  }
-  step.comm.gather(part.span<const float>(), counts, by_rank.span<float>(), 0);
-  if (!leader) return {};
-  const float* from = by_rank.data<float>();
-  int64_t column = 0;
-  for (const int64_t columns : columns_) {
-    for (int64_t row = 0; row < m; ++row, from += columns) {
-      std::copy_n(from, columns, logits.data<float>() + row * vocab_size + column);
-    }
-    column += columns;
-  }
+  const auto vocab_size =
+      static_cast<int64_t>(std::accumulate(columns_.begin(), columns_.end(), size_t{0}));
+  Tensor logits;
+  if (step.comm.rank() == 0) logits = step.arena.allocate(DType::kF32, {m, vocab_size});
+  step.comm.gather(part.span<const float>(), static_cast<size_t>(m), columns_, logits.span<float>(),
+                   0);
   return logits;
 }
 

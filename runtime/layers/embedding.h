@@ -25,7 +25,7 @@ class LmHead {
  private:
   std::unique_ptr<ColumnParallelLinear> linear_;
   int32_t first_id_ = 0;
-  std::vector<int64_t> columns_;  // vocabulary rows of each rank
+  std::vector<size_t> columns_;  // vocabulary rows of each rank
 };
 
 // Each rank has some rows of the table; rows that another rank has are +0 here, so the sum over

@@ -38,25 +38,45 @@ float tree_value(uint32_t round, int begin, int end, size_t i) {
   return tree_value(round, begin, begin + left, i) + tree_value(round, begin + left, end, i);
 }
 
-void check_reduce(Communicator& communicator, int shards, size_t count, uint32_t round,
-                  bool zero_copy) {
+Tensor view_of(std::span<float> floats) {
+  return Tensor::view(floats.data(), DType::kF32, {static_cast<int64_t>(floats.size())});
+}
+
+Tensor on_device(Backend& backend, std::span<float> values) {
+  const Tensor memory = backend.allocate(DType::kF32, {static_cast<int64_t>(values.size())});
+  backend.upload(view_of(values), memory);
+  return memory;
+}
+
+// What the communicator has made of `memory`.
+std::vector<float> read(Communicator& communicator, Backend& backend, const Tensor& memory) {
+  std::vector<float> values(memory.numel());
+  communicator.settle();
+  backend.download(memory, view_of(values));
+  return values;
+}
+
+void check_reduce(Communicator& communicator, Backend& backend, int shards, size_t count,
+                  uint32_t round, bool zero_copy) {
   const ReducePlan plan(shards, communicator.size());
   const auto nodes =
       subtree_roots(shards, rank_shards(shards, communicator.rank(), communicator.size()));
-  std::vector<float> own;
-  std::span<float> roots;
-  if (zero_copy) {
-    roots = communicator.send_buffer(nodes.size() * count);
-  } else {
-    own.resize(nodes.size() * count);
-    roots = own;
-  }
+  std::vector<float> own(nodes.size() * count);
   for (size_t r = 0; r < nodes.size(); ++r) {
     for (size_t i = 0; i < count; ++i)
-      roots[r * count + i] = tree_value(round, nodes[r].begin, nodes[r].end, i);
+      own[r * count + i] = tree_value(round, nodes[r].begin, nodes[r].end, i);
   }
-  std::vector<float> out(count, -1);
-  communicator.all_reduce_sum(plan, roots, out);
+  Tensor roots;
+  if (zero_copy) {
+    roots = view_of(communicator.send_buffer(own.size()));
+    backend.upload(view_of(own), roots);
+  } else {
+    roots = on_device(backend, own);
+  }
+  std::vector<float> before(count, -1);
+  const Tensor sum = on_device(backend, before);
+  communicator.all_reduce_sum(plan, roots.span<const float>(), sum.span<float>());
+  const std::vector<float> out = read(communicator, backend, sum);
   size_t orders_that_show = 0;
   for (size_t i = 0; i < count; ++i) {
     const float expected = tree_value(round, 0, shards, i);
@@ -72,24 +92,31 @@ void check_reduce(Communicator& communicator, int shards, size_t count, uint32_t
           "the inputs do not show the order");
 }
 
-void check_gather(Communicator& communicator, uint32_t round, size_t most) {
-  std::vector<size_t> counts;
-  size_t total = 0;
+void check_gather(Communicator& communicator, Backend& backend, uint32_t round, size_t most) {
+  const size_t rows = round % 4;
+  std::vector<size_t> columns;
+  size_t stride = 0;
   for (int rank = 0; rank < communicator.size(); ++rank) {
-    counts.push_back(rank % 3 == 1 ? 0 : (round * 7919 + rank * 104729) % (most + 1));
-    total += counts.back();
+    columns.push_back(rank % 3 == 1 ? 0 : (round * 7919 + rank * 104729) % (most + 1));
+    stride += columns.back();
   }
   const int root = static_cast<int>(round) % communicator.size();
-  std::vector<float> in(counts[communicator.rank()]), out(communicator.rank() == root ? total : 0);
-  for (size_t i = 0; i < in.size(); ++i) in[i] = leaf_value(round, communicator.rank(), i);
-  communicator.gather(in, counts, out, root);
+  std::vector<float> own(rows * columns[communicator.rank()]);
+  for (size_t i = 0; i < own.size(); ++i) own[i] = leaf_value(round, communicator.rank(), i);
+  const Tensor in = on_device(backend, own);
+  std::vector<float> before_gather(communicator.rank() == root ? rows * stride : 0, -1);
+  const Tensor joined = on_device(backend, before_gather);
+  communicator.gather(in.span<const float>(), rows, columns, joined.span<float>(), root);
+  const std::vector<float> out = read(communicator, backend, joined);
   if (communicator.rank() != root) return;
-  size_t at = 0;
+  size_t before = 0;
   for (int rank = 0; rank < communicator.size(); ++rank) {
-    for (size_t i = 0; i < counts[rank]; ++i, ++at) {
+    for (size_t i = 0; i < rows * columns[rank]; ++i) {
+      const size_t at = i / columns[rank] * stride + before + i % columns[rank];
       require(out[at] == leaf_value(round, rank, i),
               fmt::format("gather: element {} of rank {}", i, rank));
     }
+    before += columns[rank];
   }
 }
 
@@ -113,24 +140,24 @@ CommOptions contract_options() {
           .timeout = std::chrono::seconds(30)};
 }
 
-void check_reduces(Communicator& communicator) {
+void check_reduces(Communicator& communicator, Backend& backend) {
   uint32_t round = 0;
   for (const int shards : {1, 3, 8}) {
     for (const size_t count :
          {size_t{0}, size_t{1}, size_t{1000}, size_t{16384}, size_t{16385}, kMebi}) {
       ++round;
-      check_reduce(communicator, shards, count, round, round % 2 == 0);
+      check_reduce(communicator, backend, shards, count, round, round % 2 == 0);
     }
   }
 }
 
-void check_gathers(Communicator& communicator) {
+void check_gathers(Communicator& communicator, Backend& backend) {
   for (const size_t most : {0, 1, 1000, 50000}) {
-    for (uint32_t round = 0; round < 6; ++round) check_gather(communicator, round, most);
+    for (uint32_t round = 0; round < 6; ++round) check_gather(communicator, backend, round, most);
   }
 }
 
-void check_broadcasts(Communicator& communicator) {
+void check_broadcasts(Communicator& communicator, Backend&) {
   uint32_t round = 0;
   for (const size_t bytes : {0, 1, 8, 4088, 4089, 100000}) {
     for (int i = 0; i < 5; ++i) check_broadcast(communicator, ++round, bytes);
@@ -138,14 +165,14 @@ void check_broadcasts(Communicator& communicator) {
 }
 
 // All ranks draw the same operations; each dawdles where it likes.
-void check_random_sequence(Communicator& communicator) {
+void check_random_sequence(Communicator& communicator, Backend& backend) {
   std::mt19937 common(7), own(static_cast<uint32_t>(communicator.rank()));
   for (uint32_t round = 0; round < 500; ++round) {
     if (own() % 40 == 0) std::this_thread::sleep_for(std::chrono::microseconds(own() % 3000));
     const size_t size = common() % 3000;
     switch (common() % 5) {
       case 0:
-        check_gather(communicator, round, size);
+        check_gather(communicator, backend, round, size);
         break;
       case 1:
         check_broadcast(communicator, round, size);
@@ -154,14 +181,15 @@ void check_random_sequence(Communicator& communicator) {
         communicator.barrier();
         break;
       default:
-        check_reduce(communicator, 1 + static_cast<int>(common() % 9),
+        check_reduce(communicator, backend, 1 + static_cast<int>(common() % 9),
                      size % 20 == 0 ? 20000 : size, round, common() % 2 == 0);
     }
   }
 }
 
-void check_many_small_reduces(Communicator& communicator) {
-  for (uint32_t round = 0; round < 2000; ++round) check_reduce(communicator, 8, 16, round, true);
+void check_many_small_reduces(Communicator& communicator, Backend& backend) {
+  for (uint32_t round = 0; round < 2000; ++round)
+    check_reduce(communicator, backend, 8, 16, round, true);
 }
 
 }  // namespace octet::testing

@@ -10,6 +10,7 @@
 
 #include "comm/shm/mapping.h"
 #include "comm/shm/shared_communicator.h"
+#include "kernels/reference/reference_backend.h"
 #include "tests/comm/contract.h"
 
 namespace octet {
@@ -17,14 +18,14 @@ namespace {
 
 class ThreadRanks : public ::testing::TestWithParam<int> {
  protected:
-  void run(void (*check)(Communicator&)) {
+  void run(void (*check)(Communicator&, Backend&)) {
     auto ranks = make_thread_communicators(GetParam(), testing::contract_options());
     std::vector<std::thread> threads;
     std::vector<std::string> errors(ranks.size());
     for (size_t rank = 0; rank < ranks.size(); ++rank) {
       threads.emplace_back([&, rank] {
         try {
-          check(*ranks[rank]);
+          check(*ranks[rank], *make_reference_backend());
         } catch (const std::exception& error) {
           errors[rank] = error.what();
         }
@@ -36,7 +37,7 @@ class ThreadRanks : public ::testing::TestWithParam<int> {
 };
 
 TEST_P(ThreadRanks, AllReduce_SumsInTreeOrder_AtAnySize) { run(testing::check_reduces); }
-TEST_P(ThreadRanks, Gather_JoinsUnevenRowsInRankOrder) { run(testing::check_gathers); }
+TEST_P(ThreadRanks, Gather_PutsUnevenColumnsSideBySide) { run(testing::check_gathers); }
 TEST_P(ThreadRanks, Broadcast_BringsAnyMessageToAll) { run(testing::check_broadcasts); }
 TEST_P(ThreadRanks, AnySequenceOfOperationsKeepsItsData) { run(testing::check_random_sequence); }
 TEST_P(ThreadRanks, MoreRanksThanCoresMakeProgress) { run(testing::check_many_small_reduces); }
