@@ -17,4 +17,6 @@ endif()
 
 if(OCTET_CUDA)
   find_package(CUDAToolkit 12 REQUIRED)
+  # Loaded when it is wanted, so only its header is needed here.
+  find_path(OCTET_NCCL_INCLUDE nccl.h REQUIRED HINTS ${CUDAToolkit_INCLUDE_DIRS})
 endif()

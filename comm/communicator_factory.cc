@@ -64,8 +64,24 @@ bool World::launched_by_mpi() {
   return false;
 }
 
+void World::require_company(int world_size) {
+  if (world_size > 1 || std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr) return;
+  for (const char* variable : {"SLURM_STEP_NUM_TASKS", "PMI_SIZE"}) {
+    const char* tasks = std::getenv(variable);
+    if (tasks == nullptr || std::atoi(tasks) <= 1) continue;
+    throw std::invalid_argument(fmt::format(
+        "{} is {}, but this process is alone in its MPI world: the launcher did not connect them; "
+        "start the ranks with srun --mpi=pmix (srun --mpi=list must show it) or with Open MPI's "
+        "mpirun",
+        variable, tasks));
+  }
+}
+
 World::World(int* argc, char*** argv) {
-  if (!launched_by_mpi()) return;
+  if (!launched_by_mpi()) {
+    require_company(1);
+    return;
+  }
   int provided = 0;
   MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
   mpi_ = true;
@@ -76,6 +92,7 @@ World::World(int* argc, char*** argv) {
   MPI_Comm_rank(host, &local_rank_);
   MPI_Comm_size(host, &local_size_);
   MPI_Comm_free(&host);
+  require_company(size_);
 }
 
 World::~World() {
@@ -91,7 +108,9 @@ void World::abort(int exit_code) {
 
 std::unique_ptr<Communicator> World::make_communicator(const CommOptions& options) {
   std::string kind = options.kind;
-  if (kind == "auto") kind = size_ == 1 ? "local" : local_size_ == size_ ? "shm" : "mpi";
+  if (kind == "auto" || kind == "ipc" || kind == "nccl") {
+    kind = size_ == 1 ? "local" : local_size_ == size_ ? "shm" : "mpi";
+  }
   if (kind == "lone" && size_ == 1) {
     return std::make_unique<LoneCommunicator>(options.lone_size, options.max_reduce_floats);
   }
@@ -101,7 +120,7 @@ std::unique_ptr<Communicator> World::make_communicator(const CommOptions& option
   throw std::invalid_argument(fmt::format(
       "--communicator is \"{}\", which {} rank(s), {} of them on this host, cannot use; "
       "known: auto, local (one rank), shm (one host), mpi (under mpirun), lone (one rank of "
-      "several)",
+      "several); of GPUs ipc (one host), nccl",
       options.kind, size_, local_size_));
 }
 

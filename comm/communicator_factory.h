@@ -9,12 +9,15 @@
 #include <vector>
 
 #include "comm/communicator.h"
+#include "kernels/backend.h"
 
 namespace octet {
 
 struct CommOptions {
-  std::string kind = "auto";  // "auto" | "local" | "shm" | "mpi"; auto: local at one rank, shm on
-                              // one host, else mpi. "lone": rank 0 of lone_size, without the others
+  // "auto" | "local" | "shm" | "mpi"; auto, ipc, nccl: local at one rank, shm on one host, else
+  // mpi. "lone": rank 0 of lone_size, without the others.
+  std::string kind = "auto";
+  std::string reduce = "ordered";  // "fast": NCCL's own sum, whose bits depend on the ranks
   int lone_size = 1;
   size_t max_reduce_floats =
       1 << 20;  // roots of one all_reduce_sum, and rows of one gather, on one rank
@@ -23,12 +26,20 @@ struct CommOptions {
       60000};  // the longest wait for a peer while it is known to be working
 };
 
+// The same group for a back end with a queue (Backend::queue): see "Memory and order" in
+// communicator.h. `host` is the group's communicator for everything else and is borrowed.
+// options.kind: "ipc": GPUs of one host that read each other's memory; "nccl": any; "lone"; else
+// the one of these that fits. Collective. Throws std::invalid_argument where this build, the kind
+// or the binding of ranks to GPUs does not allow it.
+std::unique_ptr<Communicator> make_device_communicator(Communicator& host, const DeviceQueue& queue,
+                                                       const CommOptions& options);
+
 // The process's membership of the MPI world; at most one lives. Without mpirun a world of one rank,
 // and MPI is not started. ~World leaves the world; when an exception is in flight, or abort() was
 // called, it ends the other ranks too.
 class World {
  public:
-  World(int* argc, char*** argv);
+  World(int* argc, char*** argv);  // throws std::invalid_argument, see require_company
   ~World();
   World(const World&) = delete;
   World& operator=(const World&) = delete;
@@ -45,6 +56,10 @@ class World {
   [[noreturn]] void abort(int exit_code);
 
   static bool launched_by_mpi();  // from the environment; before any World
+
+  // Throws std::invalid_argument where srun or another MPI's mpiexec has started several processes,
+  // but this one is alone in its world.
+  static void require_company(int world_size);
 
  private:
   int rank_ = 0, size_ = 1, local_rank_ = 0, local_size_ = 1;

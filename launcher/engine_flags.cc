@@ -70,7 +70,12 @@ void add_engine_flags(CLI::App& command, EngineOptions& o, int& tensor_parallel_
   command
       .add_option("--communicator", o.communicator,
                   "How the ranks meet; lone: they do not, rank 0 runs without the others")
-      ->check(CLI::IsMember({"auto", "local", "shm", "mpi", "lone"}))
+      ->check(CLI::IsMember({"auto", "local", "shm", "mpi", "ipc", "nccl", "lone"}))
+      ->capture_default_str();
+  command
+      .add_option("--reduce", o.reduce,
+                  "Order of sums over GPUs; fast: NCCL's own, the bits then depend on the ranks")
+      ->check(CLI::IsMember({"ordered", "fast"}))
       ->capture_default_str();
   command
       .add_option_function<double>(
@@ -82,9 +87,11 @@ void add_engine_flags(CLI::App& command, EngineOptions& o, int& tensor_parallel_
       ->check(between(0.1, 86400.0));
 }
 
-int threads_of_rank(const EngineOptions& options, const World& world) {
-  if (options.threads > 0) return options.threads;
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / world.local_size());
+EngineOptions options_of_rank(EngineOptions options, const World& world) {
+  const int cores = static_cast<int>(std::thread::hardware_concurrency());
+  if (options.threads == 0) options.threads = std::max(1, cores / world.local_size());
+  options.local_rank = world.local_rank();
+  return options;
 }
 
 }  // namespace octet

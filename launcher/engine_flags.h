@@ -16,7 +16,8 @@ void add_tensor_parallel_flag(CLI::App& command, int& tensor_parallel_size);
 // --load-format and --num-hidden-layers, of every verb that opens a model.
 void add_source_flags(CLI::App& command, std::string& load_format, int& num_hidden_layers);
 
-// Threads of one rank when the flag was not given: this host's cores shared by its ranks.
-int threads_of_rank(const EngineOptions& options, const World& world);
+// The options of one rank: its place on its host and, when the flag was not given, its share of the
+// host's cores.
+EngineOptions options_of_rank(EngineOptions options, const World& world);
 
 }  // namespace octet

@@ -58,8 +58,7 @@ void write_json(const EvalFlags& flags, json result) {
 // Runs `work` on the leader of a group of ranks, started under mpirun where there are several.
 int run_group(const EvalFlags& flags, const std::function<void(Engine&)>& work) {
   return run_in_world("eval", [&](World& world) {
-    EngineOptions options = flags.engine;
-    options.threads = threads_of_rank(options, world);
+    const EngineOptions options = options_of_rank(flags.engine, world);
     const auto communicator = world.make_communicator(comm_options(options, world.size()));
     run_rank(options, *communicator, work);
     return 0;

@@ -249,8 +249,7 @@ int run(const GenerateFlags& flags) {
     }
   }
   return run_in_world("generate", [&](World& world) {
-    EngineOptions options = flags.engine;
-    options.threads = threads_of_rank(options, world);
+    const EngineOptions options = options_of_rank(flags.engine, world);
     const bool lone = options.communicator == "lone";
     const int size = lone ? flags.tensor_parallel_size : world.size();
     CommOptions comm = comm_options(options, size);

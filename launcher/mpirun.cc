@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <stdexcept>
 #include <thread>
@@ -59,6 +60,11 @@ std::vector<std::string> mpirun_command(int ranks, const std::vector<std::string
 }
 
 int run_under_mpirun(int ranks) {
+  try {
+    World::require_company(1);
+  } catch (const std::invalid_argument& alone) {
+    throw InputError(alone.what());
+  }
   std::vector<std::string> command = mpirun_command(ranks, own_arguments());
   // The terminal's signals reach mpirun by themselves; what is sent to this process is passed on.
   ProcessGroup mpirun(command, ProcessGroup::Terminal::kShared);
@@ -81,10 +87,17 @@ int run_under_mpirun(int ranks) {
 int run_in_world(const char* verb, const std::function<int(World&)>& body) {
   // A rank does not outlive the mpirun that started it, however that ends.
   if (World::launched_by_mpi()) prctl(PR_SET_PDEATHSIG, SIGKILL);
-  World world(nullptr, nullptr);
   const auto say = [&](const char* what) {
     fmt::print(stderr, "octet {}: error: {}\n", verb, what);
   };
+  std::optional<World> joined;
+  try {
+    joined.emplace(nullptr, nullptr);
+  } catch (const std::invalid_argument& alone) {
+    say(alone.what());
+    return kExitUsage;
+  }
+  World& world = *joined;
   try {
     return body(world);
   } catch (const InputError& error) {

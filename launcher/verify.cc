@@ -138,9 +138,9 @@ int run(const VerifyFlags& flags) {
     if (flags.tensor_parallel_size > 1) return run_under_mpirun(flags.tensor_parallel_size);
   }
   return run_in_world("verify", [&](World& world) {
-    VerifyOptions options{.tested = flags.engine, .reference = flags.engine, .prompts = {}};
+    const EngineOptions engine = options_of_rank(flags.engine, world);
+    VerifyOptions options{.tested = engine, .reference = engine, .prompts = {}};
     options.tolerance = flags.tolerance;
-    options.tested.threads = options.reference.threads = threads_of_rank(flags.engine, world);
     options.reference.model = flags.against;
     options.reference.quantization = "none";
     options.reference.kv_cache_dtype = "float32";

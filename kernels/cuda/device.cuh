@@ -250,9 +250,10 @@ __device__ __forceinline__ uint32_t load_acquire(const uint32_t* p) {
 __device__ __forceinline__ void store_release(uint32_t* p, uint32_t v) {
   asm volatile("st.release.sys.global.u32 [%0], %1;\n" ::"l"(p), "r"(v) : "memory");
 }
-// Spins until *p, as a counter, has reached `target`.
-__device__ __forceinline__ void wait_until_reached(const uint32_t* p, uint32_t target) {
-  while (static_cast<int32_t>(load_acquire(p) - target) < 0) {
+// Spins until done() holds; it is asked again and again.
+template <typename Done>
+__device__ __forceinline__ void wait_until(const Done& done) {
+  while (!done()) {
   }
 }
 

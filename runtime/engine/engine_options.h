@@ -31,8 +31,10 @@ struct EngineOptions {
   int64_t kv_cache_memory = 0;  // bytes of KV cache on each rank; 0: room for max_num_seqs full
                                 // sequences, at most 4 GiB or a quarter of what is free on the host
   std::string device = "auto", isa = "auto";
-  int threads = 0;  // of this rank; 0: this host's cores / its ranks
+  int threads = 0;     // of this rank; 0: this host's cores / its ranks
+  int local_rank = 0;  // of this rank, among its host's
   std::string communicator = "auto";
+  std::string reduce = "ordered";  // "ordered" | "fast" (see CommOptions)
   std::chrono::milliseconds step_timeout{60000};
 };
 

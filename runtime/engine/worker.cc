@@ -1,20 +1,51 @@
 #include "runtime/engine/worker.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 
+#include "comm/communicator_factory.h"
 #include "kernels/backend_factory.h"
 #include "runtime/engine/ledger.h"
 #include "runtime/layers/weight_scope.h"
 #include "runtime/models/open_model.h"
+#include "runtime/request/error.h"
 
 namespace octet {
+namespace {
+
+// The steps' communicator, where the host's will not do.
+std::unique_ptr<Communicator> make_on_device(const Backend& backend, Communicator& host,
+                                             const EngineOptions& resolved, size_t most_floats) {
+  if (backend.queue().device >= 0 && host.size() > 1) {
+    return make_device_communicator(host, backend.queue(),
+                                    {.kind = resolved.communicator,
+                                     .reduce = resolved.reduce,
+                                     .max_reduce_floats = most_floats,
+                                     .timeout = resolved.step_timeout});
+  }
+  if (resolved.reduce == "fast" || resolved.communicator == "ipc" ||
+      resolved.communicator == "nccl") {
+    throw InputError(
+        fmt::format("--communicator {} --reduce {}: for several ranks on GPUs, this is {} "
+                    "rank(s) on {}",
+                    resolved.communicator, resolved.reduce, host.size(), backend.name()));
+  }
+  return nullptr;
+}
+
+}  // namespace
 
 Worker::Worker(const EngineOptions& resolved, const Checkpoint& checkpoint, const ModelArgs& args,
                const Partition& partition, Communicator& communicator)
-    : communicator_(communicator),
-      backend_(make_backend(
-          {.device = resolved.device, .isa = resolved.isa, .threads = resolved.threads})) {
+    : backend_(make_backend({.device = resolved.device,
+                             .isa = resolved.isa,
+                             .threads = resolved.threads,
+                             .local_rank = resolved.local_rank})),
+      on_device_(make_on_device(*backend_, communicator, resolved,
+                                max_reduce_floats(resolved, args, partition, communicator.size()))),
+      communicator_(on_device_ != nullptr ? *on_device_ : communicator) {
   const auto start = std::chrono::steady_clock::now();
   const int rank = communicator.rank(), size = communicator.size();
   const ModelContext context{.args = args,
@@ -75,6 +106,7 @@ bool Worker::step(std::span<const std::byte> message, const LogitsSink& sink) {
 }
 
 void Worker::deliver(int first, const Tensor& logits, const LogitsSink& sink) {
+  communicator_.settle();
   if (logits.empty() || backend_->queue().device < 0) {
     backend_->synchronize();
     if (!logits.empty()) sink(first, logits.span<const float>());

@@ -53,8 +53,9 @@ class Worker {
   // To the sink, by way of host memory where the back end has its own.
   void deliver(int first, const Tensor& logits, const LogitsSink& sink);
 
-  Communicator& communicator_;
   std::unique_ptr<Backend> backend_;
+  std::unique_ptr<Communicator> on_device_;  // where the back end has a queue
+  Communicator& communicator_;               // the steps'
   std::unique_ptr<CausalLM> model_;
   std::unique_ptr<KVCache> cache_;
   std::unique_ptr<Arena> arena_;

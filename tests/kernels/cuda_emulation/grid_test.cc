@@ -213,7 +213,7 @@ TEST(Streams, ACapturedListRunsAtEachLaunchAndNotBefore) {
 
 __global__ void meet_peer(uint32_t* mine, uint32_t* theirs) {
   if (threadIdx.x == 0) store_release(theirs, 1);
-  if (threadIdx.x == 1) wait_until_reached(mine, 1);
+  if (threadIdx.x == 1) wait_until([=] { return load_acquire(mine) == 1; });
   __syncthreads();
 }
 

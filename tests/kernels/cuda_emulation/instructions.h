@@ -130,10 +130,9 @@ inline int opaque(int x) { return x; }
 // Flags of peers, which are other OS threads or processes here.
 inline uint32_t load_acquire(const uint32_t* p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
 inline void store_release(uint32_t* p, uint32_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
-inline void wait_until_reached(const uint32_t* p, uint32_t target, Site site = Site::current()) {
-  cuda_emulation::current->block->wait_until(
-      [=] { return static_cast<int32_t>(load_acquire(p) - target) >= 0; }, "wait_until_reached",
-      site, true);
+template <typename Done>
+void wait_until(const Done& done, Site site = Site::current()) {
+  cuda_emulation::current->block->wait_until(done, "wait_until", site, true);
 }
 
 inline void wait_for_predecessor() {}

@@ -9,6 +9,7 @@ namespace cuda_emulation {
 
 struct Stream {
   Graph* capturing = nullptr;
+  std::atomic<bool> working = false;
 };
 
 struct Event {
@@ -44,10 +45,14 @@ void set_compute_capability(int major, int minor) {
 }
 
 void enqueue(Stream* stream, std::function<void()> work) {
-  if (stream != nullptr && stream->capturing != nullptr) {
+  if (stream == nullptr) {
+    work();
+  } else if (stream->capturing != nullptr) {
     stream->capturing->work.push_back(std::move(work));
   } else {
+    stream->working = true;
     work();
+    stream->working = false;
   }
 }
 
@@ -155,7 +160,10 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaStreamQuery(cudaStream_t) { return cudaSuccess; }
+// Of interest to other threads than the one whose work it is.
+cudaError_t cudaStreamQuery(cudaStream_t stream) {
+  return stream != nullptr && stream->working ? cudaErrorNotReady : cudaSuccess;
+}
 cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) { return cudaSuccess; }
 cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void* argument) {
   enqueue(stream, [=] { function(argument); });
