@@ -31,7 +31,6 @@ class DeviceRanks : public ::testing::TestWithParam<std::tuple<std::string, int>
 TEST_P(DeviceRanks, AllReduce_SumsInTreeOrder_AtAnySize) { run(testing::check_reduces); }
 TEST_P(DeviceRanks, Gather_PutsUnevenColumnsSideBySide) { run(testing::check_gathers); }
 TEST_P(DeviceRanks, AnySequenceOfOperationsKeepsItsData) { run(testing::check_random_sequence); }
-TEST_P(DeviceRanks, ManySmallReduces) { run(testing::check_many_small_reduces); }
 
 // A step whose operations stand in one graph, replayed: each time with new roots.
 TEST_P(DeviceRanks, AReplayedStepSumsWhatIsThereNow) {
