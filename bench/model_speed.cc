@@ -1,0 +1,156 @@
+#include "bench/model_speed.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <string>
+
+#include "bench/limits.h"
+#include "bench/reporter.h"
+#include "kernels/dtype.h"
+#include "runtime/engine/engine.h"
+#include "runtime/models/open_model.h"
+
+namespace octet::bench {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_between(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+// What a step must move and compute, whatever the number of ranks.
+struct ModelWork {
+  double layer_bytes = 0, layer_weights = 0;  // of all layers
+  double head_bytes = 0, head_weights = 0;
+  double kv_bytes = 0;  // of a position
+  double kv_ops = 0;    // of a query and a position
+
+  explicit ModelWork(const EngineOptions& options) {
+    const ModelFiles files = open_model({.path = options.model,
+                                         .dummy = options.load_format == "dummy",
+                                         .num_hidden_layers = options.num_hidden_layers});
+    const ModelArgs& args = files.args;
+    const std::string head = args.tie_word_embeddings ? "embed_tokens.weight" : "lm_head.weight";
+    for (const TensorInfo& info : files.checkpoint->tensors()) {
+      const auto numel = static_cast<double>(info.shape.numel());
+      const double bytes = numel * static_cast<double>(dtype_size(info.dtype));
+      if (info.name == head) {
+        head_bytes = bytes;
+        head_weights = numel;
+      } else if (!info.name.ends_with("embed_tokens.weight")) {
+        layer_bytes += bytes;
+        if (info.shape.rank() == 2) layer_weights += numel;
+      }
+    }
+    const double heads = args.num_hidden_layers * args.head_dim;
+    kv_bytes = 2.0 * heads * args.num_key_value_heads * sizeof(uint16_t);
+    kv_ops = 4.0 * heads * args.num_attention_heads;
+  }
+
+  // `rows` tokens, `sampled` of them through the head, `positions` read of the cache, `seen` by all
+  // queries together.
+  Work step(const Limits& limits, double rows, double sampled, double positions,
+            double seen) const {
+    const double bytes = layer_bytes + head_bytes + kv_bytes * positions;
+    const double int8 = 2 * layer_weights * rows;
+    const double f32 = 2 * head_weights * sampled + kv_ops * seen;
+    return {.bytes = bytes, .ops = int8 + f32, .least_seconds = limits.seconds(bytes, int8, f32)};
+  }
+};
+
+void submit(Engine& engine, int requests, int prompt, int tokens) {
+  for (int r = 0; r < requests; ++r) {
+    Request request{.id = static_cast<uint64_t>(r)};
+    for (int i = 0; i < prompt; ++i) request.prompt.push_back((r * 131 + i * 17) % 1000 + 5);
+    request.sampling.max_tokens = tokens;
+    request.sampling.temperature = 0;
+    request.sampling.ignore_eos = true;
+    engine.submit(std::move(request));
+  }
+}
+
+// Seconds of a step in which all of `batch` sequences decode.
+double decode_once(Engine& engine, int batch, const DecodeCase& wanted) {
+  submit(engine, batch, wanted.context, wanted.tokens + 1);
+  Clock::time_point first, last;
+  int steps = -1;
+  engine.run(
+      [&](const std::vector<RequestOutput>& outputs) {
+        if (static_cast<int>(outputs.size()) != batch) return;
+        last = Clock::now();
+        if (++steps == 0) first = last;
+      },
+      true);
+  return seconds_between(first, last) / std::max(1, steps);
+}
+
+double prefill_once(Engine& engine, int prompt) {
+  submit(engine, 1, prompt, 1);
+  const Clock::time_point start = Clock::now();
+  engine.run([](const std::vector<RequestOutput>&) {}, true);
+  return seconds_between(start, Clock::now());
+}
+
+void run_group(World& world, EngineOptions options,
+               const std::function<void(Engine&, const ModelWork&, const Limits&)>& body) {
+  const auto communicator = world.make_communicator(comm_options(options, world.size()));
+  run_rank(options, *communicator, [&](Engine& engine) {
+    // The other ranks sleep in a broadcast meanwhile.
+    print_header();
+    const Limits limits = measure_limits(options.threads * world.size());
+    body(engine, ModelWork(options), limits);
+  });
+}
+
+std::string row_name(const EngineOptions& options, const World& world, const std::string& what) {
+  return fmt::format("{} tp:{}x{}t {}", options.model.filename().string(), world.size(),
+                     options.threads, what);
+}
+
+// Runs once to warm up, then kRepetitions times.
+std::vector<double> repeat(const std::function<double()>& once) {
+  once();
+  std::vector<double> seconds;
+  for (int i = 0; i < kRepetitions; ++i) seconds.push_back(once());
+  return seconds;
+}
+
+}  // namespace
+
+void bench_decode(World& world, EngineOptions options, const DecodeCase& wanted) {
+  const int most = std::ranges::max(wanted.batches);
+  options.max_num_seqs = most;
+  options.max_num_batched_tokens = std::max(options.max_num_batched_tokens, most);
+  options.max_model_len = wanted.context + wanted.tokens + 1;
+  run_group(world, options, [&](Engine& engine, const ModelWork& model, const Limits& limits) {
+    for (const int batch : wanted.batches) {
+      const double positions = batch * (wanted.context + wanted.tokens / 2.0);
+      print_row({.name = row_name(options, world, fmt::format("decode batch:{}", batch)),
+                 .seconds = repeat([&] { return decode_once(engine, batch, wanted); }),
+                 .work = model.step(limits, batch, batch, positions, positions),
+                 .tokens = static_cast<double>(batch)});
+    }
+  });
+}
+
+void bench_prefill(World& world, EngineOptions options, const std::vector<int>& prompts) {
+  const int most = std::ranges::max(prompts);
+  options.max_num_seqs = 1;
+  options.max_num_batched_tokens = std::max(options.max_num_batched_tokens, most);
+  options.max_model_len = most + 1;
+  run_group(world, options, [&](Engine& engine, const ModelWork& model, const Limits& limits) {
+    for (const int prompt : prompts) {
+      const double n = prompt;
+      print_row({.name = row_name(options, world, fmt::format("prefill {}", prompt)),
+                 .seconds = repeat([&] { return prefill_once(engine, prompt); }),
+                 .work = model.step(limits, n, 1, n, n * (n + 1) / 2),
+                 .tokens = n});
+    }
+  });
+}
+
+}  // namespace octet::bench
