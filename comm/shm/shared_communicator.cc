@@ -18,8 +18,8 @@
 namespace octet {
 namespace {
 
-// Up to this many floats each rank folds everything itself; above, each folds its slice and all
-// copy. Measured with bench/comm_bench.cc.
+// Up to this many floats, and between two ranks always, each rank folds everything itself; above,
+// each folds its slice and all copy: with more than two ranks fewer bytes come from peers.
 constexpr size_t kOneShotFloats = 16384;
 
 constexpr std::chrono::milliseconds kSleep{20};  // between looks at the peers' health
@@ -45,15 +45,7 @@ SharedCommunicator::SharedCommunicator(std::string name, SharedRegion region, in
 }
 
 void SharedCommunicator::wake(RankLine& line) {
-  if (line.waiters.load() == 0) return;
-  futex_wake_all(line.entered);
-  futex_wake_all(line.published);
-}
-
-void SharedCommunicator::enter() {
-  RankLine& line = region_.line(rank_);
-  line.entered.store(++operation_);
-  wake(line);
+  if (line.waiters.load() > 0) futex_wake_all(line.published);
 }
 
 void SharedCommunicator::publish() {
@@ -62,10 +54,9 @@ void SharedCommunicator::publish() {
   wake(line);
 }
 
-void SharedCommunicator::await(int peer, Counter counter, uint32_t value, const char* operation,
-                               Patience patience) {
+void SharedCommunicator::await(int peer, uint32_t value, const char* operation, Patience patience) {
   RankLine& line = region_.line(peer);
-  std::atomic<uint32_t>& word = line.*counter;
+  std::atomic<uint32_t>& word = line.published;
   for (int i = 0; i < spins_; ++i) {
     if (reached(word.load(std::memory_order_acquire), value)) return;
     _mm_pause();
@@ -115,14 +106,14 @@ void SharedCommunicator::lose(int peer, const std::string& why) {
 
 void SharedCommunicator::await_all(const char* operation) {
   for (int i = 1; i < size(); ++i) {
-    await((rank_ + i) % size(), &RankLine::published, stage_, operation, Patience::kTimeout);
+    await((rank_ + i) % size(), stage_, operation, Patience::kTimeout);
   }
 }
 
 void SharedCommunicator::await_released(uint32_t last_use, const char* operation) {
   if (last_use == 0) return;
   for (int i = 1; i < size(); ++i) {
-    await((rank_ + i) % size(), &RankLine::entered, last_use + 1, operation, Patience::kTimeout);
+    await((rank_ + i) % size(), last_use + 1, operation, Patience::kTimeout);
   }
 }
 
@@ -142,9 +133,8 @@ std::span<float> SharedCommunicator::stage(std::span<const float> data, const ch
     await_released(send_use_[which_], operation);
     std::copy(data.begin(), data.end(), buffer.begin());
   }
-  enter();
-  send_use_[which_] = operation_;
   publish();
+  send_use_[which_] = stage_;
   return buffer;
 }
 
@@ -163,7 +153,7 @@ void SharedCommunicator::all_reduce_sum(const ReducePlan& plan, std::span<const 
               out.size(), size());
   stage(roots, "all_reduce_sum");
   await_all("all_reduce_sum");
-  if (out.size() > kOneShotFloats) {
+  if (size() > 2 && out.size() > kOneShotFloats) {
     reduce_in_two(plan, out);
   } else if (!out.empty()) {
     collect_roots(plan, out.size(), 0);
@@ -182,10 +172,11 @@ void SharedCommunicator::reduce_in_two(const ReducePlan& plan, std::span<float> 
   collect_roots(plan, out.size(), begin);
   fold_roots(plan, roots_, end - begin, region_.result(rank_, which_).data());
   publish();
+  send_use_[which_] = stage_;
   for (int i = 0; i < size(); ++i) {
     const int peer = (rank_ + i) % size();
     if (peer != rank_) {
-      await(peer, &RankLine::published, stage_, "all_reduce_sum", Patience::kTimeout);
+      await(peer, stage_, "all_reduce_sum", Patience::kTimeout);
     }
     std::memcpy(out.data() + cut(peer), region_.result(peer, which_).data(),
                 (cut(peer + 1) - cut(peer)) * sizeof(float));
@@ -217,11 +208,10 @@ std::span<const std::byte> SharedCommunicator::broadcast(std::span<const std::by
     std::memcpy(buffer.data(), &length, sizeof length);
     if (length > 0) std::memcpy(buffer.data() + sizeof length, message.data(), length);
   }
-  enter();
-  message_use_[which_message_] = operation_;
   publish();
+  message_use_[which_message_] = stage_;
   if (rank_ != root) {
-    await(root, &RankLine::published, stage_, "broadcast", Patience::kForever);
+    await(root, stage_, "broadcast", Patience::kForever);
     std::memcpy(&length, buffer.data(), sizeof length);
   }
   which_message_ = (which_message_ + 1) % RegionLayout::kBuffers;
@@ -229,7 +219,6 @@ std::span<const std::byte> SharedCommunicator::broadcast(std::span<const std::by
 }
 
 void SharedCommunicator::barrier() {
-  enter();
   publish();
   await_all("barrier");
 }

@@ -1,8 +1,8 @@
 // SharedCommunicator: a Communicator over a SharedRegion; ranks are threads or processes of one
 // host. Data never move through a kernel: peers read each other's buffers in place.
 //
-// Why two buffers suffice: a rank refills a buffer only when every peer has entered an operation
-// after the one that used it last (await_released), and entering an operation lets go of what was
+// Why two buffers suffice: a rank refills a buffer only when every peer has published in an
+// operation after the one that used it last (await_released), and with that has let go of what it
 // read before.
 #pragma once
 
@@ -36,11 +36,9 @@ class SharedCommunicator : public Communicator {
 
  private:
   enum class Patience { kTimeout, kForever };
-  using Counter = std::atomic<uint32_t> RankLine::*;
 
-  void enter();    // begins an operation
   void publish();  // this rank's data of the next stage are in place
-  void await(int peer, Counter counter, uint32_t value, const char* operation, Patience patience);
+  void await(int peer, uint32_t value, const char* operation, Patience patience);
   void await_all(const char* operation);  // all have published this stage
   void await_released(uint32_t last_use, const char* operation);
   void check_peers(int peer, const char* operation, double waited_seconds);
@@ -57,12 +55,11 @@ class SharedCommunicator : public Communicator {
   const bool watch_processes_;
   const int spins_;
 
-  uint32_t operation_ = 0;  // entered so far
-  uint32_t stage_ = 0;      // published so far
-  int which_ = 0;           // the send buffer that the next operation uses
+  uint32_t stage_ = 0;  // published so far
+  int which_ = 0;       // the send buffer that the next operation uses
   int which_message_ = 0;
   std::array<uint32_t, RegionLayout::kBuffers> send_use_{},
-      message_use_{};  // operation of the last use
+      message_use_{};  // last stage of the last use
   std::vector<const float*> roots_;
 };
 

@@ -14,10 +14,11 @@
 namespace octet {
 
 struct alignas(64) RankLine {
-  std::atomic<uint32_t> entered;  // operations begun: views and buffers of earlier ones are let go
-  std::atomic<uint32_t> published;  // stages for which this rank's data are in place
-  std::atomic<uint32_t> waiters;    // sleeping on this line's counters
-  std::atomic<int32_t> pid;         // 0: a thread of this process
+  // Stages for which this rank's data are in place. What earlier operations gave it to read is let
+  // go.
+  std::atomic<uint32_t> published;
+  std::atomic<uint32_t> waiters;  // sleeping until it grows
+  std::atomic<int32_t> pid;       // 0: a thread of this process
 };
 
 struct RegionLayout {
