@@ -20,7 +20,8 @@ TEST(PrefixBlocks, TheSameTokensAfterAnotherBeginningAreAnotherBlock) {
 TEST(PrefixBlocks, ABeginningThatIsKnownStaysWithItsBlock) {
   PrefixBlocks known(8);
   const std::vector<int32_t> a{1, 2};
-  EXPECT_EQ(known.add({}, a, 3), known.add({}, a, 5));
+  const PrefixBlocks::Prefix first = known.add({}, a, 3);
+  EXPECT_EQ(known.add({}, a, 5), first);
   EXPECT_EQ(known.find({}, a).block, 3);
   EXPECT_TRUE(known.has(3));
   EXPECT_FALSE(known.has(5));
