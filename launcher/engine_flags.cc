@@ -6,6 +6,11 @@
 #include "launcher/flag_checks.h"
 
 namespace octet {
+namespace {
+
+constexpr const char* kEngineGroup = "Engine";
+
+}  // namespace
 
 void add_tensor_parallel_flag(CLI::App& command, int& tensor_parallel_size) {
   command.add_option("--tensor-parallel-size,--tp", tensor_parallel_size, "Ranks of the group")
@@ -25,6 +30,12 @@ void add_source_flags(CLI::App& command, std::string& load_format, int& num_hidd
 
 void add_engine_flags(CLI::App& command, EngineOptions& o, int& tensor_parallel_size) {
   if (command.get_name() != "worker") add_tensor_parallel_flag(command, tensor_parallel_size);
+  add_engine_flags(command, o);
+}
+
+void add_engine_flags(CLI::App& command, EngineOptions& o) {
+  const std::string other_flags = command.option_defaults()->get_group();
+  command.option_defaults()->group(kEngineGroup);
   add_source_flags(command, o.load_format, o.num_hidden_layers);
   command
       .add_option("--quantization", o.quantization,
@@ -85,6 +96,18 @@ void add_engine_flags(CLI::App& command, EngineOptions& o, int& tensor_parallel_
           },
           "Seconds without an answer after which a rank is lost (60)")
       ->check(between(0.1, 86400.0));
+  command.option_defaults()->group(other_flags);
+}
+
+std::vector<std::string> engine_arguments(const CLI::App& command) {
+  std::vector<std::string> arguments;
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->get_group() != kEngineGroup) continue;
+    for (const std::string& value : option->results()) {
+      arguments.push_back(option->get_name() + "=" + value);
+    }
+  }
+  return arguments;
 }
 
 EngineOptions options_of_rank(EngineOptions options, const World& world) {

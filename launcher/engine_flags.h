@@ -2,6 +2,8 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
 
 #include "comm/communicator_factory.h"
 #include "runtime/engine/engine_options.h"
@@ -9,6 +11,10 @@
 namespace octet {
 
 void add_engine_flags(CLI::App& command, EngineOptions& options, int& tensor_parallel_size);
+void add_engine_flags(CLI::App& command, EngineOptions& options);  // without the ranks
+
+// These flags as they were given to `command`, for another process; without the ranks.
+std::vector<std::string> engine_arguments(const CLI::App& command);
 
 // --tensor-parallel-size alone; `octet worker` takes it from mpirun.
 void add_tensor_parallel_flag(CLI::App& command, int& tensor_parallel_size);

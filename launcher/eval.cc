@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "launcher/engine_flags.h"
+#include "launcher/engine_group.h"
 #include "launcher/flag_checks.h"
 #include "launcher/mpirun.h"
 #include "launcher/progress.h"
@@ -55,14 +56,8 @@ void write_json(const EvalFlags& flags, json result) {
   }
 }
 
-// Runs `work` on the leader of a group of ranks, started under mpirun where there are several.
 int run_group(const EvalFlags& flags, const std::function<void(Engine&)>& work) {
-  return run_in_world("eval", [&](World& world) {
-    const EngineOptions options = options_of_rank(flags.engine, world);
-    const auto communicator = world.make_communicator(comm_options(options, world.size()));
-    run_rank(options, *communicator, work);
-    return 0;
-  });
+  return run_engine_group("eval", flags.engine, flags.tensor_parallel_size, work);
 }
 
 Perplexity perplexity_of_file(Engine& engine, const Tokenizer& tokenizer, const EvalFlags& flags,
@@ -79,7 +74,9 @@ int run_perplexity(const EvalFlags& flags) {
   if (!World::launched_by_mpi()) {
     read_text(flags.text);
     require_writable(flags.out);
-    if (flags.tensor_parallel_size > 1) return run_under_mpirun(flags.tensor_parallel_size);
+    if (needs_mpirun(flags.engine, flags.tensor_parallel_size)) {
+      return run_under_mpirun(flags.tensor_parallel_size);
+    }
   }
   return run_group(flags, [&](Engine& engine) {
     const auto tokenizer = load_tokenizer(flags.engine.model);
@@ -142,7 +139,9 @@ int run_tasks(const EvalFlags& flags) {
   if (!World::launched_by_mpi()) {
     read_tasks(flags);
     require_writable(flags.out);
-    if (flags.tensor_parallel_size > 1) return run_under_mpirun(flags.tensor_parallel_size);
+    if (needs_mpirun(flags.engine, flags.tensor_parallel_size)) {
+      return run_under_mpirun(flags.tensor_parallel_size);
+    }
   }
   return run_group(flags, [&](Engine& engine) {
     const auto tokenizer = load_tokenizer(flags.engine.model);

@@ -13,8 +13,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "comm/communicator_factory.h"
 #include "launcher/engine_flags.h"
+#include "launcher/engine_group.h"
 #include "launcher/flag_checks.h"
 #include "launcher/mpirun.h"
 #include "launcher/verbs.h"
@@ -243,24 +243,16 @@ int run(const GenerateFlags& flags) {
   if (!World::launched_by_mpi()) {
     validate(flags.sampling);
     prompts = load_prompts(flags);
-    if (flags.tensor_parallel_size > 1 && flags.engine.communicator != "lone") {
+    if (needs_mpirun(flags.engine, flags.tensor_parallel_size)) {
       for (const auto& file : {flags.prompt_file, flags.ids_file}) require_regular(file);
       return run_under_mpirun(flags.tensor_parallel_size);
     }
   }
-  return run_in_world("generate", [&](World& world) {
-    const EngineOptions options = options_of_rank(flags.engine, world);
-    const bool lone = options.communicator == "lone";
-    const int size = lone ? flags.tensor_parallel_size : world.size();
-    CommOptions comm = comm_options(options, size);
-    comm.lone_size = size;
-    const auto communicator = world.make_communicator(comm);
-    run_rank(options, *communicator, [&](Engine& engine) {
-      if (prompts.ids.empty()) prompts = load_prompts(flags);
-      lead(engine, flags, prompts);
-    });
-    return 0;
-  });
+  return run_engine_group("generate", flags.engine, flags.tensor_parallel_size,
+                          [&](Engine& engine) {
+                            if (prompts.ids.empty()) prompts = load_prompts(flags);
+                            lead(engine, flags, prompts);
+                          });
 }
 
 }  // namespace

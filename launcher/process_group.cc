@@ -1,5 +1,6 @@
 #include "launcher/process_group.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -14,15 +15,34 @@
 
 namespace octet {
 
-ProcessGroup::ProcessGroup(const std::vector<std::string>& command, Terminal terminal)
+namespace {
+
+// -1: the child writes where this process does.
+int open_output(const std::string& path) {
+  if (path.empty()) return -1;
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd < 0) throw InputError(fmt::format("{}: {}", path, std::strerror(errno)));
+  return fd;
+}
+
+}  // namespace
+
+ProcessGroup::ProcessGroup(const std::vector<std::string>& command, Terminal terminal,
+                           const std::string& output)
     : terminal_(terminal) {
+  const int output_fd = open_output(output);
   std::vector<char*> argv;
   for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
   const pid_t parent = getpid();
   pid_ = fork();
+  if (pid_ != 0 && output_fd >= 0) close(output_fd);
   if (pid_ < 0) throw InputError(fmt::format("fork: {}", std::strerror(errno)));
   if (pid_ > 0) return;
+  if (output_fd >= 0) {
+    dup2(output_fd, STDOUT_FILENO);
+    dup2(output_fd, STDERR_FILENO);
+  }
   if (terminal == Terminal::kOwnGroup) setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   sigset_t none;

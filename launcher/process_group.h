@@ -17,9 +17,9 @@ class ProcessGroup {
   // kShared: the child stays in this process's group, and so in the terminal's foreground.
   enum class Terminal { kOwnGroup, kShared };
 
-  // Throws InputError.
+  // With `output` the child's stdout and stderr go to that file. Throws InputError.
   explicit ProcessGroup(const std::vector<std::string>& command,
-                        Terminal terminal = Terminal::kOwnGroup);
+                        Terminal terminal = Terminal::kOwnGroup, const std::string& output = "");
   ~ProcessGroup();  // terminate(2 s)
   ProcessGroup(const ProcessGroup&) = delete;
   ProcessGroup& operator=(const ProcessGroup&) = delete;

@@ -46,24 +46,6 @@ struct GroupState {
   std::string why;
 };
 
-// The engine's flags as they stand on the command line of `command`, but the ranks, which are
-// mpirun's.
-std::vector<std::string> engine_arguments(const CLI::App& command) {
-  static const std::vector<std::string> kOwn{
-      "--tensor-parallel-size", "--host",  "--port", "--max-queue",        "--hostfile",
-      "--external-group",       "--grace", "--help", "--served-model-name"};
-  std::vector<std::string> arguments;
-  for (const CLI::Option* option : command.get_options()) {
-    const std::string name = option->get_name();
-    if (option->count() == 0 || name[0] != '-' ||
-        std::find(kOwn.begin(), kOwn.end(), name) != kOwn.end()) {
-      continue;
-    }
-    for (const std::string& value : option->results()) arguments.push_back(name + "=" + value);
-  }
-  return arguments;
-}
-
 // Ends what is left of a group that was lost; says how it ended.
 int end_lost_group(ProcessGroup* group, GroupState& state, bool announced) {
   std::string how = "it was started by hand";

@@ -17,6 +17,8 @@ Verb add_quantize(CLI::App& octet);
 Verb add_inspect(CLI::App& octet);
 Verb add_eval(CLI::App& octet);
 Verb add_generate(CLI::App& octet);
+Verb add_bench(CLI::App& octet);
+Verb add_scale(CLI::App& octet);
 Verb add_serve(CLI::App& octet);
 Verb add_worker(CLI::App& octet);
 Verb add_chat(CLI::App& octet);

@@ -101,6 +101,7 @@ GenerateResult Client::generate(const GenerateCall& call,
   grpc::ClientContext context;
   if (call.timeout) context.set_deadline(std::chrono::system_clock::now() + *call.timeout);
   const auto reader = impl_->stub->Generate(&context, to_message(call));
+  const std::stop_callback cancel(call.stop_token, [&] { context.TryCancel(); });
   GenerateResult result;
   v1::GenerateResponse response;
   while (result.finish != FinishReason::kCancelled && reader->Read(&response)) {
@@ -117,6 +118,7 @@ GenerateResult Client::generate(const GenerateCall& call,
     }
   }
   grpc::Status status = reader->Finish();
+  if (!status.ok() && call.stop_token.stop_requested()) result.finish = FinishReason::kCancelled;
   if (status.error_code() == grpc::CANCELLED) {  // not by this client: the server went away
     status = {grpc::UNAVAILABLE, "the server ended the call: it is not there any more"};
   }

@@ -1,5 +1,5 @@
-// Client: the verbs' way to a coordinator. Plain data in and out; gRPC stays inside. One thread at
-// a time.
+// Client: the verbs' way to a coordinator. Plain data in and out; gRPC stays inside. Any thread;
+// calls of several threads at once share one connection.
 #pragma once
 
 #include <chrono>
@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <variant>
 #include <vector>
@@ -32,6 +33,7 @@ struct GenerateCall {
   bool ignore_eos = false;
   std::vector<std::string> stop;
   std::optional<std::chrono::milliseconds> timeout;
+  std::stop_token stop_token;  // a stop cancels the call, before its first message too
 };
 
 struct GenerateDelta {
@@ -41,7 +43,7 @@ struct GenerateDelta {
 };
 
 struct GenerateResult {
-  FinishReason finish = FinishReason::kNone;  // kCancelled: on_delta said so
+  FinishReason finish = FinishReason::kNone;  // kCancelled: on_delta or stop_token said so
   uint32_t prompt_tokens = 0, completion_tokens = 0;
 };
 

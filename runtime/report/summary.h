@@ -9,7 +9,8 @@ namespace octet {
 
 class Summary {
  public:
-  explicit Summary(std::vector<double> values = {});  // in any order; finite
+  Summary() = default;
+  explicit Summary(std::vector<double> values);  // in any order; finite
 
   size_t count() const { return sorted_.size(); }
   bool empty() const { return sorted_.empty(); }

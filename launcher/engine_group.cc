@@ -1,0 +1,26 @@
+#include "launcher/engine_group.h"
+
+#include "launcher/engine_flags.h"
+#include "launcher/mpirun.h"
+
+namespace octet {
+
+bool needs_mpirun(const EngineOptions& options, int tensor_parallel_size) {
+  return !World::launched_by_mpi() && tensor_parallel_size > 1 && options.communicator != "lone";
+}
+
+int run_engine_group(const char* verb, const EngineOptions& options, int tensor_parallel_size,
+                     const std::function<void(Engine&)>& work) {
+  return run_in_world(verb, [&](World& world) {
+    const EngineOptions own = options_of_rank(options, world);
+    const bool lone = own.communicator == "lone";
+    const int size = lone ? tensor_parallel_size : world.size();
+    CommOptions comm = comm_options(own, size);
+    comm.lone_size = size;
+    const auto communicator = world.make_communicator(comm);
+    run_rank(own, *communicator, work);
+    return 0;
+  });
+}
+
+}  // namespace octet

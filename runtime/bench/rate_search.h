@@ -1,0 +1,42 @@
+// The search for the highest rate at which a service keeps its limits. Plain data and one function.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "runtime/bench/latency.h"
+#include "runtime/bench/record.h"
+
+namespace octet {
+
+struct Probe {
+  double rate = 0;             // requests/s sent
+  bool kept = false;           // every limit
+  std::vector<double> values;  // seconds, of each limit's statistic
+  double output_tokens_per_second = 0;
+  bool cut_short = false;  // ended as soon as it was lost; its values are of a part
+};
+
+struct SearchOptions {
+  double first_rate = 1;
+  double tolerance = 0.02;  // the answer lies within this of a rate that failed
+  double least_rate = 1e-3, most_rate = 1e6;
+};
+
+struct SearchResult {
+  std::vector<Probe> probes;  // in the order in which they were measured
+  double highest_kept = 0;    // requests/s; 0: none
+  double lowest_failed = 0;   // 0: none
+};
+
+// Steps up or down from first_rate by a quarter until one rate keeps and the next does not, then
+// halves what lies between. `measure` may say that it was interrupted by returning false; what was
+// found up to then is returned.
+SearchResult find_highest_rate(const SearchOptions& options,
+                               const std::function<bool(double rate, Probe& probe)>& measure);
+
+// Whether `so_far` already shows that a measurement of `planned` requests cannot keep the limits.
+bool is_lost(const std::vector<Record>& so_far, size_t planned,
+             const std::vector<StatisticLimit>& limits);
+
+}  // namespace octet

@@ -1,0 +1,13 @@
+// Files of results: whole, or as they were before.
+#pragma once
+
+#include <filesystem>
+#include <string_view>
+
+namespace octet {
+
+// Written beside `path`, synced, then renamed. Throws InputError naming the file; what was half
+// written is gone.
+void replace_text_file(const std::filesystem::path& path, std::string_view text);
+
+}  // namespace octet

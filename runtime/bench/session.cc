@@ -1,0 +1,120 @@
+#include "runtime/bench/session.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "runtime/bench/result_file.h"
+#include "runtime/bench/runner.h"
+
+namespace octet {
+namespace {
+
+constexpr double kBelowFull = 0.8;
+
+BenchReport report_of(Measurement measurement, const LoadOptions& options) {
+  BenchReport report{.metrics = metrics_of(measurement, options.request_limits),
+                     .request_limits = options.request_limits,
+                     .statistic_limits = options.statistic_limits};
+  report.measurement = std::move(measurement);
+  return report;
+}
+
+Measurement send(Target& target, std::vector<PlannedRequest>& requests, const LoadOptions& options,
+                 const std::string& label,
+                 const std::function<bool(const std::vector<Record>&)>& enough) {
+  if (!options.own_times)
+    set_times(requests, arrival_times(options.arrivals, requests.size(), options.seed));
+  const RunOptions run{.max_concurrency = options.max_concurrency,
+                       .max_seconds = options.max_seconds,
+                       .interrupted = options.interrupted,
+                       .on_progress = [&](const std::vector<Record>& so_far) {
+                         if (options.on_progress)
+                           options.on_progress(label, so_far.size(), requests.size());
+                         return enough(so_far);
+                       }};
+  return run_load(target, requests, run);
+}
+
+bool never(const std::vector<Record>&) { return false; }
+
+}  // namespace
+
+void warm_up(Target& target, const std::vector<PlannedRequest>& warmups) {
+  const std::unique_ptr<Connection> connection = target.connect();
+  for (const PlannedRequest& request : warmups) {
+    connection->ask(request, [](int) { return true; });
+  }
+}
+
+BenchReport measure(Target& target, std::vector<PlannedRequest> requests,
+                    const LoadOptions& options) {
+  return report_of(send(target, requests, options, "answered", never), options);
+}
+
+BenchReport search_rate(Target& target, const std::vector<PlannedRequest>& requests,
+                        const LoadOptions& options, double tolerance,
+                        const std::function<void(const Probe&)>& on_probe) {
+  std::vector<PlannedRequest> sent = requests;
+  BenchReport best;
+  SearchOptions search{.first_rate = options.arrivals.rate, .tolerance = tolerance};
+  if (std::isinf(search.first_rate)) {
+    LoadOptions at_once = options;
+    at_once.own_times = false;
+    best = report_of(send(target, sent, at_once, "all at once", never), options);
+    search.first_rate =
+        kBelowFull * best.metrics.per_second(static_cast<double>(best.metrics.completed));
+    if (best.metrics.failed > 0 || best.measurement.interrupted) return best;
+  }
+  bool interrupted = false;
+  const auto probe_rate = [&](double rate, Probe& probe) {
+    LoadOptions at_rate = options;
+    at_rate.arrivals.rate = rate;
+    at_rate.own_times = false;
+    BenchReport report =
+        report_of(send(target, sent, at_rate, fmt::format("{:.3f} requests/s", rate),
+                       [&](const std::vector<Record>& so_far) {
+                         probe.cut_short = is_lost(so_far, sent.size(), options.statistic_limits);
+                         return probe.cut_short;
+                       }),
+                  options);
+    if (report.measurement.interrupted) {
+      interrupted = true;
+      return false;
+    }
+    probe.kept = !probe.cut_short && report.metrics.keeps(options.statistic_limits);
+    for (const StatisticLimit& limit : options.statistic_limits) {
+      probe.values.push_back(report.metrics.value(limit));
+    }
+    probe.output_tokens_per_second =
+        report.metrics.per_second(static_cast<double>(report.metrics.output_tokens));
+    on_probe(probe);
+    const bool unreachable = !report.measurement.given_up.empty();
+    if (probe.kept || unreachable || best.measurement.records.empty()) best = std::move(report);
+    return !unreachable;
+  };
+  best.search = find_highest_rate(search, probe_rate);
+  best.measurement.interrupted = interrupted;
+  return best;
+}
+
+void save_results(const std::filesystem::path& folder, const std::string& name,
+                  const BenchReport& report) {
+  const std::pair<const char*, std::string> files[] = {{".json", bench_json(report).dump(2) + "\n"},
+                                                       {".csv", bench_csv(report.measurement)},
+                                                       {".html", bench_html(report)}};
+  std::string fault, written;
+  for (const auto& [ending, text] : files) {
+    try {
+      replace_text_file(folder / (name + ending), text);
+      written += (written.empty() ? "" : ", ") + name + ending;
+    } catch (const InputError& error) {
+      if (fault.empty()) fault = error.what();
+    }
+  }
+  if (!fault.empty()) {
+    throw InputError(fmt::format("{} (written: {})", fault, written.empty() ? "nothing" : written));
+  }
+}
+
+}  // namespace octet

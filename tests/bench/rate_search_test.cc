@@ -1,0 +1,71 @@
+#include "runtime/bench/rate_search.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace octet {
+namespace {
+
+// A queue whose latency grows without bound as the rate nears `capacity`; the limit is met up to
+// capacity - 1.
+SearchResult search(double capacity, SearchOptions options, int most_probes = 100) {
+  return find_highest_rate(options, [&](double rate, Probe& probe) {
+    if (--most_probes < 0) return false;
+    const double latency = rate < capacity ? 1 / (capacity - rate) : 1e9;
+    probe.values = {latency};
+    probe.kept = latency <= 1;
+    return true;
+  });
+}
+
+TEST(RateSearch, FindsTheRateFromAboveAndFromBelow) {
+  for (const double first : {0.01, 3.0, 49.0, 51.0, 10'000.0}) {
+    const SearchResult found = search(51, {.first_rate = first, .tolerance = 0.01});
+    EXPECT_LE(found.highest_kept, 50) << first;
+    EXPECT_GE(found.highest_kept, 50 / 1.01) << first;
+    EXPECT_GT(found.lowest_failed, 50) << first;
+    EXPECT_TRUE(std::ranges::all_of(
+        found.probes, [](const Probe& probe) { return probe.kept == (probe.rate <= 50); }));
+  }
+}
+
+TEST(RateSearch, FromNearbyItTakesFewProbes) {
+  EXPECT_LE(search(21, {.first_rate = 17, .tolerance = 0.02}).probes.size(), 7);
+}
+
+TEST(RateSearch, ALimitThatNoRateKeepsOrBreaksEndsAtTheBounds) {
+  const SearchResult none = search(0, {.first_rate = 1, .least_rate = 0.1});
+  EXPECT_EQ(none.highest_kept, 0);
+  EXPECT_GT(none.probes.size(), 5);
+  const SearchResult all = search(1e9, {.first_rate = 1, .most_rate = 100});
+  EXPECT_EQ(all.lowest_failed, 0);
+  EXPECT_GT(all.highest_kept, 80);
+}
+
+TEST(RateSearch, WhatWasFoundBeforeAnInterruptionIsKept) {
+  const SearchResult found = search(1000, {.first_rate = 1}, 3);
+  EXPECT_EQ(found.probes.size(), 3);
+  EXPECT_EQ(found.highest_kept, found.probes.back().rate);
+}
+
+std::vector<Record> records(int slow, int quick) {
+  std::vector<Record> all;
+  for (int i = 0; i < slow + quick; ++i) {
+    all.push_back({.end = 2, .arrivals = {i < slow ? 1.0 : 0.1}, .output_tokens = 1});
+  }
+  return all;
+}
+
+TEST(RateSearch, AProbeIsLostOnceTooManyRequestsAreOverTheLimit) {
+  const std::vector<StatisticLimit> limits{parse_statistic_limit("p90_ttft:500")};
+  EXPECT_FALSE(is_lost(records(10, 0), 100, limits));
+  EXPECT_TRUE(is_lost(records(11, 0), 100, limits));
+  EXPECT_FALSE(is_lost(records(0, 88), 100, limits));
+  std::vector<Record> with_failure = records(0, 5);
+  with_failure.back().error = "no";
+  EXPECT_TRUE(is_lost(with_failure, 100, limits));
+}
+
+}  // namespace
+}  // namespace octet
