@@ -108,7 +108,8 @@ LoadOptions options_of(const BenchServeFlags& flags) {
 // The exit code of a measurement that was reported: 0 only where every request was answered.
 int exit_code_of(const BenchReport& report) {
   if (report.measurement.interrupted) return kExitInterrupted;
-  if (report.metrics.failed == 0) return kExitOk;
+  if (report.metrics.failed == 0)
+    return report.measurement.given_up.empty() ? kExitOk : kExitGroupLost;
   const ErrorCount& first = report.metrics.errors.front();
   return exit_code_of(InputError(first.line, first.code));
 }
@@ -140,7 +141,8 @@ int run(const BenchServeFlags& flags, const CLI::App& command) {
   if (report.search)
     fmt::print("highest rate within the limits: {:.3f} requests/s\n", report.search->highest_kept);
   std::fflush(stdout);
-  const std::string failures = failure_line(report.metrics);
+  std::string failures = failure_line(report.metrics);
+  if (failures.empty()) failures = report.measurement.given_up;
   if (!failures.empty()) fmt::print(stderr, "octet bench serve: error: {}\n", failures);
   if (!flags.result_dir.empty()) save_results(flags.result_dir, flags.result_name, report);
   return exit_code_of(report);
@@ -162,8 +164,8 @@ void add_target_flags(CLI::App& command, BenchServeFlags& flags) {
   command.add_option("--header", flags.headers, "NAME=VALUE, with every HTTP request");
   command.add_option("--extra-body", flags.extra_body,
                      "A JSON object, merged into every HTTP body");
-  command.add_flag(
-      "--ignore-eos,!--no-ignore-eos", flags.ignore_eos,
+  command.add_flag_function(
+      "--ignore-eos,!--no-ignore-eos", [&flags](int64_t on) { flags.ignore_eos = on > 0; },
       "Answers go on to their full length (octet's default; HTTP servers are not asked)");
 }
 

@@ -147,6 +147,7 @@ LoadOptions load_options(const LoadFlags& flags) {
 }
 
 void LoadProgress::update(const std::string& label, size_t done, size_t total) {
+  if (done == 0) return;
   if (!progress_ || label != label_) {
     progress_.reset();
     progress_.emplace(verb_, "requests", 1);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "runtime/bench/result_file.h"
@@ -36,6 +37,12 @@ Measurement send(Target& target, std::vector<PlannedRequest>& requests, const Lo
   return run_load(target, requests, run);
 }
 
+bool server_is_gone(const Metrics& metrics) {
+  return std::ranges::any_of(metrics.errors, [](const ErrorCount& error) {
+    return error.code == ErrorCode::kUnreachable || error.code == ErrorCode::kUnavailable;
+  });
+}
+
 bool never(const std::vector<Record>&) { return false; }
 
 }  // namespace
@@ -67,6 +74,7 @@ BenchReport search_rate(Target& target, const std::vector<PlannedRequest>& reque
     if (best.metrics.failed > 0 || best.measurement.interrupted) return best;
   }
   bool interrupted = false;
+  std::string given_up;
   const auto probe_rate = [&](double rate, Probe& probe) {
     LoadOptions at_rate = options;
     at_rate.arrivals.rate = rate;
@@ -89,12 +97,14 @@ BenchReport search_rate(Target& target, const std::vector<PlannedRequest>& reque
     probe.output_tokens_per_second =
         report.metrics.per_second(static_cast<double>(report.metrics.output_tokens));
     on_probe(probe);
-    const bool unreachable = !report.measurement.given_up.empty();
-    if (probe.kept || unreachable || best.measurement.records.empty()) best = std::move(report);
-    return !unreachable;
+    const bool gone = server_is_gone(report.metrics);
+    if (gone) given_up = fmt::format("at {:.3f} requests/s {}", rate, failure_line(report.metrics));
+    if (probe.kept || best.measurement.records.empty()) best = std::move(report);
+    return !gone;
   };
   best.search = find_highest_rate(search, probe_rate);
   best.measurement.interrupted = interrupted;
+  best.measurement.given_up = given_up;
   return best;
 }
 

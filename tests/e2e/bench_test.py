@@ -119,12 +119,24 @@ class BenchServe(BenchCase):
     def test_a_search_ends_between_a_rate_that_keeps_and_one_that_does_not(self):
         with Server(self.artefact, 1, "--max-num-seqs", 2) as server:
             run("bench", "serve", "--address", server.address, *SMALL, "--num-prompts", 60, "--search", "--slo",
-                "p90_ttft:60", "--search-tolerance", 0.2, "--result-dir", self.results.name)
+                "p90_ttft:400", "--search-tolerance", 0.2, "--result-dir", self.results.name)
             search = self.saved()["search"]
             self.assertGreater(search["highest_rate_kept"], 0)
             self.assertLessEqual(search["lowest_rate_failed"], 1.21 * search["highest_rate_kept"])
             for probe in search["probes"]:
                 self.assertEqual(probe["kept"], probe["request_rate"] <= search["highest_rate_kept"])
+
+    def test_a_search_ends_with_its_server(self):
+        with Server(self.artefact, 1) as server:
+            bench = subprocess.Popen(
+                [OCTET, "bench", "serve", "--address", server.address, "--num-prompts", "100", "--search", "--slo",
+                 "p90_ttft:4000", "--request-rate", "20", *map(str, SMALL), "--result-dir", self.results.name],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            bench.stdout.readline()  # one rate is measured
+            server.process.kill()
+            out, err = bench.communicate(timeout=20)
+            self.one_line(subprocess.CompletedProcess([], bench.returncode, out, err), 3, "requests failed")
+            self.assertEqual(self.saved()["search"]["highest_rate_kept"], 20)
 
     def test_an_interruption_keeps_what_was_measured(self):
         with Server(self.artefact, 1) as server:
