@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include "runtime/bench/bench_report.h"
 #include "runtime/report/html_page.h"
@@ -174,7 +175,9 @@ std::string scale_csv(const std::vector<ScaleRow>& rows) {
 }
 
 std::string scale_html(const std::vector<ScaleRow>& rows, const nlohmann::ordered_json& settings) {
-  HtmlPage page("octet scale", settings_value(settings.value("model", nlohmann::ordered_json(""))));
+  const std::filesystem::path model =
+      settings_value(settings.value("model", nlohmann::ordered_json("")));
+  HtmlPage page("octet scale", model.filename().string());
   const std::vector<ScalePoint> points = scale_points(rows);
   add_summary(page, points);
   add_loads(page, rows);
