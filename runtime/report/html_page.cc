@@ -19,11 +19,11 @@ constexpr const char* kStyle = R"(
 body{margin:0 auto;max-width:1360px;padding:24px;background:var(--page);color:var(--ink);
 font:15px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif}
 h1{font-size:24px;margin:0}h2{font-size:18px;margin:32px 0 8px}.sub,p{color:var(--soft);margin:4px 0 16px}
-.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin:12px 0}
+.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(170px,1fr));gap:12px;margin:12px 0}
 .figure,figure,.table{background:var(--card);border:1px solid var(--faint);border-radius:8px}
 .figure{padding:10px 14px}.figure div{color:var(--soft);font-size:13px}.figure b{font-size:24px;font-weight:600}
 .figure span{color:var(--soft);font-size:13px;margin-left:4px}
-.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,520px),1fr));gap:16px;margin:12px 0}
+.plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,520px),1fr));gap:16px;margin:12px 0}
 figure{margin:0;padding:12px}figcaption{font-weight:600;margin-bottom:4px}svg{display:block;width:100%;height:auto}
 .legend{display:flex;flex-wrap:wrap;gap:2px 14px;font-size:13px;color:var(--soft);min-height:20px}
 .legend i{display:inline-block;width:14px;height:3px;border-radius:2px;margin-right:6px;vertical-align:middle;
