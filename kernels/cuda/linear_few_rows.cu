@@ -37,6 +37,7 @@ struct Shape {
   static constexpr int kRowTiles = kRowTiles_, kOutTiles = kOutTiles_, kOutWarps = kOutWarps_;
   static constexpr int kStages = kStages_;
   static constexpr int kGroups = kWarps / kOutWarps;
+  static constexpr int kBlocks = kOutTiles > 2 ? 1 : 2;  // on a multiprocessor
   static constexpr int kRows = 8 * kRowTiles, kOutputs = 16 * kOutTiles * kOutWarps;
   static constexpr int kWeightBytes = kGroups * kOutputs * kSpan;  // of a stage
   static constexpr int kInputBytes = kGroups * kRows * kSpan;
@@ -44,6 +45,8 @@ struct Shape {
   static constexpr int kPitch = kOutputs + 4;  // of sums; keeps lanes on different banks
   static constexpr int kSums = kRows * kPitch;
   static constexpr int kFlags = kMaxInt8Columns / kSpan;  // one a span of the widest leaf
+  // Few rows leave registers for the high digits' products beside those of the low.
+  static constexpr bool kBothDigits = kRowTiles <= 2;
   static constexpr int kSharedBytes =
       kStages * kStageBytes + 2 * kSums * static_cast<int>(sizeof(int)) + kFlags + 16;
   static_assert(kMaxTile % kOutputs == 0 && kRows <= kMaxRows);
@@ -90,8 +93,12 @@ class Block {
     for (int item = blockIdx.x; item < parts_.items; item += gridDim.x) {
       const Parts::Part part = parts_.part[item % parts_.count];
       const int tile = item / parts_.count;
-      if (call_.mixed) add_high_digits(tile, part);
-      clear();
+      if (call_.mixed) {
+        find_outliers(part);
+        if constexpr (!S::kBothDigits) add_high_digits(tile, part);
+      }
+      clear(products_);
+      if constexpr (S::kBothDigits) clear(high_products_);
       for (int step = 0; step < steps(part); ++step) {
         wait_copies<S::kStages - 2>();
         __syncthreads();
@@ -100,10 +107,14 @@ class Block {
         load_inputs(loading, next);
         commit_copies();
         advance(loading);
-        if (step * S::kGroups + group_ < part.spans) multiply(stage);
+        const int span = step * S::kGroups + group_;
+        if (span < part.spans) multiply(stage, part.first_span + span, flags_[span] != 0);
         stage = stage + 1 == S::kStages ? 0 : stage + 1;
       }
-      add_sums(sums_);
+      add_sums(products_, sums_);
+      if constexpr (S::kBothDigits) {
+        if (call_.mixed) add_sums(high_products_, sums_ + S::kSums);
+      }
       __syncthreads();
       if (parts_.count == 1) {
         finish(tile, [&](int row, int output, int, int high) {
@@ -165,9 +176,11 @@ class Block {
     }
   }
 
-  __device__ void clear() {
+  using Products = int32_t[S::kOutTiles][S::kRowTiles][4];
+
+  static __device__ void clear(Products& products) {
 #pragma unroll
-    for (auto& tile : products_) {
+    for (auto& tile : products) {
 #pragma unroll
       for (auto& product : tile) {
 #pragma unroll
@@ -180,7 +193,8 @@ class Block {
   // operands, and else free: lane 4g + t has bytes 16t.. of rows g and g + 8 of the weights and of
   // row g of the input.
   template <typename Weights, typename Inputs>
-  __device__ void multiply_span(const Weights& weights, const Inputs& inputs) {
+  static __device__ void multiply_span(Products& products, const Weights& weights,
+                                       const Inputs& inputs) {
     uint4 a[S::kOutTiles][2];
 #pragma unroll
     for (int m = 0; m < S::kOutTiles; ++m) {
@@ -193,30 +207,43 @@ class Block {
       const uint32_t first[2] = {b.x, b.y}, second[2] = {b.z, b.w};
 #pragma unroll
       for (int m = 0; m < S::kOutTiles; ++m) {
-        mma_s8(products_[m][r], {a[m][0].x, a[m][1].x, a[m][0].y, a[m][1].y}, first);
-        mma_s8(products_[m][r], {a[m][0].z, a[m][1].z, a[m][0].w, a[m][1].w}, second);
+        mma_s8(products[m][r], {a[m][0].x, a[m][1].x, a[m][0].y, a[m][1].y}, first);
+        mma_s8(products[m][r], {a[m][0].z, a[m][1].z, a[m][0].w, a[m][1].w}, second);
       }
     }
   }
 
-  __device__ void multiply(int stage) {
-    const std::byte* weights =
+  // outliers: a row of the call has one in this span.
+  __device__ void multiply(int stage, int span, bool outliers) {
+    const std::byte* from =
         stages_ + stage * S::kStageBytes +
         (group_ * S::kOutputs + warp_ % S::kOutWarps * 16 * S::kOutTiles) * kSpan;
     const std::byte* inputs =
         stages_ + stage * S::kStageBytes + S::kWeightBytes + group_ * S::kRows * kSpan;
     const int g = lane_ / 4, t = lane_ % 4, swizzled = t ^ g / 2 % 4;
-    multiply_span(
-        [&](int row) {
-          return *reinterpret_cast<const uint4*>(weights + (row + g) * kSpan + swizzled * 16);
-        },
-        [&](int row) {
-          return *reinterpret_cast<const uint4*>(inputs + (row + g) * kSpan + t * 16);
-        });
+    const auto weights = [&](int row) {
+      return *reinterpret_cast<const uint4*>(from + (row + g) * kSpan + swizzled * 16);
+    };
+    multiply_span(products_, weights, [&](int row) {
+      return *reinterpret_cast<const uint4*>(inputs + (row + g) * kSpan + t * 16);
+    });
+    if constexpr (S::kBothDigits) {
+      if (call_.mixed && outliers) {
+        multiply_span(high_products_, weights, [&](int row) { return high_digits(row, span); });
+      }
+    }
   }
 
-  // The high digits' products into the second half of sums_, over the spans with outliers only.
-  __device__ void add_high_digits(int tile, const Parts::Part& part) {
+  // What this lane needs of the high digits of rows [row, row + 8) in a span.
+  __device__ uint4 high_digits(int row, int span) const {
+    const int g = lane_ / 4, t = lane_ % 4;
+    if (row + g >= call_.n) return {0, 0, 0, 0};
+    return *reinterpret_cast<const uint4*>(call_.high + int64_t{row + g} * call_.padded_in +
+                                           int64_t{span} * kSpan + t * 16);
+  }
+
+  // Flags the part's spans in which a row of the call has an outlier.
+  __device__ void find_outliers(const Parts::Part& part) {
     for (int i = threadIdx.x; i < part.spans; i += kThreads) flags_[i] = 0;
     __syncthreads();
     const int spans = call_.padded_in / kSpan;
@@ -226,31 +253,32 @@ class Block {
       if (call_.spans[int64_t{row} * spans + part.first_span + span] != 0) flags_[span] = 1;
     }
     __syncthreads();
-    clear();
+  }
+
+  // The high digits' products into the second half of sums_, over the flagged spans only: a pass of
+  // its own, before that of the low digits.
+  __device__ void add_high_digits(int tile, const Parts::Part& part) {
+    clear(products_);
     bool any = false;
     const int g = lane_ / 4, t = lane_ % 4, swizzled = t ^ g / 2 % 4;
     for (int i = group_; i < part.spans; i += S::kGroups) {
       if (flags_[i] == 0) continue;
       any = true;
-      const int64_t span = part.first_span + i;
-      const int64_t output = span * call_.padded_rows + tile * S::kOutputs +
+      const int span = part.first_span + i;
+      const int64_t output = int64_t{span} * call_.padded_rows + tile * S::kOutputs +
                              warp_ % S::kOutWarps * 16 * S::kOutTiles + g;
       multiply_span(
+          products_,
           [&](int row) {
             return *reinterpret_cast<const uint4*>(call_.weight + (output + row) * kSpan +
                                                    swizzled * 16);
           },
-          [&](int row) {
-            return row + g < call_.n ? *reinterpret_cast<const uint4*>(
-                                           call_.high + int64_t{row + g} * call_.padded_in +
-                                           span * kSpan + t * 16)
-                                     : uint4{0, 0, 0, 0};
-          });
+          [&](int row) { return high_digits(row, span); });
     }
-    if (any) add_sums(sums_ + S::kSums);
+    if (any) add_sums(products_, sums_ + S::kSums);
   }
 
-  __device__ void add_sums(int* sums) {
+  __device__ void add_sums(const Products& products, int* sums) const {
     const int g = lane_ / 4, t = lane_ % 4;
     const int output = warp_ % S::kOutWarps * 16 * S::kOutTiles + g;
 #pragma unroll
@@ -260,7 +288,7 @@ class Block {
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
           const int row = 8 * r + 2 * t + i % 2;
-          atomicAdd(sums + row * S::kPitch + output + 16 * m + i / 2 * 8, products_[m][r][i]);
+          atomicAdd(sums + row * S::kPitch + output + 16 * m + i / 2 * 8, products[m][r][i]);
         }
       }
     }
@@ -333,11 +361,11 @@ class Block {
   unsigned char* flags_;
   int* last_;
   int warp_, lane_, group_;
-  int32_t products_[S::kOutTiles][S::kRowTiles][4];
+  Products products_, high_products_;  // the latter with kBothDigits only
 };
 
 template <typename S>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, S::kBlocks)
     few_rows_kernel(const __grid_constant__ LinearCall call, const __grid_constant__ Parts parts) {
   let_successor_start();
   Block<S>(call, parts).run();

@@ -8,7 +8,7 @@ class BackendLinear : public testing::BackendTest {};
 
 TEST_P(BackendLinear, Int8HasTheReferencesBitsWhateverTheShape) {
   for (const auto& [out, in] : std::vector<std::pair<int64_t, int64_t>>{
-           {1, 1}, {16, 64}, {17, 3}, {64, 100}, {200, 257}, {130, 576}}) {
+           {1, 1}, {16, 64}, {17, 3}, {64, 100}, {200, 257}, {130, 576}, {520, 1100}}) {
     LinearWeight weight = random_weight(DType::kI8, out, in);
     if (out % 2 == 1) weight.bias = random({out});
     const Tensor x = random({9, in}, 3);
@@ -21,7 +21,7 @@ TEST_P(BackendLinear, Int8HasTheReferencesBitsWhateverTheShape) {
 // A few columns are 10 to 60 times the others, in some of the rows.
 TEST_P(BackendLinear, OutliersHaveTheReferencesBits_InAnyRowAndPlace) {
   for (const auto& [out, in] : std::vector<std::pair<int64_t, int64_t>>{
-           {33, 1}, {40, 63}, {64, 64}, {70, 300}, {48, 577}}) {
+           {33, 1}, {40, 63}, {64, 64}, {70, 300}, {48, 577}, {520, 1100}}) {
     LinearWeight weight = random_weight(DType::kI8, out, in);
     weight.product = Int8Product::kLlmInt8;
     const Tensor x = random({13, in});
