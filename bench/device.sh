@@ -28,15 +28,17 @@ if [ $# -gt 0 ]; then
   mkdir "$work/bundle"
   tar -C "$work/bundle" --strip-components 1 -xf "$1"
   octet=$work/bundle/bin/octet bench=$work/bundle/bin/octet_device_bench suite=$work/bundle/bin/backend_contract_test
+  comm_suite=$work/bundle/bin/comm_device_test
 else
-  part build 240 scripts/build cuda octet octet_device_bench backend_contract_test || exit 1
+  part build 240 scripts/build cuda octet octet_device_bench backend_contract_test comm_device_test || exit 1
   octet=build/cuda/launcher/octet bench=build/cuda/bench/device/octet_device_bench
-  suite=build/cuda/tests/kernels/backend_contract_test
+  suite=build/cuda/tests/kernels/backend_contract_test comm_suite=build/cuda/tests/comm/comm_device_test
 fi
 nvidia-smi >"$out/nvidia-smi.log" 2>&1
 printf 'machine\t%s\t\t\n' "$(nvidia-smi --query-gpu=name,driver_version,clocks.max.sm --format=csv,noheader | head -1)" >>"$results"
 
 part contract 60 "$suite" '--gtest_filter=*cuda*'
+part comm 60 "$comm_suite"
 part bench_linear 90 "$bench" linear && keep bench_linear
 part bench_attention 40 "$bench" attention && keep bench_attention
 part bench_step 90 "$bench" step && keep bench_step
