@@ -135,6 +135,7 @@ class RowTile {
   }
   __device__ void find_cache_rows(int split) const {
     const int32_t* table = call_.block_tables + int64_t{sequence_} * call_.max_blocks;
+#pragma unroll 1
     for (int i = threadIdx.x; i < kAttentionSplit; i += kThreads) {
       const int p = split * kAttentionSplit + i;
       cache_rows(split)[i] =
@@ -151,7 +152,7 @@ class RowTile {
     const auto* values = static_cast<const __nv_bfloat16*>(call_.v);
     const int* rows = cache_rows(chunk / kChunksOfSplit) + chunk % kChunksOfSplit * kAttentionChunk;
     std::byte* to = dynamic_shared() + chunk % kStages * L::kStageBytes;
-#pragma unroll 4
+#pragma unroll 1
     for (int i = threadIdx.x; i < kAttentionChunk * kParts; i += kThreads) {
       const int key = i / kParts, part = i % kParts;
       const bool here = rows[key] >= 0 && part * 8 < call_.head_dim;
@@ -194,7 +195,7 @@ class RowTile {
   __device__ void score(const std::byte* keys, float (&scores)[kTiles][4]) const {
     const std::byte* queries = dynamic_shared() + L::kQuery;
     const int key = lane() / 16 * 8 + lane() % 8;
-#pragma unroll 2
+#pragma unroll 1
     for (int step = 0; step < kDims / 16; ++step) {
       uint32_t high[4], low[4];
       const int place = swizzled<L::kRowBytes>(warp_row() + lane() % 16, 2 * step + lane() / 16);
