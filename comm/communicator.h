@@ -8,10 +8,10 @@
 //
 // Memory and order: spans of floats are host memory and an operation is done when it returns,
 // unless the communicator was made for a device (make_device_communicator). Then they are that
-// device's memory, and an operation is one more of the back end's queue: it runs after what was
-// queued before it, may return before it is done, and may be captured and replayed with the
-// operations around it, where the replayed part ends with a gather. Messages are host memory
-// always.
+// device's memory, 16-byte aligned, and an operation is one more of the back end's queue: it runs
+// after what was queued before it, may return before it is done, and may be captured and replayed
+// with the operations around it, where the replayed part ends with a gather. Messages are host
+// memory always.
 //
 // Threads: one thread drives a Communicator. Ownership: it borrows the caller's memory until the
 // operation is done. Errors: RankLost when a peer is gone or a wait outlasts the timeout, from the

@@ -17,7 +17,8 @@ namespace {
 // ranks gain less from sharing the work; not yet measured here.
 size_t at_once_floats(int size) { return size <= 2 ? size_t{1} << 20 : size <= 4 ? 131072 : 65536; }
 
-constexpr size_t kLine = 256;
+constexpr size_t kLine = 256;  // floats
+constexpr uintptr_t kAlignment = 16;
 constexpr int kSends = 2, kBuffers = kSends + 1;  // and the result
 constexpr size_t kArrivals = size_t{kMaxPeers} * kMaxBlocks;
 
@@ -84,6 +85,8 @@ void PeerCommunicator::all_reduce_sum(const ReducePlan& plan, std::span<const fl
                                       std::span<float> out) {
   begin_sum(plan, roots.size(), out.size());
   if (out.empty()) return;
+  // All ranks must cut the sum alike, so that block b finds what the peers' block b has done.
+  OCTET_CHECK(reinterpret_cast<uintptr_t>(out.data()) % kAlignment == 0, "out is not aligned");
   stage(roots);
   SumCall call{
       .plan = fold_plan(plan), .count = static_cast<int64_t>(out.size()), .out = out.data()};
