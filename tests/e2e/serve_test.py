@@ -167,6 +167,15 @@ class Misuse(ArtefactTest):
         self.assertIn("UTF-8", self.error("serve", self.artefact, "--port", 0, "--served-model-name",
                                           b"\xff".decode("utf-8", "surrogateescape")))
         self.assertIn("127.0.0.1:1", self.error("complete", "a", "--server", "127.0.0.1:1", code=4))
+        self.assertIn("GPUs", self.error("generate", self.artefact, "a", "--communicator", "ipc"))
+        self.assertIn("GPUs", self.error("generate", self.artefact, "a", "--reduce", "fast", "--tp", 2))
+
+    def test_ranks_that_their_launcher_left_alone_say_so(self):
+        for variable in ("SLURM_STEP_NUM_TASKS", "PMI_SIZE"):
+            for args in (("worker", self.artefact, "--coordinator", "127.0.0.1:1"), ("generate", self.artefact, "a", "--tp", 2)):
+                alone = run(*args, check=False, env={**os.environ, variable: "4"})
+                self.assertEqual(alone.returncode, 2, alone.stderr)
+                self.assertRegex(alone.stderr, rf"^octet \w+: error: {variable} is 4, .*srun --mpi=pmix.*\n$")
 
     def test_a_wrong_id_is_told_with_its_file_and_line(self):
         for line, what in (("[1.5]", "1.5"), ("[-1]", "-1"), ("[1", "JSON"), ("[" * 100000 + "]" * 100000, "array")):
