@@ -17,8 +17,6 @@ namespace {
 
 using namespace peers;
 
-constexpr int kSharedGpus = 23000;  // NCCL from here on may run several ranks on one GPU
-
 bool is_set(const char* variable) {
   const char* value = std::getenv(variable);
   return value != nullptr && std::string_view(value) != "0" && *value != 0;
@@ -40,7 +38,8 @@ std::string why_not_ipc(Communicator& host, const std::vector<Binding>& ranks, i
 void require_gpus_for_nccl(const std::vector<Binding>& ranks, const NcclLibrary& library) {
   const std::string shared = shared_gpu(ranks);
   const int version = library.version();
-  if (shared.empty() || (version >= kSharedGpus && is_set("NCCL_MULTI_RANK_GPU_ENABLE"))) return;
+  if (shared.empty() || (version >= kNcclSharesGpus && is_set("NCCL_MULTI_RANK_GPU_ENABLE")))
+    return;
   throw std::invalid_argument(fmt::format(
       "{}: NCCL needs a GPU for each rank; start as many ranks on a host as it has GPUs "
       "(this is NCCL {}; from 2.30 on NCCL_MULTI_RANK_GPU_ENABLE=1 allows it; on one host "

@@ -7,6 +7,8 @@
 
 namespace octet::peers {
 
+inline constexpr int kNcclSharesGpus = 23000;  // from here on several ranks may run on one GPU
+
 struct NcclLibrary {
   decltype(&ncclGetVersion) get_version = nullptr;
   decltype(&ncclGetUniqueId) get_unique_id = nullptr;

@@ -56,28 +56,50 @@ __device__ bool meet(const Meeting& m, uint32_t epoch) {
   return lost() == 0;
 }
 
-// The tree's value of element i, of V's width. kRoots: their number where they are pairwise; 0:
-// any.
+// The tree's value of element i, of V's width; kRoots is their number. All of v stays in registers.
 template <typename V, int kRoots>
-__device__ V tree_value(const SumCall& call, int64_t i) {
-  V v[kRoots > 0 ? kRoots : kMaxShards];
-  if constexpr (kRoots > 0) {
+__device__ V pairwise_value(const SumCall& call, int64_t i) {
+  V v[kRoots];
 #pragma unroll
-    for (int r = 0; r < kRoots; ++r) v[r] = reinterpret_cast<const V*>(call.roots[r])[i];
+  for (int r = 0; r < kRoots; ++r) v[r] = reinterpret_cast<const V*>(call.roots[r])[i];
 #pragma unroll
-    for (int step = 1; step < kRoots; step *= 2) {
+  for (int step = 1; step < kRoots; step *= 2) {
 #pragma unroll
-      for (int r = 0; r + step < kRoots; r += 2 * step) v[r] = add(v[r], v[r + step]);
+    for (int r = 0; r + step < kRoots; r += 2 * step) v[r] = add(v[r], v[r + step]);
+  }
+  return v[0];
+}
+
+template <typename V>
+__device__ V planned_value(const SumCall& call, int64_t i) {
+  V v[kMaxShards];
+#pragma unroll
+  for (int r = 0; r < kMaxShards; ++r) {
+    v[r] = r < call.plan.num_roots ? reinterpret_cast<const V*>(call.roots[r])[i] : V{};
+  }
+  for (int a = 0; a + 1 < call.plan.num_roots; ++a) {
+    const int target = call.plan.target[a], source = call.plan.source[a];
+    V from = v[0];
+#pragma unroll
+    for (int r = 1; r < kMaxShards; ++r) {
+      if (r == source) from = v[r];
     }
-  } else {
-    for (int r = 0; r < call.plan.num_roots; ++r) {
-      v[r] = reinterpret_cast<const V*>(call.roots[r])[i];
-    }
-    for (int a = 0; a + 1 < call.plan.num_roots; ++a) {
-      v[call.plan.target[a]] = add(v[call.plan.target[a]], v[call.plan.source[a]]);
+#pragma unroll
+    for (int r = 0; r < kMaxShards; ++r) {
+      if (r == target) v[r] = add(v[r], from);
     }
   }
   return v[0];
+}
+
+// kRoots 0: as the plan says.
+template <typename V, int kRoots>
+__device__ V tree_value(const SumCall& call, int64_t i) {
+  if constexpr (kRoots == 0) {
+    return planned_value<V>(call, i);
+  } else {
+    return pairwise_value<V, kRoots>(call, i);
+  }
 }
 
 template <typename V, int kRoots>
@@ -90,7 +112,8 @@ __device__ void add_all(const SumCall& call) {
 }
 
 template <typename V, int kRoots>
-__global__ void sum_at_once_kernel(Meeting m, SumCall call) {
+__global__ void sum_at_once_kernel(const __grid_constant__ Meeting m,
+                                   const __grid_constant__ SumCall call) {
   const uint32_t epoch = begin(m);
   if (!meet(m, epoch)) return;
   cuda::let_successor_start();
@@ -99,14 +122,16 @@ __global__ void sum_at_once_kernel(Meeting m, SumCall call) {
 }
 
 template <typename V, int kRoots>
-__global__ void sum_here_kernel(SumCall call) {
+__global__ void sum_here_kernel(const __grid_constant__ SumCall call) {
   cuda::wait_for_predecessor();
   cuda::let_successor_start();
   add_all<V, kRoots>(call);
 }
 
 template <typename V, int kRoots>
-__global__ void sum_in_parts_kernel(Meeting m, SumCall call, Parts parts) {
+__global__ void sum_in_parts_kernel(const __grid_constant__ Meeting m,
+                                    const __grid_constant__ SumCall call,
+                                    const __grid_constant__ Parts parts) {
   constexpr int64_t kWidth = sizeof(V) / 4;
   const uint32_t epoch = begin(m);
   if (!meet(m, epoch)) return;
@@ -130,7 +155,8 @@ __global__ void sum_in_parts_kernel(Meeting m, SumCall call, Parts parts) {
   }
 }
 
-__global__ void gather_columns_kernel(Meeting m, ColumnsCall call) {
+__global__ void gather_columns_kernel(const __grid_constant__ Meeting m,
+                                      const __grid_constant__ ColumnsCall call) {
   const uint32_t epoch = begin(m);
   if (!meet(m, epoch)) return;
   const int64_t stride = call.begin[m.size];

@@ -3,15 +3,11 @@
 #include <cuda_runtime.h>
 #include <gtest/gtest.h>
 
-#include <functional>
-#include <thread>
-
 #include "comm/nccl/binding.h"
-#include "comm/nccl/nccl_communicator.h"
-#include "comm/nccl/peer_communicator.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "tests/comm/contract.h"
 #include "tests/comm/device_ranks.h"
+#include "tests/comm/nccl_under_test.h"
 
 namespace octet {
 namespace {
@@ -21,6 +17,15 @@ using testing::run_device_ranks;
 
 class DeviceRanks : public ::testing::TestWithParam<std::tuple<std::string, int>> {
  protected:
+  void SetUp() override {
+    const auto& [kind, size] = GetParam();
+    if (cuda_device_count() == 0) GTEST_SKIP() << "no GPU";
+    if (kind == "nccl" && size > 1 &&
+        testing::nccl_under_test().version() < peers::kNcclSharesGpus) {
+      GTEST_SKIP() << "this NCCL refuses several ranks on one GPU";
+    }
+  }
+
   void run(void (*check)(Communicator&, Backend&)) {
     const auto& [kind, size] = GetParam();
     run_device_ranks(kind, size, testing::contract_options(),
@@ -98,7 +103,11 @@ TEST_P(DeviceRanks, APeerThatNeverComesIsLostAfterTheTimeout) {
 
 INSTANTIATE_TEST_SUITE_P(Ranks, DeviceRanks,
                          ::testing::Combine(::testing::Values("ipc", "nccl"),
-                                            ::testing::Values(1, 2, 3, 4, 8)));
+                                            ::testing::Values(1, 2, 3, 4, 8)),
+                         [](const auto& info) {
+                           return std::get<0>(info.param) + "_" +
+                                  std::to_string(std::get<1>(info.param));
+                         });
 
 TEST(Binding, RanksOnOneGpuAreNamed) {
   peers::Binding a{.process = 1}, b{.process = 2};

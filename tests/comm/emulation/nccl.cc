@@ -82,7 +82,7 @@ thread_local cudaStream_t group_stream = nullptr;
 }  // namespace
 
 ncclResult_t ncclGetVersion(int* version) {
-  *version = 22809;
+  *version = 23000;
   return ncclSuccess;
 }
 
