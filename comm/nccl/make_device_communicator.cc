@@ -35,6 +35,22 @@ std::string why_not_ipc(Communicator& host, const std::vector<Binding>& ranks, i
   return "";
 }
 
+void require_nccl_everywhere(Communicator& host) {
+  std::string missing;
+  try {
+    nccl_library();
+  } catch (const std::invalid_argument& error) {
+    missing = error.what();
+  }
+  const std::vector<int32_t> lacks = exchange(host, int32_t{!missing.empty()});
+  for (size_t rank = 0; rank < lacks.size(); ++rank) {
+    if (lacks[rank] == 0) continue;
+    throw std::invalid_argument(
+        missing.empty() ? fmt::format("rank {} has no NCCL, which these ranks need", rank)
+                        : missing);
+  }
+}
+
 void require_gpus_for_nccl(const std::vector<Binding>& ranks, const NcclLibrary& library) {
   const std::string shared = shared_gpu(ranks);
   const int version = library.version();
@@ -64,6 +80,7 @@ std::unique_ptr<Communicator> make_device_communicator(Communicator& host, const
   if (options.kind == "ipc") {
     throw std::invalid_argument(fmt::format("--communicator is \"ipc\", but {}", why_not));
   }
+  require_nccl_everywhere(host);
   const NcclLibrary& library = nccl_library();
   require_gpus_for_nccl(ranks, library);
   return std::make_unique<NcclCommunicator>(host, queue, options, library);

@@ -7,6 +7,7 @@
 
 #include "comm/communicator_factory.h"
 #include "kernels/backend_factory.h"
+#include "runtime/engine/agree.h"
 #include "runtime/engine/ledger.h"
 #include "runtime/layers/weight_scope.h"
 #include "runtime/models/open_model.h"
@@ -15,7 +16,20 @@
 namespace octet {
 namespace {
 
-// The steps' communicator, where the host's will not do.
+// A rank without its device does not leave the others waiting for it.
+std::unique_ptr<Backend> make_backend_on_all(const EngineOptions& resolved,
+                                             Communicator& communicator) {
+  std::unique_ptr<Backend> backend;
+  all_or_none(communicator, [&] {
+    backend = make_backend({.device = resolved.device,
+                            .isa = resolved.isa,
+                            .threads = resolved.threads,
+                            .local_rank = resolved.local_rank});
+  });
+  return backend;
+}
+
+// The steps' communicator, where the host's will not do. Collective.
 std::unique_ptr<Communicator> make_on_device(const Backend& backend, Communicator& host,
                                              const EngineOptions& resolved, size_t most_floats) {
   if (backend.queue().device >= 0 && host.size() > 1) {
@@ -39,10 +53,7 @@ std::unique_ptr<Communicator> make_on_device(const Backend& backend, Communicato
 
 Worker::Worker(const EngineOptions& resolved, const Checkpoint& checkpoint, const ModelArgs& args,
                const Partition& partition, Communicator& communicator)
-    : backend_(make_backend({.device = resolved.device,
-                             .isa = resolved.isa,
-                             .threads = resolved.threads,
-                             .local_rank = resolved.local_rank})),
+    : backend_(make_backend_on_all(resolved, communicator)),
       on_device_(make_on_device(*backend_, communicator, resolved,
                                 max_reduce_floats(resolved, args, partition, communicator.size()))),
       communicator_(on_device_ != nullptr ? *on_device_ : communicator) {

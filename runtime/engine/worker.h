@@ -30,7 +30,7 @@ struct MemoryLedger {
 
 class Worker {
  public:
-  // Loads this rank's slice. Throws InputError. `communicator` is borrowed.
+  // Loads this rank's slice. Collective. Throws InputError. `communicator` is borrowed.
   Worker(const EngineOptions& resolved, const Checkpoint& checkpoint, const ModelArgs& args,
          const Partition& partition, Communicator& communicator);
 
