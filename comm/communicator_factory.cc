@@ -124,6 +124,12 @@ std::unique_ptr<Communicator> World::make_communicator(const CommOptions& option
       options.kind, size_, local_size_));
 }
 
+size_t communicator_bytes(const CommOptions& options, int size) {
+  if (options.kind == "lone") return options.max_reduce_floats * sizeof(float);
+  if (options.kind == "mpi") return MpiCommunicator::bytes(options, size);
+  return layout_of(size, options).bytes() / static_cast<size_t>(size);
+}
+
 std::vector<std::unique_ptr<Communicator>> make_thread_communicators(int size,
                                                                      const CommOptions& options) {
   const RegionLayout layout = layout_of(size, options);

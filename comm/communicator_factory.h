@@ -66,6 +66,10 @@ class World {
   bool mpi_ = false;
 };
 
+// Bytes that such a communicator's buffers take of each rank's host, on a group of `size` ranks.
+// "auto" counts as ranks of one host.
+size_t communicator_bytes(const CommOptions& options, int size);
+
 // `size` communicators for `size` threads of this process; [r] is rank r's. For tests.
 std::vector<std::unique_ptr<Communicator>> make_thread_communicators(
     int size, const CommOptions& options = {});

@@ -166,6 +166,8 @@ struct AttentionArgs {
   Tensor out;  // [n, num_q * d]
 };
 
+struct LinearShape;  // kernels/linear_shape.h
+
 // Where a device's operations are queued, for those who queue their own among them (comm/).
 struct DeviceQueue {
   int device = -1;  // less than 0: no queue; memory is the host's, operations end in the call
@@ -201,6 +203,17 @@ class Backend {
   // linear; no pack after it.
   virtual std::unique_ptr<PackedLinear> pack(const LinearWeight& weight) = 0;
   virtual size_t reserve(int64_t max_rows) = 0;
+
+  // Bytes that may still be taken of the device's memory; as written here: not known, no limit.
+  virtual size_t available_bytes() const { return SIZE_MAX; }
+
+  // What memory will take, before any is taken; any thread. allocated_bytes: all that allocate() of
+  // a tensor of so many bytes holds. packed_bytes: bytes() of such a weight packed. scratch_bytes:
+  // what reserve() returns after these were packed. As written here for a device that lays weights
+  // out as they come and needs no scratch.
+  virtual size_t allocated_bytes(size_t bytes) const { return bytes; }
+  virtual size_t packed_bytes(const LinearShape& weight) const;
+  virtual size_t scratch_bytes(std::span<const LinearShape> weights, int64_t max_rows) const;
 
   // out[i] = table[ids[i] - first_id], or +0 where ids[i] is outside the table's rows (another rank
   // has it). +0.0 is added to every element, so that a sum over ranks changes no bit.

@@ -33,6 +33,10 @@ std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
                                           fmt::join(available_isas(), ", ")));
 }
 
+int devices_with_memory(const std::string& device) {
+  return device == "cuda" ? cuda_device_count() : 0;
+}
+
 bool cuda_available() { return cuda_device_count() > 0; }
 
 std::vector<std::string> available_isas() {

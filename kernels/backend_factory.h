@@ -22,6 +22,9 @@ struct BackendOptions {
 // that this build or machine lacks.
 std::unique_ptr<Backend> make_backend(const BackendOptions& options);
 
+// How many such devices with memory of their own this host has; 0: the device is the host.
+int devices_with_memory(const std::string& device);
+
 bool cuda_available();                      // built in, and a device is there
 std::vector<std::string> available_isas();  // of this machine, narrowest first
 

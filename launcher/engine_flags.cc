@@ -114,6 +114,7 @@ EngineOptions options_of_rank(EngineOptions options, const World& world) {
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
   if (options.threads == 0) options.threads = std::max(1, cores / world.local_size());
   options.local_rank = world.local_rank();
+  options.ranks_on_host = world.local_size();
   return options;
 }
 

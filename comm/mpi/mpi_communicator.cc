@@ -34,6 +34,15 @@ MpiCommunicator::MpiCommunicator(const CommOptions& options) : options_(options)
   message_.resize(std::max(options.max_message_bytes + sizeof(uint64_t), kFirstPacket));
 }
 
+// The roots that are sent, the same packed by slice, and what all ranks send of one slice or of a
+// short message.
+size_t MpiCommunicator::bytes(const CommOptions& options, int size) {
+  const size_t short_roots = kWholeFloats * static_cast<size_t>(size);
+  const size_t floats =
+      2 * options.max_reduce_floats + std::max(options.max_reduce_floats, short_roots);
+  return floats * sizeof(float) + options.max_message_bytes;
+}
+
 MpiCommunicator::~MpiCommunicator() { MPI_Comm_free(&comm_); }
 
 void MpiCommunicator::complete(MPI_Request request, const char* operation, Patience patience) {

@@ -17,6 +17,8 @@ class MpiCommunicator : public Communicator {
   explicit MpiCommunicator(const CommOptions& options);  // over MPI_COMM_WORLD; collective
   ~MpiCommunicator() override;
 
+  static size_t bytes(const CommOptions& options, int size);  // at most
+
   std::string name() const override { return "mpi"; }
   int rank() const override { return rank_; }
   int size() const override { return size_; }

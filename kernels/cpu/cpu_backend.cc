@@ -52,7 +52,17 @@ class CpuBackend : public Backend {
       scratch_.groups.resize(max_rows * widest_ / cpu::kGroup);
     }
     token_runs_.reserve(max_rows);
+    cpu::trim_host_memory();  // what was read to be packed
     return scratch_.bytes();
+  }
+
+  size_t available_bytes() const override { return cpu::available_host_memory(); }
+  size_t allocated_bytes(size_t bytes) const override { return cpu::allocated_bytes(bytes); }
+  size_t packed_bytes(const LinearShape& weight) const override {
+    return cpu::LinearLayout(weight).bytes();
+  }
+  size_t scratch_bytes(std::span<const LinearShape> weights, int64_t max_rows) const override {
+    return cpu::linear_scratch_bytes(weights, max_rows);
   }
 
   void embed(const Tensor& ids, const Tensor& table, int32_t first_id, const Tensor& out) override;

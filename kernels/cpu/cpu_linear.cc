@@ -14,8 +14,6 @@ constexpr int kTileFloats = kMaxRows * kMaxBlocks * kBlock;
 constexpr int64_t kAhead = 1024;     // bytes that weights are fetched ahead of their use
 constexpr int64_t kRowsOfTask = 48;  // rows that one task takes through its blocks
 
-int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
-
 FloatFormat format_of(DType dtype) {
   return dtype == DType::kF32    ? FloatFormat::kF32
          : dtype == DType::kBF16 ? FloatFormat::kBF16
@@ -34,21 +32,10 @@ CpuLinear::CpuLinear(const LinearWeight& weight)
   const bool gated = activation_ == Activation::kSiluGate;
   in_features_ = weight.weight.dim(1);
   out_features_ = gated ? rows_ / 2 : rows_;
-  // Gate and up blocks alternate, each padded alone.
-  padded_rows_ = gated ? 2 * round_up(out_features_, kBlock) : round_up(rows_, kBlock);
-  const std::vector<int64_t> cuts =
-      weight.cuts.empty() ? std::vector<int64_t>{0, in_features_} : weight.cuts;
-  OCTET_CHECK(static_cast<int>(cuts.size()) == weight.shards.size() + 1 &&
-                  weight.shards.size() <= kMaxShards && cuts.back() == in_features_,
-              "{} cuts to {}, {} shards, {} inputs", cuts.size(), cuts.back(), weight.shards.size(),
-              in_features_);
-  for (size_t i = 0; i + 1 < cuts.size(); ++i) {
-    const int64_t length = cuts[i + 1] - cuts[i];
-    OCTET_CHECK(!quantized() || length <= kMaxInt8Columns, "a shard of {} columns", length);
-    const int64_t padded = quantized() ? round_up(length, kGroup) : length;
-    shards_.push_back({cuts[i], cuts[i + 1], padded_in_, padded});
-    padded_in_ += padded;
-  }
+  const LinearLayout layout(shape_of(weight));
+  padded_rows_ = layout.padded_rows;
+  padded_in_ = layout.padded_in;
+  shards_ = layout.shards;
   for (const ShardRange root : subtree_roots(weight.num_shards, weight.shards)) {
     std::vector<ShardRange> leaves;
     for (int leaf = root.begin; leaf < root.end; ++leaf) leaves.push_back({leaf, leaf + 1});
@@ -70,7 +57,7 @@ CpuLinear::CpuLinear(const LinearWeight& weight)
   } else {
     pack_float(weight);
   }
-  bytes_ = packed_.bytes() + scales_.bytes() + bias_.bytes();
+  bytes_ = layout.bytes();
 }
 
 int64_t CpuLinear::source_row(int64_t packed_row) const {

@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "kernels/backend.h"
+#include "kernels/cpu/host_memory.h"
 #include "kernels/cpu/kernel_table.h"
+#include "kernels/cpu/linear_layout.h"
 #include "kernels/cpu/thread_pool.h"
 
 namespace octet::cpu {
@@ -20,8 +22,8 @@ struct LinearScratch {
   std::vector<uint16_t> groups;    // [max_rows, widest padded in / kGroup], where high is not empty
   std::vector<QuantizedRow> rows;  // [max_rows, most shards]
   size_t bytes() const {
-    return low.bytes() + high.bytes() + groups.size() * sizeof(uint16_t) +
-           rows.size() * sizeof(QuantizedRow);
+    return allocated_bytes(low.bytes()) + allocated_bytes(high.bytes()) +
+           groups.size() * sizeof(uint16_t) + rows.size() * sizeof(QuantizedRow);
   }
 };
 
@@ -43,11 +45,7 @@ class CpuLinear : public PackedLinear {
              const Tensor& out) const;
 
  private:
-  struct Shard {
-    int64_t begin, end;  // columns of the input
-    int64_t place;       // of its first value in a block's row of padded_in_
-    int64_t padded;      // a multiple of kGroup for int8
-  };
+  using Shard = LinearLayout::Shard;
   struct Root {
     int first_leaf;  // of this rank's
     int num_leaves;

@@ -46,10 +46,26 @@ class CudaBackend : public Backend {
 
   std::unique_ptr<PackedLinear> pack(const LinearWeight& weight) override {
     auto packed = std::make_unique<CudaLinear>(context_, weight);
-    packed->add_needs(needs_);
+    packed->layout().add_needs(needs_);
     return packed;
   }
-  size_t reserve(int64_t max_rows) override;
+  size_t reserve(int64_t max_rows) override {
+    graphs_.clear();
+    scratch_ = cuda::make_scratch(
+        needs_, max_rows, [this](DType dtype, Shape shape) { return allocate(dtype, shape); });
+    return scratch_bytes(needs_, max_rows);
+  }
+
+  size_t available_bytes() const override { return context_->available_bytes(); }
+  size_t allocated_bytes(size_t bytes) const override { return cuda::allocated_bytes(bytes); }
+  size_t packed_bytes(const LinearShape& weight) const override {
+    return cuda::LinearLayout(weight).bytes();
+  }
+  size_t scratch_bytes(std::span<const LinearShape> weights, int64_t max_rows) const override {
+    cuda::LinearNeeds needs;
+    for (const LinearShape& weight : weights) cuda::LinearLayout(weight).add_needs(needs);
+    return scratch_bytes(needs, max_rows);
+  }
 
   void embed(const Tensor& ids, const Tensor& table, int32_t first_id, const Tensor& out) override;
   void embed(const Tensor& ids, const PackedLinear& table, int32_t first_id,
@@ -74,6 +90,7 @@ class CudaBackend : public Backend {
     OCTET_CHECK(from.bytes() == to.bytes(), "{} bytes to {}", from.bytes(), to.bytes());
   }
   cudaStream_t stream() const { return context_->stream(); }
+  size_t scratch_bytes(const cuda::LinearNeeds& needs, int64_t max_rows) const;
 
   std::shared_ptr<DeviceContext> context_;
   cuda::LinearNeeds needs_;
@@ -83,17 +100,13 @@ class CudaBackend : public Backend {
   cuda::StepGraphs graphs_;
 };
 
-size_t CudaBackend::reserve(int64_t max_rows) {
-  graphs_.clear();
-  scratch_ = {.max_rows = max_rows,
-              .low = allocate(DType::kI8, {max_rows, needs_.padded_in}),
-              .high = allocate(DType::kI8, {max_rows, needs_.padded_in}),
-              .spans = allocate(DType::kU8, {max_rows, needs_.padded_in / cuda::kSpan}),
-              .row_scales = allocate(DType::kF32, {max_rows, needs_.leaves}),
-              .outliers = allocate(DType::kI32, {max_rows, needs_.leaves}),
-              .sums = allocate(DType::kI32, {needs_.sums}),
-              .arrivals = allocate(DType::kI32, {needs_.arrivals})};
-  return scratch_.bytes() + partials_.bytes() + arrivals_.bytes();
+size_t CudaBackend::scratch_bytes(const cuda::LinearNeeds& needs, int64_t max_rows) const {
+  size_t bytes = allocated_bytes(partials_.bytes()) + allocated_bytes(arrivals_.bytes());
+  cuda::make_scratch(needs, max_rows, [&](DType dtype, Shape shape) {
+    bytes += allocated_bytes(static_cast<size_t>(shape.numel()) * dtype_size(dtype));
+    return Tensor();
+  });
+  return bytes;
 }
 
 void CudaBackend::embed(const Tensor& ids, const Tensor& table, int32_t first_id,

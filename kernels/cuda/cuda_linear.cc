@@ -12,63 +12,42 @@ namespace {
 
 constexpr size_t kStagedBytes = size_t{32} << 20;
 
-int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
-
 }  // namespace
 
-size_t LinearScratch::bytes() const {
-  size_t total = 0;
-  for (const Tensor* t : {&low, &high, &spans, &row_scales, &outliers, &sums, &arrivals}) {
-    total += t->bytes();
-  }
-  return total;
+LinearScratch make_scratch(const LinearNeeds& needs, int64_t max_rows,
+                           const std::function<Tensor(DType, Shape)>& allocate) {
+  return {.max_rows = max_rows,
+          .low = allocate(DType::kI8, {max_rows, needs.padded_in}),
+          .high = allocate(DType::kI8, {max_rows, needs.padded_in}),
+          .spans = allocate(DType::kU8, {max_rows, needs.padded_in / kSpan}),
+          .row_scales = allocate(DType::kF32, {max_rows, needs.leaves}),
+          .outliers = allocate(DType::kI32, {max_rows, needs.leaves}),
+          .sums = allocate(DType::kI32, {needs.sums}),
+          .arrivals = allocate(DType::kI32, {needs.arrivals})};
 }
 
 CudaLinear::CudaLinear(std::shared_ptr<DeviceContext> context, const LinearWeight& weight)
-    : context_(std::move(context)),
-      dtype_(weight.weight.dtype()),
-      quantized_(dtype_ == DType::kI8 && weight.product != Int8Product::kW8A16) {
-  const bool gated = weight.activation == Activation::kSiluGate;
-  const int64_t rows = weight.weight.dim(0);
+    : context_(std::move(context)), dtype_(weight.weight.dtype()), layout_(shape_of(weight)) {
   in_features_ = weight.weight.dim(1);
-  out_features_ = gated ? rows / 2 : rows;
-  const std::vector<int64_t> cuts =
-      weight.cuts.empty() ? std::vector<int64_t>{0, in_features_} : weight.cuts;
-  const int leaves = weight.shards.size();
-  OCTET_CHECK(static_cast<int>(cuts.size()) == leaves + 1 && leaves <= kMaxShards &&
-                  cuts.back() == in_features_,
-              "{} cuts to {}, {} shards, {} inputs", cuts.size(), cuts.back(), leaves,
-              in_features_);
-  LinearCall& call = int8_call_;
+  const LinearCall& call = int8_call_ = layout_.call;
+  out_features_ = call.out_features;
+  num_roots_ = call.num_roots;
   FloatLinearCall& plain = float_call_;
   QuantizeCall& quantize = quantize_call_;
-  for (int l = 0; l < leaves; ++l) {
-    const int64_t length = cuts[l + 1] - cuts[l];
-    OCTET_CHECK(dtype_ != DType::kI8 || length <= kMaxInt8Columns, "a shard of {} columns", length);
-    plain.begin[l + 1] = quantize.begin[l + 1] = static_cast<int>(cuts[l + 1]);
-    call.place[l + 1] = quantize.place[l + 1] =
-        call.place[l] + static_cast<int>(round_up(length, kSpan));
-  }
-  const std::vector<ShardRange> roots = subtree_roots(weight.num_shards, weight.shards);
-  num_roots_ = static_cast<int>(roots.size());
-  for (int r = 0; r < num_roots_; ++r) {
-    call.first_leaf[r] = plain.first_leaf[r] = roots[r].begin - weight.shards.begin;
-    call.first_leaf[r + 1] = plain.first_leaf[r + 1] = roots[r].end - weight.shards.begin;
-  }
-  OCTET_CHECK(weight.bias.empty() || (num_roots_ == 1 && leaves == weight.num_shards),
-              "a bias on {} of {} shards", leaves, weight.num_shards);
-  call.num_leaves = plain.num_leaves = quantize.num_leaves = leaves;
-  call.num_roots = plain.num_roots = num_roots_;
-  call.out_features = plain.out_features = static_cast<int>(out_features_);
-  call.activation = plain.activation = weight.activation;
-  call.rows = static_cast<int>(rows);
-  call.padded_rows = static_cast<int>(round_up(rows, kRowAlign));
-  call.padded_in = quantize.padded_in = call.place[leaves];
+  std::ranges::copy(layout_.begin, plain.begin);
+  std::ranges::copy(layout_.begin, quantize.begin);
+  std::ranges::copy(call.place, quantize.place);
+  std::ranges::copy(call.first_leaf, plain.first_leaf);
+  plain.num_leaves = quantize.num_leaves = call.num_leaves;
+  plain.num_roots = call.num_roots;
+  plain.out_features = call.out_features;
+  plain.activation = call.activation;
   plain.in = quantize.in = static_cast<int>(in_features_);
   plain.dtype = dtype_;
-  call.mixed = quantize.mixed = weight.product == Int8Product::kLlmInt8;
+  quantize.padded_in = call.padded_in;
+  quantize.mixed = call.mixed;
   quantize.outlier_threshold = weight.outlier_threshold;
-  if (quantized_) {
+  if (quantized()) {
     pack_int8(weight);
   } else {
     const auto to_device = [&](const Tensor& host) {
@@ -84,7 +63,7 @@ CudaLinear::CudaLinear(std::shared_ptr<DeviceContext> context, const LinearWeigh
     plain.scales = scales_.data<float>();
     plain.bias = bias_.data<float>();
   }
-  bytes_ = weight_.bytes() + scales_.bytes() + bias_.bytes() + total_outliers_.bytes();
+  bytes_ = layout_.bytes();
 }
 
 Tensor CudaLinear::permuted(const Tensor& values) const {
@@ -134,22 +113,14 @@ void CudaLinear::pack_int8(const LinearWeight& weight) {
   context_->synchronize();  // `staged` goes
 }
 
-void CudaLinear::add_needs(LinearNeeds& needs) const {
-  if (!quantized_) return;
-  needs.padded_in = std::max<int64_t>(needs.padded_in, int8_call_.padded_in);
-  needs.leaves = std::max<int64_t>(needs.leaves, int8_call_.num_leaves);
-  needs.sums = std::max(needs.sums, few_rows_sums(int8_call_));
-  needs.arrivals = std::max(needs.arrivals, few_rows_arrivals(int8_call_));
-}
-
 void CudaLinear::apply(const LinearScratch& scratch, const Tensor& x, bool ready,
                        const Tensor& out) const {
   OCTET_CHECK(x.dim(1) == in_features_ && out.numel() == num_roots_ * x.dim(0) * out_features_ &&
-                  (!quantized_ || x.dim(0) <= scratch.max_rows),
+                  (!quantized() || x.dim(0) <= scratch.max_rows),
               "x {}, out {}, {} roots, room for {} rows", x.shape().to_string(),
               out.shape().to_string(), num_roots_, scratch.max_rows);
   if (out.numel() == 0) return;
-  if (quantized_) {
+  if (quantized()) {
     apply_int8(scratch, x, ready, out);
     return;
   }

@@ -4,12 +4,14 @@
 // came (kSiluGate: gates first).
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "kernels/backend.h"
 #include "kernels/cuda/device_context.h"
 #include "kernels/cuda/float_linear.h"
 #include "kernels/cuda/linear_call.h"
+#include "kernels/cuda/linear_layout.h"
 #include "kernels/cuda/quantize.h"
 
 namespace octet::cuda {
@@ -24,23 +26,19 @@ struct LinearScratch {
   Tensor outliers;    // kI32 [max_rows, most leaves]
   Tensor sums;        // kI32
   Tensor arrivals;    // kI32
-  size_t bytes() const;
 };
 
-// The largest extents that the layers packed so far ask for.
-struct LinearNeeds {
-  int64_t padded_in = 0, leaves = 1;
-  int64_t sums = 0, arrivals = 0;
-};
+// allocate: called for each part.
+LinearScratch make_scratch(const LinearNeeds& needs, int64_t max_rows,
+                           const std::function<Tensor(DType, Shape)>& allocate);
 
 class CudaLinear : public PackedLinear {
  public:
   CudaLinear(std::shared_ptr<DeviceContext> context, const LinearWeight& weight);
 
-  bool quantized() const { return quantized_; }
+  const LinearLayout& layout() const { return layout_; }
+  bool quantized() const { return layout_.quantized; }
   uint64_t outliers() const override;
-
-  void add_needs(LinearNeeds& needs) const;
 
   // What quantises rows for this product into `scratch`. REQUIRES: quantized().
   QuantizeCall quantizer(const LinearScratch& scratch, int64_t n) const;
@@ -58,7 +56,7 @@ class CudaLinear : public PackedLinear {
 
   std::shared_ptr<DeviceContext> context_;
   DType dtype_;
-  bool quantized_;
+  const LinearLayout layout_;
   Tensor weight_, scales_, bias_;
   Tensor total_outliers_;  // kI64 [1]
   // What stays the same from call to call.

@@ -40,6 +40,13 @@ int device_count() {
   return 0;
 }
 
+// The driver hands out whole pages, or pieces of one.
+size_t allocated_bytes(size_t bytes) {
+  constexpr size_t kPage = size_t{2} << 20, kPiece = 512;
+  const size_t unit = bytes < kPage / 2 ? kPiece : kPage;
+  return (std::max<size_t>(bytes, 1) + unit - 1) / unit * unit;
+}
+
 DeviceContext::DeviceContext(int device) : device_(device) {
   check(cudaSetDevice(device), "cudaSetDevice");
   cudaDeviceProp properties;
@@ -70,6 +77,12 @@ Tensor DeviceContext::allocate(DType dtype, Shape shape) const {
                                      [](std::byte* p) { cudaFree(p); });
   check(cudaMemsetAsync(memory, 0, std::max<size_t>(bytes, 1), stream_), "cudaMemset");
   return Tensor(std::move(storage), dtype, shape);
+}
+
+size_t DeviceContext::available_bytes() const {
+  size_t free = 0, total = 0;
+  check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
+  return free;
 }
 
 void DeviceContext::grow_pinned(size_t bytes) {

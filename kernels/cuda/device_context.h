@@ -18,6 +18,8 @@ void check(cudaError_t error, const char* what);  // throws where error is not c
 
 int device_count();  // 0 without a driver
 
+size_t allocated_bytes(size_t bytes);  // what allocate() of so many takes
+
 class DeviceContext {
  public:
   explicit DeviceContext(int device);  // REQUIRES: device < device_count()
@@ -31,6 +33,7 @@ class DeviceContext {
   int multiprocessors() const { return multiprocessors_; }
 
   Tensor allocate(DType dtype, Shape shape) const;  // zeroed, freed with the Tensor
+  size_t available_bytes() const;                   // of the device's memory, of all processes
 
   // Through two pinned buffers, which fill while the other one travels: returns when `host` may be
   // reused.

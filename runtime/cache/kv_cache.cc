@@ -4,9 +4,23 @@
 
 namespace octet {
 
+namespace {
+
+int64_t half_block_bytes(const KVCacheConfig& config) {
+  const int64_t scale = config.dtype == DType::kI8 ? sizeof(float) : 0;
+  return int64_t{config.num_kv_heads} * config.block_size *
+         (config.head_dim * static_cast<int64_t>(dtype_size(config.dtype)) + scale);
+}
+
+}  // namespace
+
 int64_t kv_block_bytes(const KVCacheConfig& config) {
-  return int64_t{2} * config.num_layers * config.num_kv_heads * config.block_size *
-         config.head_dim * static_cast<int64_t>(dtype_size(config.dtype));
+  return int64_t{2} * config.num_layers * half_block_bytes(config);
+}
+
+size_t kv_cache_bytes(const KVCacheConfig& config, const Backend& backend) {
+  const auto half = static_cast<size_t>(config.num_blocks * half_block_bytes(config));
+  return size_t{2} * static_cast<size_t>(config.num_layers) * backend.allocated_bytes(half);
 }
 
 KVCache::KVCache(Backend& backend, const KVCacheConfig& config) : config_(config) {

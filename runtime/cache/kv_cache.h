@@ -16,11 +16,14 @@ struct KVCacheConfig {
   int block_size = 16;   // tokens
   int num_kv_heads = 0;  // of this rank; may be 0
   int head_dim = 0;
-  DType dtype = DType::kF32;  // kF32 or kBF16
+  DType dtype = DType::kF32;  // kF32 or kBF16; kI8, with a scale a token and head, is planned only
 };
 
 // Bytes of one block over all layers, keys and values.
 int64_t kv_block_bytes(const KVCacheConfig& config);
+
+// All that such a cache takes of a back end's memory.
+size_t kv_cache_bytes(const KVCacheConfig& config, const Backend& backend);
 
 class KVCache {
  public:

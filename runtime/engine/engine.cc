@@ -11,37 +11,72 @@
 #include <string>
 #include <vector>
 
+#include "kernels/backend_factory.h"
 #include "runtime/engine/agree.h"
 #include "runtime/engine/leader.h"
 #include "runtime/engine/ledger.h"
 #include "runtime/engine/plan.h"
+#include "runtime/engine/rank_ledger.h"
 #include "runtime/engine/worker.h"
 #include "runtime/request/error.h"
 
 namespace octet {
 namespace {
 
-void print_ledger(const Worker& worker, const GroupInfo& info, Communicator& communicator) {
+// Before anything is loaded: what this rank will take, and that it is there.
+RankLedger planned_memory(const Plan& plan, const Communicator& communicator) {
+  const auto backend = make_backend({.device = plan.options.device,
+                                     .isa = plan.options.isa,
+                                     .threads = 1,
+                                     .local_rank = plan.options.local_rank});
+  const RankLedger ledger = rank_ledger(plan, *backend, communicator.rank(), communicator.size());
+  require_memory(ledger, plan.options, communicator.size(),
+                 {.available = backend->available_bytes(),
+                  .devices = devices_with_memory(plan.options.device)});
+  return ledger;
+}
+
+void print_ledger(const Worker& worker, const RankLedger& planned, const GroupInfo& info,
+                  Communicator& communicator) {
   const MemoryLedger& own = worker.memory();
-  constexpr size_t kColumns = 6;
-  const std::array<float, kColumns> row{
-      static_cast<float>(own.weights),    static_cast<float>(own.kv_cache),
-      static_cast<float>(own.workspace),  static_cast<float>(own.scratch),
-      static_cast<float>(own.bytes_read), static_cast<float>(own.load_seconds)};
+  const auto megabytes = [](size_t bytes) { return static_cast<float>(bytes) * 1e-6f; };
+  const auto unplanned = [](size_t taken, size_t of_plan) {
+    return static_cast<float>(static_cast<double>(taken) - static_cast<double>(of_plan));
+  };
+  constexpr size_t kColumns = 11;
+  const std::array<float, kColumns> row{megabytes(own.weights),
+                                        megabytes(own.kv_cache),
+                                        megabytes(own.workspace),
+                                        megabytes(own.scratch),
+                                        megabytes(planned.communication),
+                                        megabytes(own.bytes_read),
+                                        static_cast<float>(own.load_seconds),
+                                        unplanned(own.weights, planned.weights),
+                                        unplanned(own.kv_cache, planned.kv_cache),
+                                        unplanned(own.workspace, planned.workspace + planned.input),
+                                        unplanned(own.scratch, planned.scratch)};
   const std::vector<size_t> counts(communicator.size(), kColumns);
   std::vector<float> rows(communicator.rank() == 0 ? kColumns * counts.size() : 0);
   communicator.gather(row, 1, counts, rows, 0);
   if (communicator.rank() != 0) return;
   std::string text = fmt::format("octet: {} rank(s), {}, communicator {}\n", counts.size(),
                                  own.backend, communicator.name());
-  text += fmt::format("{:>6}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}\n", "rank", "weights", "KV cache",
-                      "workspace", "scratch", "read", "load");
+  text += fmt::format("{:>6}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}\n", "rank", "weights",
+                      "KV cache", "workspace", "scratch", "buffers", "read", "load");
+  std::string differs;
   for (size_t rank = 0; rank < counts.size(); ++rank) {
     const float* r = rows.data() + rank * kColumns;
     text += fmt::format("{:>6}", rank);
-    for (size_t i = 0; i + 1 < kColumns; ++i) text += fmt::format("{:>12}", format_bytes(r[i]));
-    text += fmt::format("{:>10.2f} s\n", r[kColumns - 1]);
+    for (size_t i = 0; i < 6; ++i) text += fmt::format("{:>12}", format_bytes(r[i] * 1e6));
+    text += fmt::format("{:>10.2f} s\n", r[6]);
+    const char* names[] = {"weights", "KV cache", "workspace", "scratch"};
+    for (size_t i = 0; i < 4; ++i) {
+      if (r[7 + i] == 0) continue;
+      differs += fmt::format("octet: rank {} took {:+.0f} bytes of {} over what was planned\n",
+                             rank, r[7 + i], names[i]);
+    }
   }
+  text += differs.empty() ? "memory is as planned\n" : differs;
   text += fmt::format("KV cache: {} blocks of {} tokens; {} sequence(s) of {} tokens fit\n",
                       worker.cache_config().num_blocks, worker.cache_config().block_size,
                       info.kv_cache_tokens / info.max_model_len, info.max_model_len);
@@ -77,14 +112,17 @@ void lead_group(Leader& leader, const std::function<void(Engine&)>& lead) {
 }  // namespace
 
 CommOptions comm_options(const EngineOptions& options, int tensor_parallel_size) {
-  const Plan plan(options, tensor_parallel_size);
+  return comm_options(Plan(options, tensor_parallel_size), tensor_parallel_size);
+}
+
+CommOptions comm_options(const Plan& plan, int tensor_parallel_size) {
+  const EngineOptions& options = plan.options;
+  const size_t input = max_model_input_bytes(options.max_num_batched_tokens, options.max_num_seqs,
+                                             max_blocks_per_sequence(options));
   return {.kind = options.communicator,
-          .max_reduce_floats = max_reduce_floats(plan.options, plan.files.args, plan.partition,
-                                                 tensor_parallel_size),
-          .max_message_bytes =
-              std::max(kErrorBytes, max_model_input_bytes(plan.options.max_num_batched_tokens,
-                                                          plan.options.max_num_seqs,
-                                                          max_blocks_per_sequence(plan.options))),
+          .max_reduce_floats =
+              max_reduce_floats(options, plan.files.args, plan.partition, tensor_parallel_size),
+          .max_message_bytes = std::max(kErrorBytes, input),
           .timeout = options.step_timeout};
 }
 
@@ -95,6 +133,8 @@ void run_rank(const EngineOptions& options, Communicator& communicator,
   all_or_none(communicator, [&] { plan.emplace(options, communicator.size()); });
   EngineOptions& resolved = plan->options;
   resolved.kv_cache_memory = broadcast_value(communicator, resolved.kv_cache_memory);
+  RankLedger planned;
+  all_or_none(communicator, [&] { planned = planned_memory(*plan, communicator); });
   all_or_none(communicator, [&] {
     worker.emplace(resolved, *plan->files.checkpoint, plan->files.args, plan->partition,
                    communicator);
@@ -107,7 +147,7 @@ void run_rank(const EngineOptions& options, Communicator& communicator,
                        .kv_cache_tokens = int64_t{cache.num_blocks} * cache.block_size,
                        .vocab_size = plan->files.args.vocab_size};
   warm_up(*worker);
-  print_ledger(*worker, info, communicator);
+  if (resolved.print_ledger) print_ledger(*worker, planned, info, communicator);
 
   if (communicator.rank() == 0) {
     Leader leader(info,

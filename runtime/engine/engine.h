@@ -37,6 +37,8 @@ struct GroupInfo {
   int32_t vocab_size = 0;
 };
 
+struct Plan;
+
 class Engine {
  public:
   // Called in run()'s thread, after each step, with that step's events.
@@ -62,6 +64,7 @@ class Engine {
 // What the group's communicator must be able to carry for these options. Reads the model's config.
 // Throws InputError.
 CommOptions comm_options(const EngineOptions& options, int tensor_parallel_size);
+CommOptions comm_options(const Plan& plan, int tensor_parallel_size);
 
 // The life of one rank, collective over `communicator`: loads its slice of the model, prints the
 // ledger (rank 0), then on rank 0 calls lead(engine), on the others steps until rank 0 says stop.

@@ -31,10 +31,12 @@ struct EngineOptions {
   int64_t kv_cache_memory = 0;  // bytes of KV cache on each rank; 0: room for max_num_seqs full
                                 // sequences, at most 4 GiB or a quarter of what is free on the host
   std::string device = "auto", isa = "auto";
-  int threads = 0;     // of this rank; 0: this host's cores / its ranks
-  int local_rank = 0;  // of this rank, among its host's
+  int threads = 0;        // of this rank; 0: this host's cores / its ranks
+  int local_rank = 0;     // of this rank, among its host's
+  int ranks_on_host = 0;  // ranks of the group that share this host's memory; 0: all
   std::string communicator = "auto";
   std::string reduce = "ordered";  // "ordered" | "fast" (see CommOptions)
+  bool print_ledger = true;        // at start, on rank 0
   std::chrono::milliseconds step_timeout{60000};
 };
 

@@ -73,15 +73,16 @@ Worker::Worker(const EngineOptions& resolved, const Checkpoint& checkpoint, cons
   memory_.scratch = backend_->reserve(resolved.max_num_batched_tokens);
   cache_ =
       std::make_unique<KVCache>(*backend_, plan_kv_cache(resolved, args, partition, rank, size));
-  memory_.kv_cache = static_cast<size_t>(cache_->config().num_blocks) *
-                     static_cast<size_t>(kv_block_bytes(cache_->config()));
-  memory_.workspace = workspace_bytes(resolved, args, partition, rank, size);
-  arena_ = std::make_unique<Arena>(
-      backend_->allocate(DType::kU8, {static_cast<int64_t>(memory_.workspace)}));
+  const size_t workspace = workspace_bytes(resolved, args, partition, rank, size);
+  arena_ =
+      std::make_unique<Arena>(backend_->allocate(DType::kU8, {static_cast<int64_t>(workspace)}));
   const size_t input_bytes = max_model_input_bytes(
       resolved.max_num_batched_tokens, resolved.max_num_seqs, max_blocks_per_sequence(resolved));
   input_buffer_ =
       backend_->allocate(DType::kI32, {static_cast<int64_t>(input_bytes / sizeof(int32_t))});
+  memory_.kv_cache = kv_cache_bytes(cache_->config(), *backend_);
+  memory_.workspace =
+      backend_->allocated_bytes(workspace) + backend_->allocated_bytes(input_buffer_.bytes());
   memory_.backend = backend_->name();
   memory_.bytes_read = checkpoint.bytes_read();
   memory_.load_seconds =

@@ -22,7 +22,7 @@ struct MemoryLedger {
   std::string backend;
   size_t weights = 0;  // all that loading took on the device, position tables included
   size_t kv_cache = 0;
-  size_t workspace = 0;     // activations and logits
+  size_t workspace = 0;     // activations, logits and the step's input
   size_t scratch = 0;       // the back end's own
   uint64_t bytes_read = 0;  // from the model's files
   double load_seconds = 0;

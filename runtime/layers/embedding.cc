@@ -12,7 +12,7 @@ VocabParallelEmbedding::VocabParallelEmbedding(const WeightScope& scope, int64_t
   const Tensor rows = scope.rows("weight", vocab_size, hidden_size, &slice);
   table_ = scope.context().backend.allocate(rows.dtype(), rows.shape());
   scope.context().backend.upload(rows, table_);
-  scope.context().held_bytes += table_.bytes();
+  scope.context().held_bytes += scope.context().backend.allocated_bytes(table_.bytes());
   first_id_ = static_cast<int32_t>(slice.begin);
 }
 

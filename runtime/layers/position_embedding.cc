@@ -10,7 +10,7 @@ PositionEmbedding::PositionEmbedding(const WeightScope& scope)
                                  args.hidden_size, &all);
   table_ = scope.context().backend.allocate(rows.dtype(), rows.shape());
   scope.context().backend.upload(rows, table_);
-  scope.context().held_bytes += table_.bytes();
+  scope.context().held_bytes += scope.context().backend.allocated_bytes(table_.bytes());
 }
 
 void PositionEmbedding::forward(Step& step, const Tensor& out) const {

@@ -10,7 +10,7 @@ namespace {
 Tensor to_device(const ModelContext& context, const Tensor& host) {
   const Tensor device = context.backend.allocate(host.dtype(), host.shape());
   context.backend.upload(host, device);
-  context.held_bytes += device.bytes();
+  context.held_bytes += context.backend.allocated_bytes(device.bytes());
   return device;
 }
 

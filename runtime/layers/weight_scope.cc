@@ -60,7 +60,7 @@ Tensor WeightScope::vector(std::string_view name, int64_t extent, float scale) c
   for (float& value : values.span<float>()) value *= scale;
   const Tensor device = context_->backend.allocate(DType::kF32, values.shape());
   context_->backend.upload(values, device);
-  context_->held_bytes += device.bytes();
+  context_->held_bytes += context_->backend.allocated_bytes(device.bytes());
   return device;
 }
 
@@ -73,10 +73,24 @@ Tensor WeightScope::rows(std::string_view name, int64_t extent, int64_t in_featu
   return out;
 }
 
-LinearWeight WeightScope::empty_weight() const {
-  LinearWeight weight;
-  weight.product = context_->int8_product.value_or(weight.product);
-  weight.outlier_threshold = context_->outlier_threshold;
+LinearShape WeightScope::rows_shape(std::string_view name, int64_t extent,
+                                    int64_t in_features) const {
+  const TensorInfo& info = require(prefix_ + std::string(name), Shape{extent, in_features});
+  const TensorSlice own = slice(info.name, extent);
+  return {.dtype = info.dtype, .rows = own.end - own.begin, .columns = in_features};
+}
+
+LinearWeight WeightScope::staged(const LinearShape& shape) const {
+  LinearWeight weight{.weight = Tensor::host(shape.dtype, {shape.rows, shape.columns}),
+                      .scales = {},
+                      .bias = {},
+                      .product = shape.product,
+                      .outlier_threshold = context_->outlier_threshold,
+                      .num_shards = shape.num_shards,
+                      .shards = shape.shards,
+                      .cuts = shape.cuts};
+  if (shape.has_scales()) weight.scales = Tensor::host(DType::kF32, {shape.rows});
+  if (shape.biased) weight.bias = Tensor::host(DType::kF32, {shape.rows});
   return weight;
 }
 
@@ -85,7 +99,7 @@ DType WeightScope::held_dtype(const TensorInfo& info) const {
 }
 
 void WeightScope::read_weight(const TensorInfo& info, const TensorSlice& slice,
-                              const Tensor& weight, const Tensor& scales) const {
+                              const Tensor& weight, const Tensor& held_scales) const {
   const Checkpoint& checkpoint = context_->checkpoint;
   if (info.dtype != DType::kI8) {
     read(info.name, slice, weight);
@@ -96,6 +110,8 @@ void WeightScope::read_weight(const TensorInfo& info, const TensorSlice& slice,
     throw InputError(fmt::format("{}: tensor {} has dtype {}, must be F32",
                                  checkpoint.path().string(), scale.name, dtype_name(scale.dtype)));
   }
+  const Tensor scales =
+      held_scales.empty() ? Tensor::host(DType::kF32, {weight.dim(0)}) : held_scales;
   const TensorSlice scale_slice = slice.axis == 0 ? slice : this->slice(scale.name, info.shape[0]);
   read(scale.name, scale_slice, scales);
   if (weight.dtype() == DType::kI8) {
@@ -110,40 +126,41 @@ void WeightScope::read_weight(const TensorInfo& info, const TensorSlice& slice,
   }
 }
 
-LinearWeight WeightScope::column_parallel(std::initializer_list<ColumnWeight> weights,
-                                          int64_t in_features) const {
-  struct Part {
-    const TensorInfo* info;
-    TensorSlice slice;
-  };
-  std::vector<Part> parts;
-  int64_t total = 0;
-  bool biased = false;
+LinearShape WeightScope::column_shape(std::initializer_list<ColumnWeight> weights,
+                                      int64_t in_features) const {
+  const TensorInfo* first = nullptr;
+  LinearShape shape{.columns = in_features,
+                    .product = context_->int8_product.value_or(Int8Product::kW8A8)};
   for (const ColumnWeight& weight : weights) {
     const std::string name = fmt::format("{}{}.weight", prefix_, weight.name);
     const TensorInfo& info = require(name, Shape{weight.out_features, in_features});
-    if (!parts.empty() && info.dtype != parts[0].info->dtype) {
-      throw InputError(fmt::format(
-          "{}: tensor {} has dtype {}, but {} has {}", context_->checkpoint.path().string(), name,
-          dtype_name(info.dtype), parts[0].info->name, dtype_name(parts[0].info->dtype)));
+    if (first != nullptr && info.dtype != first->dtype) {
+      throw InputError(fmt::format("{}: tensor {} has dtype {}, but {} has {}",
+                                   context_->checkpoint.path().string(), name,
+                                   dtype_name(info.dtype), first->name, dtype_name(first->dtype)));
     }
-    parts.push_back({&info, slice(name, weight.out_features)});
-    total += parts.back().slice.end - parts.back().slice.begin;
-    biased = biased || has(fmt::format("{}.bias", weight.name));
+    if (first == nullptr) first = &info;
+    const TensorSlice own = slice(name, weight.out_features);
+    shape.rows += own.end - own.begin;
+    shape.biased = shape.biased || has(fmt::format("{}.bias", weight.name));
   }
-  LinearWeight stacked = empty_weight();
-  stacked.weight = Tensor::host(held_dtype(*parts[0].info), {total, in_features});
-  const Tensor scales = Tensor::host(DType::kF32, {total});
-  if (stacked.weight.dtype() == DType::kI8) stacked.scales = scales;
-  if (biased) stacked.bias = Tensor::host(DType::kF32, {total});
+  shape.dtype = held_dtype(*first);
+  return shape;
+}
+
+LinearWeight WeightScope::column_parallel(std::initializer_list<ColumnWeight> weights,
+                                          int64_t in_features) const {
+  LinearWeight stacked = staged(column_shape(weights, in_features));
   int64_t row = 0;
-  auto weight = weights.begin();
-  for (const Part& part : parts) {
-    const int64_t next = row + part.slice.end - part.slice.begin;
-    read_weight(*part.info, part.slice, stacked.weight.rows(row, next), scales.rows(row, next));
-    const std::string bias = fmt::format("{}.bias", (weight++)->name);
+  for (const ColumnWeight& weight : weights) {
+    const std::string name = fmt::format("{}{}.weight", prefix_, weight.name);
+    const TensorSlice own = slice(name, weight.out_features);
+    const int64_t next = row + own.end - own.begin;
+    read_weight(*context_->checkpoint.find(name), own, stacked.weight.rows(row, next),
+                stacked.scales.empty() ? Tensor() : stacked.scales.rows(row, next));
+    const std::string bias = fmt::format("{}.bias", weight.name);
     if (has(bias)) {
-      const Tensor values = elements(bias, part.info->shape[0]);
+      const Tensor values = elements(bias, weight.out_features);
       std::ranges::copy(values.span<const float>(), stacked.bias.data<float>() + row);
     }
     row = next;
@@ -151,23 +168,31 @@ LinearWeight WeightScope::column_parallel(std::initializer_list<ColumnWeight> we
   return stacked;
 }
 
-LinearWeight WeightScope::row_parallel(std::string_view name, int64_t out_features,
-                                       int64_t in_features) const {
+LinearShape WeightScope::row_shape(std::string_view name, int64_t out_features,
+                                   int64_t in_features) const {
   const std::string full = fmt::format("{}{}.weight", prefix_, name);
   const TensorInfo& info = require(full, Shape{out_features, in_features});
   const TensorSlice taken = slice(full, in_features);
-  const TensorRule* rule = context_->partition.find(full);
-  const std::vector<int64_t> cuts = context_->partition.cuts(rule->role, in_features);
-  LinearWeight columns = empty_weight();
-  columns.weight = Tensor::host(held_dtype(info), {out_features, taken.end - taken.begin});
-  const Tensor scales = Tensor::host(DType::kF32, {out_features});
-  if (columns.weight.dtype() == DType::kI8) columns.scales = scales;
-  read_weight(info, taken, columns.weight, scales);
-  columns.num_shards = static_cast<int>(cuts.size()) - 1;
-  columns.shards = {taken.part_begin, taken.part_end};
+  const Role role = context_->partition.find(full)->role;
+  const std::vector<int64_t> cuts = context_->partition.cuts(role, in_features);
+  LinearShape shape{.dtype = held_dtype(info),
+                    .rows = out_features,
+                    .columns = taken.end - taken.begin,
+                    .product = context_->int8_product.value_or(Int8Product::kW8A8),
+                    .num_shards = static_cast<int>(cuts.size()) - 1,
+                    .shards = {taken.part_begin, taken.part_end}};
   for (int i = taken.part_begin; i <= taken.part_end; ++i) {
-    columns.cuts.push_back(cuts[i] - taken.begin);
+    shape.cuts.push_back(cuts[i] - taken.begin);
   }
+  return shape;
+}
+
+LinearWeight WeightScope::row_parallel(std::string_view name, int64_t out_features,
+                                       int64_t in_features) const {
+  const std::string full = fmt::format("{}{}.weight", prefix_, name);
+  const LinearWeight columns = staged(row_shape(name, out_features, in_features));
+  read_weight(*context_->checkpoint.find(full), slice(full, in_features), columns.weight,
+              columns.scales);
   return columns;
 }
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "kernels/backend.h"
+#include "kernels/linear_shape.h"
 #include "runtime/weights/checkpoint.h"
 #include "runtime/weights/partition.h"
 
@@ -64,13 +64,18 @@ class WeightScope {
   // it.
   LinearWeight row_parallel(std::string_view name, int64_t out_features, int64_t in_features) const;
 
+  // The shapes of what those read; nothing is read.
+  LinearShape column_shape(std::initializer_list<ColumnWeight> weights, int64_t in_features) const;
+  LinearShape row_shape(std::string_view name, int64_t out_features, int64_t in_features) const;
+  LinearShape rows_shape(std::string_view name, int64_t extent, int64_t in_features) const;
+
  private:
   const TensorInfo& require(const std::string& name, const Shape& shape) const;
   TensorSlice slice(const std::string& name, int64_t extent) const;
   void read(const std::string& name, const TensorSlice& slice, const Tensor& out) const;  // finite
   void read_weight(const TensorInfo& info, const TensorSlice& slice, const Tensor& weight,
-                   const Tensor& scales) const;
-  LinearWeight empty_weight() const;
+                   const Tensor& held_scales) const;    // empty: none are held
+  LinearWeight staged(const LinearShape& shape) const;  // host memory to read into
   DType held_dtype(const TensorInfo& info) const;
 
   const ModelContext* context_;

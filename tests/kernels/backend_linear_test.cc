@@ -1,4 +1,5 @@
 // The backend contract suite: linear.
+#include "kernels/linear_shape.h"
 #include "tests/kernels/backend_fixture.h"
 
 namespace octet {
@@ -71,6 +72,27 @@ TEST_P(BackendLinear, OutliersLeaveTheOthersTheirPrecision) {
     return std::sqrt(squares);
   };
   EXPECT_LT(error_of(Int8Product::kLlmInt8) * 10, error_of(Int8Product::kW8A8));
+}
+
+TEST_P(BackendLinear, WhatPackingAndScratchTakeIsKnownBefore) {
+  std::vector<LinearShape> shapes;
+  for (const DType dtype : {DType::kI8, DType::kF32, DType::kBF16}) {
+    for (const auto& [out, in] :
+         std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {34, 100}, {200, 257}, {1030, 2050}}) {
+      LinearWeight weight = random_weight(dtype, out, in);
+      if (out == 34) weight.activation = Activation::kSiluGate;
+      if (out == 200) weight.product = Int8Product::kLlmInt8;
+      if (out == 1) weight.bias = random({out});
+      if (out == 1030) {
+        weight.num_shards = 4;
+        weight.shards = {1, 4};
+        weight.cuts = {0, 7, 1001, in};
+      }
+      shapes.push_back(shape_of(weight));
+      EXPECT_EQ(backend_->pack(weight)->bytes(), backend_->packed_bytes(shapes.back()));
+    }
+  }
+  EXPECT_EQ(backend_->reserve(9), backend_->scratch_bytes(shapes, 9));
 }
 
 TEST_P(BackendLinear, OutliersAreCounted) {

@@ -1,0 +1,27 @@
+#include "kernels/backend.h"
+
+#include "kernels/linear_shape.h"
+
+namespace octet {
+
+LinearShape shape_of(const LinearWeight& weight) {
+  return {.dtype = weight.weight.dtype(),
+          .rows = weight.weight.dim(0),
+          .columns = weight.weight.dim(1),
+          .biased = !weight.bias.empty(),
+          .product = weight.product,
+          .activation = weight.activation,
+          .num_shards = weight.num_shards,
+          .shards = weight.shards,
+          .cuts = weight.cuts};
+}
+
+size_t Backend::packed_bytes(const LinearShape& weight) const {
+  const size_t vectors = (weight.has_scales() ? 1 : 0) + (weight.biased ? 1 : 0);
+  return static_cast<size_t>(weight.rows) *
+         (static_cast<size_t>(weight.columns) * dtype_size(weight.dtype) + vectors * sizeof(float));
+}
+
+size_t Backend::scratch_bytes(std::span<const LinearShape>, int64_t) const { return 0; }
+
+}  // namespace octet

@@ -1,0 +1,115 @@
+// The ledger of a rank, computed before it takes anything, against what the rank then took: every
+// family, quantised and not, at several sizes.
+#include "runtime/engine/rank_ledger.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "kernels/backend_factory.h"
+#include "runtime/engine/engine.h"
+#include "runtime/engine/worker.h"
+#include "runtime/request/error.h"
+#include "tests/testing/formula_model.h"
+#include "tests/testing/group.h"
+#include "tests/testing/tiny_model.h"
+
+namespace octet {
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path kFolder = fs::path(OCTET_SOURCE_DIR) / "tests/models/families";
+
+std::vector<std::string> names() {
+  std::vector<std::string> names;
+  for (const auto& file : fs::directory_iterator(kFolder)) {
+    if (file.path().extension() == ".json") names.push_back(file.path().stem().string());
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
+void expect_as_planned(const EngineOptions& options, int size) {
+  const Plan plan(options, size);
+  auto communicators = make_thread_communicators(size, comm_options(plan, size));
+  for (int rank = 0; rank < size; ++rank) {
+    Worker worker(plan.options, *plan.files.checkpoint, plan.files.args, plan.partition,
+                  *communicators[rank]);
+    const RankLedger planned = rank_ledger(plan, worker.backend(), rank, size);
+    const MemoryLedger& taken = worker.memory();
+    EXPECT_EQ(planned.weights, taken.weights) << rank << " of " << size;
+    EXPECT_EQ(planned.scratch, taken.scratch) << rank << " of " << size;
+    EXPECT_EQ(planned.kv_cache, taken.kv_cache) << rank << " of " << size;
+    EXPECT_EQ(planned.workspace + planned.input, taken.workspace) << rank << " of " << size;
+  }
+}
+
+class RankLedgerOfFamily : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(RankLedgerOfFamily, IsWhatTheRankTakes_ToTheByte) {
+  const testing::TempFolder folder;
+  const auto model = nlohmann::json::parse(std::ifstream(kFolder / (GetParam() + ".json")));
+  const fs::path source = testing::write_formula_model(folder.path() / "model", model);
+  const fs::path artefact = testing::quantize(source, folder.path() / "int8");
+  EngineOptions options{.threads = 1};
+  for (const char* device : {"cpu", "reference", "cuda"}) {
+    const bool cuda = device == std::string("cuda");
+    if (cuda && !cuda_available()) continue;
+    options.device = device;
+    for (const int size : {1, 3}) {
+      if (cuda && size > 1) continue;  // a device's communicator needs all its ranks at once
+      options.model = source;
+      expect_as_planned(options, size);
+      options.model = artefact;
+      expect_as_planned(options, size);
+      EngineOptions dequantised = options;
+      dequantised.quantization = "none";
+      expect_as_planned(dequantised, size);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, RankLedgerOfFamily, ::testing::ValuesIn(names()),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           std::ranges::replace_if(
+                               name, [](char c) { return !std::isalnum(c); }, '_');
+                           return name;
+                         });
+
+TEST(RankLedger, AGroupThatDoesNotFitIsRefusedBeforeItLoads_WithItsParts) {
+  const testing::TempFolder folder;
+  const EngineOptions options{.model = testing::write_tiny_llama(folder.path() / "m", {})};
+  const Plan plan(options, 2);
+  const auto backend = make_backend({.device = "cpu", .threads = 1});
+  const RankLedger ledger = rank_ledger(plan, *backend, 0, 2);
+  require_memory(ledger, plan.options, 2, {.available = 2 * ledger.peak()});
+  try {
+    require_memory(ledger, plan.options, 2, {.available = 2 * ledger.peak() - 1});
+    FAIL() << "fits";
+  } catch (const InputError& error) {
+    EXPECT_NE(std::string(error.what()).find("2 rank(s) here need"), std::string::npos)
+        << error.what();
+  }
+  EngineOptions apart = plan.options;
+  apart.ranks_on_host = 1;
+  require_memory(ledger, apart, 2, {.available = ledger.peak()});
+}
+
+TEST(RankLedger, RanksWithDevicesOfTheirOwnShareNoMemory) {
+  const testing::TempFolder folder;
+  const EngineOptions options{.model = testing::write_tiny_llama(folder.path() / "m", {})};
+  const Plan plan(options, 3);
+  const auto backend = make_backend({.device = "cpu", .threads = 1});
+  const RankLedger ledger = rank_ledger(plan, *backend, 0, 3);
+  const size_t one = ledger.on_device();
+  require_memory(ledger, plan.options, 3, {.available = one, .devices = 3});
+  require_memory(ledger, plan.options, 3, {.available = 2 * one, .devices = 2});
+  EXPECT_THROW(require_memory(ledger, plan.options, 3, {.available = 2 * one - 1, .devices = 2}),
+               InputError);
+}
+
+}  // namespace
+}  // namespace octet
