@@ -39,7 +39,8 @@ int run(int argc, char** argv) {
       octet::add_quantize(app), octet::add_inspect(app),  octet::add_eval(app),
       octet::add_generate(app), octet::add_serve(app),    octet::add_worker(app),
       octet::add_chat(app),     octet::add_complete(app), octet::add_verify(app),
-      octet::add_bench(app),    octet::add_scale(app),    octet::add_version(app)};
+      octet::add_bench(app),    octet::add_scale(app),    octet::add_plan(app),
+      octet::add_profile(app),  octet::add_version(app)};
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {

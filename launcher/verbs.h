@@ -24,6 +24,8 @@ Verb add_worker(CLI::App& octet);
 Verb add_chat(CLI::App& octet);
 Verb add_complete(CLI::App& octet);
 Verb add_verify(CLI::App& octet);
+Verb add_plan(CLI::App& octet);
+Verb add_profile(CLI::App& octet);
 Verb add_version(CLI::App& octet);
 
 }  // namespace octet
