@@ -35,12 +35,11 @@ int run(int argc, char** argv) {
   app.footer(kFooter);
   app.require_subcommand(0, 1);
   app.set_version_flag("--version", std::string("octet ") + octet::octet_version());
-  const std::array verbs{
-      octet::add_quantize(app), octet::add_inspect(app),  octet::add_eval(app),
-      octet::add_generate(app), octet::add_serve(app),    octet::add_worker(app),
-      octet::add_chat(app),     octet::add_complete(app), octet::add_verify(app),
-      octet::add_bench(app),    octet::add_scale(app),    octet::add_plan(app),
-      octet::add_profile(app),  octet::add_version(app)};
+  const std::array verbs{octet::add_quantize(app), octet::add_inspect(app),  octet::add_eval(app),
+                         octet::add_generate(app), octet::add_serve(app),    octet::add_worker(app),
+                         octet::add_chat(app),     octet::add_complete(app), octet::add_verify(app),
+                         octet::add_bench(app),    octet::add_scale(app),    octet::add_plan(app),
+                         octet::add_profile(app),  octet::add_version(app)};
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {

@@ -52,7 +52,7 @@ int run(PlanFlags& flags) {
   choose_source(flags.model, request.options);
   request.ttft_seconds = flags.ttft_ms / 1e3;
   request.tpot_seconds = flags.tpot_ms / 1e3;
-  request.tail = flags.dummy ? 0 : 1;
+  if (flags.dummy) request.tail = 0;
   request.memory_bytes = static_cast<double>(flags.memory);
   const HardwareProfile hardware = load_profile(flags.hardware);
   std::optional<HardwareProfile> network;

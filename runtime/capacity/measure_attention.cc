@@ -54,7 +54,7 @@ class AttentionBench {
     }
     const double work = static_cast<double>(rows) * context * group * head_dim_;
     const int inner = std::clamp(static_cast<int>(1e6 / work), 1, 16);
-    return median_seconds(7, inner, [&](int i) {
+    return call_seconds(7, inner, [&](int i) {
       backend_.attention(calls[i % kPlaces]);
       backend_.synchronize();
     });
@@ -77,7 +77,7 @@ class AttentionBench {
         .heads = heads(group),
         .head_dim = head_dim_,
         .cache = cache_};
-    return median_seconds(9, 8, [&](int) {
+    return call_seconds(9, 8, [&](int) {
       backend_.rope_store(call);
       backend_.synchronize();
     });

@@ -28,7 +28,7 @@ Request request_of(uint64_t id, int tokens, int max_tokens) {
   return request;
 }
 
-// Median time between two steps that decode all of the sequences.
+// Time between two steps that decode all of the sequences.
 double decode_seconds(Engine& engine, int sequences) {
   for (int i = 0; i < sequences; ++i) {
     engine.submit(request_of(static_cast<uint64_t>(i), kPromptTokens, kTokens));
@@ -44,7 +44,7 @@ double decode_seconds(Engine& engine, int sequences) {
         last = std::chrono::steady_clock::now();
       },
       true);
-  return Summary(std::move(intervals)).median();
+  return undisturbed(std::move(intervals));
 }
 
 double prefill_seconds(Engine& engine) {
@@ -55,7 +55,7 @@ double prefill_seconds(Engine& engine) {
     engine.run([](const std::vector<RequestOutput>&) {}, true);
     seconds.push_back(engine.stats().step_seconds - before);
   }
-  return Summary(std::move(seconds)).median();
+  return undisturbed(std::move(seconds));
 }
 
 using SecondsByRows = std::map<int, double>;

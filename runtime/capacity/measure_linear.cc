@@ -19,6 +19,7 @@ constexpr int64_t kInt8Widths[] = {512, 1536, 4096};
 constexpr int64_t kFloatOutputs[] = {4096, 16384}, kFloatInputs[] = {512, 2048};
 constexpr int kInt8Rows[] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512};
 constexpr int kFloatRows[] = {1, 2, 4, 8, 16, 32, 64};
+constexpr int kRounds = 9, kRoundsOfMany = 3, kFewRows = 32;
 constexpr int kMostRows = kReferenceRows;
 constexpr int64_t kMostWidth = 4096, kMostOutputs = 16384;
 
@@ -116,7 +117,7 @@ ProfileTable table_of(const Kind& kind, const std::vector<Layer>& layers, int ra
     for (const Layer& layer : layers) {  // in the order of outputs, then inputs
       if (layer.kind != &kind) continue;
       for (const Input input : inputs_measured(kind)) {
-        values.push_back(Summary(layer.seconds.at({n, input})).median());
+        values.push_back(undisturbed(layer.seconds.at({n, input})));
       }
     }
   }
@@ -152,32 +153,33 @@ std::vector<ProfileTable> measure_linear(Backend& backend, const Measurement& me
   const Tensor out = backend.allocate(
       DType::kF32, {std::max(most_roots * kMostRows * kMostWidth, 64 * kMostOutputs)});
 
-  // Each pass goes through all weights, more than a cache holds, so that each comes from memory, as
-  // in a step.
-  double done = 0;
-  for (const int rows : kInt8Rows) {
-    measurement.progress(fmt::format("products of {} row(s)", rows),
-                         0.3 + 0.7 * done++ / std::size(kInt8Rows));
-    const int passes = rows <= 32 ? 7 : 3;
-    for (int pass = 0; pass < passes * static_cast<int>(std::size(kInputs)); ++pass) {
-      const Input input = kInputs[pass % std::size(kInputs)];
-      const Tensor& x = input == Input::kEven ? even : tailed;
-      communicator.barrier();
-      for (Layer& layer : layers) {
-        const Kind& kind = *layer.kind;
-        const auto inputs = inputs_measured(kind);
-        if (std::ranges::find(rows_of(kind), rows) == rows_of(kind).end() ||
-            std::ranges::find(inputs, input) == inputs.end()) {
-          continue;
+  // Each round goes through all weights, more than a cache holds, so that each comes from memory,
+  // as in a step; and through all numbers of rows, so that a disturbance does not fall on one of
+  // them.
+  for (int round = 0; round < kRounds; ++round) {
+    for (const int rows : kInt8Rows) {
+      measurement.progress(fmt::format("products, round {} of {}", round + 1, kRounds),
+                           0.3 + 0.7 * round / kRounds);
+      if (rows > kFewRows && round >= kRoundsOfMany) continue;
+      for (const Input input : kInputs) {
+        communicator.barrier();
+        for (Layer& layer : layers) {
+          const Kind& kind = *layer.kind;
+          const auto inputs = inputs_measured(kind);
+          if (std::ranges::find(rows_of(kind), rows) == rows_of(kind).end() ||
+              std::ranges::find(inputs, input) == inputs.end()) {
+            continue;
+          }
+          const Tensor& x = input == Input::kEven ? even : tailed;
+          const PackedLinear& packed = *layer.packed;
+          const Shape in{rows, packed.in_features()};
+          const Shape result{packed.num_roots(), rows, packed.out_features()};
+          const auto start = std::chrono::steady_clock::now();
+          backend.linear(x.rows(0, in.numel()).reshape(in), packed,
+                         out.rows(0, result.numel()).reshape(result));
+          backend.synchronize();
+          layer.seconds[{rows, input}].push_back(seconds_since(start));
         }
-        const PackedLinear& packed = *layer.packed;
-        const Shape in{rows, packed.in_features()};
-        const Shape result{packed.num_roots(), rows, packed.out_features()};
-        const auto start = std::chrono::steady_clock::now();
-        backend.linear(x.rows(0, in.numel()).reshape(in), packed,
-                       out.rows(0, result.numel()).reshape(result));
-        backend.synchronize();
-        layer.seconds[{rows, input}].push_back(seconds_since(start));
       }
     }
   }

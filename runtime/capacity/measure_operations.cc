@@ -39,7 +39,7 @@ double norm_seconds(Backend& backend, int rows, int width) {
                          .weight = random_tensor(backend, {width}),
                          .bias = {},
                          .out = backend.allocate(DType::kF32, shape)};
-  return median_seconds(9, std::max(1, 256 / rows), [&](int) {
+  return call_seconds(9, std::max(1, 256 / rows), [&](int) {
     backend.add_norm(call);
     backend.synchronize();
   });
@@ -53,7 +53,7 @@ double embed_seconds(Backend& backend, int rows, int width) {
   const Tensor ids = backend.allocate(DType::kI32, {rows});
   backend.upload(host, ids);
   const Tensor out = backend.allocate(DType::kF32, {rows, width});
-  return median_seconds(9, std::max(1, 256 / rows), [&](int) {
+  return call_seconds(9, std::max(1, 256 / rows), [&](int) {
     backend.embed(ids, table, 0, out);
     backend.synchronize();
   });
@@ -68,7 +68,7 @@ double sample_seconds(int rows, int vocabulary) {
   const SamplingParams greedy{.temperature = 0.0f};
   int32_t sum = 0;
   const double one =
-      median_seconds(9, 4, [&](int i) { sum += sampler.sample(logits, greedy, i).token; });
+      call_seconds(9, 4, [&](int i) { sum += sampler.sample(logits, greedy, i).token; });
   return one * rows + (sum == -1 ? 1e-12 : 0);
 }
 
@@ -77,7 +77,7 @@ double reduce_seconds(Communicator& communicator, size_t floats) {
   const size_t roots = static_cast<size_t>(plan.num_roots(communicator.rank())) * floats;
   std::vector<float> out(floats);
   communicator.barrier();
-  return median_seconds(9, std::clamp(static_cast<int>(200'000 / floats), 2, 100), [&](int) {
+  return call_seconds(9, std::clamp(static_cast<int>(200'000 / floats), 2, 100), [&](int) {
     communicator.all_reduce_sum(plan, communicator.send_buffer(roots), out);
   });
 }
@@ -89,7 +89,7 @@ double gather_seconds(Communicator& communicator, int rows, int vocabulary) {
   const std::vector<size_t> of_ranks(static_cast<size_t>(size), columns);
   std::vector<float> logits(communicator.rank() == 0 ? part.size() * of_ranks.size() : 0);
   communicator.barrier();
-  return median_seconds(5, 4, [&](int) {
+  return call_seconds(5, 4, [&](int) {
     communicator.gather(part, count, of_ranks, logits, 0);
     communicator.barrier();
   });

@@ -13,15 +13,18 @@
 
 namespace octet {
 
+// Of the inputs that trained weights make: between none and an MLP's hidden; SmolLM2's.
+inline constexpr double kTrainedTail = 0.7;
+
 struct PlanRequest {
   EngineOptions options;                // model; max_model_len, max_num_batched_tokens, block_size
   std::string kv_cache_dtype = "auto";  // EngineOptions' and "int8"
   std::vector<int> tensor_parallel_sizes;  // empty: 1 to what a node or the model's shards hold
   std::vector<int> batches{1, 8, 32, 64, 128};
   int input_tokens = 0, output_tokens = 0;  // of a request; 0: a context that is full (see context)
-  int context = 0;          // tokens that a decode step sees; 0: input + half the output, or all
-  double memory_bytes = 0;  // of a rank; 0: the profile's
-  double tail = 1;          // see StepModel: 0 plans a run with dummy weights
+  int context = 0;             // tokens that a decode step sees; 0: input + half the output, or all
+  double memory_bytes = 0;     // of a rank; 0: the profile's
+  double tail = kTrainedTail;  // see StepModel: 0 plans a run with dummy weights
   // A load to be carried, where rate > 0.
   double rate = 0;                            // requests a second
   double ttft_seconds = 0, tpot_seconds = 0;  // 0: no limit

@@ -187,7 +187,7 @@ StepCost StepModel::cost(const StepShape& shape) const {
   const double embedding_reduce = reduce(shape.rows());
   cost.weights += head;
   cost.reduce += embedding_reduce;
-  cost.other += ends(shape) - head - embedding_reduce +
+  cost.other += std::max(0.0, ends(shape) - head - embedding_reduce) +
                 correction("step.overhead", shape.rows(), profile_.fact_or("step_overhead", 0));
   return cost;
 }

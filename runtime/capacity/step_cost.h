@@ -40,7 +40,7 @@ class StepModel {
  public:
   // The rank with the most of `size`, rank 0. kv_bytes: of one token on it, all layers. profile and
   // network (nullptr: all ranks share a node) are borrowed.
-  // tail: of the products' inputs, 1 for trained weights, 0 for dummy ones; see measure_linear.h.
+  // tail: of the inputs of the products but an MLP's second, whose is 1; see measure_linear.h.
   StepModel(const Plan& plan, const Footprint& footprint, double kv_bytes, double tail,
             const HardwareProfile& profile, const HardwareProfile* network, int size);
 

@@ -1,7 +1,8 @@
-// Medians of timed calls. One thread.
+// Timed calls. One thread.
 #pragma once
 
 #include <chrono>
+#include <utility>
 #include <vector>
 
 #include "runtime/report/summary.h"
@@ -12,16 +13,21 @@ inline double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// Of one call, the median of `samples` timings of `calls` calls each.
+// Of several timings of one thing: their lower quartile, since what disturbs only adds.
+inline double undisturbed(std::vector<double> seconds) {
+  return Summary(std::move(seconds)).percentile(25);
+}
+
+// Of one call, `samples` timings of `calls` calls each.
 template <typename Call>
-double median_seconds(int samples, int calls, const Call& call) {
+double call_seconds(int samples, int calls, const Call& call) {
   std::vector<double> seconds;
   for (int sample = 0; sample < samples; ++sample) {
     const auto start = std::chrono::steady_clock::now();
     for (int i = 0; i < calls; ++i) call(sample * calls + i);
     seconds.push_back(seconds_since(start) / calls);
   }
-  return Summary(std::move(seconds)).median();
+  return undisturbed(std::move(seconds));
 }
 
 }  // namespace octet
