@@ -95,9 +95,8 @@ def guidellm(program, url, folder, seed, count, rate):
         return metrics[name]["successful"][statistic] * scale
 
     requests = benchmark["requests"]["successful"]
-    seconds = max(r["scheduler_info"]["request_timings"]["request_end"] if "scheduler_info" in r else r["request_end_time"]
-                  for r in requests) - min(r["request_start_time"] for r in requests)
-    tokens = sum(r["output_metrics"]["text_tokens"] or r["output_tokens"] for r in requests)
+    seconds = max(r["request_end_time"] for r in requests) - min(r["request_start_time"] for r in requests)
+    tokens = sum(r["output_tokens"] for r in requests)
     return {"requests": len(requests), "output tokens": tokens,
             "TTFT median, ms": figure("time_to_first_token_ms", "median"),
             "TTFT mean, ms": figure("time_to_first_token_ms", "mean"),
