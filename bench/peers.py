@@ -117,13 +117,6 @@ def models(args, store):
         for who, records in found.items():
             if what in records:
                 store.add(args.shape, what, who, records[what], tokens)
-    keep_limits(store, ours)
-
-
-def keep_limits(store, rows):
-    for name, row in rows.items():
-        if name.startswith("limit/"):
-            store.add("machine", name, "limit", row)
 
 
 def ranks(args, store):
@@ -150,7 +143,6 @@ def linear(args, store):
         store.add("linear", what, "Octet", rows[f"linear/4096x4096/M:{m}"])
         peer = peer_lines([binary, str(m), "4096", "4096"], {"OMP_NUM_THREADS": str(args.threads)})
         store.add("linear", what, "oneDNN", peer[what])
-    keep_limits(store, rows)
 
 
 def comm(args, store):

@@ -39,14 +39,14 @@ double median(std::vector<double> values) {
 }
 
 void print_header() {
-  fmt::print("{:<40}{:>12}{:>26}{:>10}{:>9}{:>9}{:>9}\n", "", "median", "min to max", "tokens/s",
+  fmt::print("{:<46}{:>12}{:>30}{:>10}{:>9}{:>9}{:>9}\n", "", "median", "min to max", "tokens/s",
              "GB/s", "TOPS", "of limit");
 }
 
 void print_row(const Row& row) {
   const auto [least, most] = std::ranges::minmax(row.seconds);
   const double middle = median(row.seconds);
-  fmt::print("{:<40}{:>12}{:>26}{:>10}{:>9}{:>9}{:>9}\n", row.name, format_time(middle),
+  fmt::print("{:<46}{:>12}{:>30}{:>10}{:>9}{:>9}{:>9}\n", row.name, format_time(middle),
              format_time(least) + " to " + format_time(most), format_rate(row.tokens / middle, 1),
              format_rate(row.work.bytes / middle, 1e9), format_rate(row.work.ops / middle, 1e12),
              row.work.least_seconds > 0
@@ -59,7 +59,7 @@ void Reporter::ReportRuns(const std::vector<Run>& runs) {
   Row row;
   for (const Run& run : runs) {
     if (run.error_occurred) {
-      fmt::print("{:<40}{}\n", plain_name(run.benchmark_name()), run.error_message);
+      fmt::print("{:<46}{}\n", plain_name(run.benchmark_name()), run.error_message);
       return;
     }
     if (run.run_type != Run::RT_Iteration) continue;
