@@ -19,7 +19,6 @@ struct Mail {
   std::mutex mutex;
   std::condition_variable changed;
   std::map<std::pair<int, int>, std::deque<std::vector<float>>> boxes;  // (from, to)
-  bool aborted = false;
 };
 
 struct Operation {
@@ -41,6 +40,7 @@ thread_local std::vector<Operation> pending;
 struct ncclComm {
   std::shared_ptr<Mail> mail;
   int rank, size;
+  bool aborted = false;
 };
 
 namespace {
@@ -57,8 +57,8 @@ ncclResult_t run(const std::vector<Operation>& operations) {
     Mail& mail = *op.comm->mail;
     std::unique_lock lock(mail.mutex);
     auto& box = mail.boxes[{op.peer, op.comm->rank}];
-    mail.changed.wait(lock, [&] { return mail.aborted || !box.empty(); });
-    if (mail.aborted) return ncclSuccess;  // as a kernel that was ended
+    mail.changed.wait(lock, [&] { return op.comm->aborted || !box.empty(); });
+    if (op.comm->aborted) return ncclSuccess;  // as a kernel that was ended
     if (box.front().size() != op.count) return ncclInvalidArgument;
     std::memcpy(op.out, box.front().data(), op.count * sizeof(float));
     box.pop_front();
@@ -118,7 +118,7 @@ ncclResult_t ncclCommDestroy(ncclComm_t comm) {
 // The communicator itself is left: another thread may be in it.
 ncclResult_t ncclCommAbort(ncclComm_t comm) {
   const std::lock_guard lock(comm->mail->mutex);
-  comm->mail->aborted = true;
+  comm->aborted = true;  // a peer's waits are the peer's own affair
   comm->mail->changed.notify_all();
   return ncclSuccess;
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <mutex>
 #include <vector>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -73,17 +74,31 @@ std::byte* new_stack(size_t bytes) {
   return static_cast<std::byte*>(memory) + kGuard;
 }
 
-thread_local std::vector<std::byte*> free_stacks;  // kept for the process's life
+// Stacks that no fiber has, of all threads; kept for the process's life.
+struct FreeStacks {
+  std::mutex mutex;
+  std::vector<std::byte*> stacks;
+};
+FreeStacks& free_stacks() {
+  static FreeStacks* const free = new FreeStacks;  // outlives every thread's fibers
+  return *free;
+}
 
 }  // namespace
 
 Fiber::Fiber() {
-  if (free_stacks.empty()) free_stacks.push_back(new_stack(kStackBytes));
-  stack_ = free_stacks.back();
-  free_stacks.pop_back();
+  FreeStacks& free = free_stacks();
+  const std::lock_guard lock(free.mutex);
+  if (free.stacks.empty()) free.stacks.push_back(new_stack(kStackBytes));
+  stack_ = free.stacks.back();
+  free.stacks.pop_back();
 }
 
-Fiber::~Fiber() { free_stacks.push_back(stack_); }
+Fiber::~Fiber() {
+  FreeStacks& free = free_stacks();
+  const std::lock_guard lock(free.mutex);
+  free.stacks.push_back(stack_);
+}
 
 void Fiber::start(const std::function<void()>& body) {
   body_ = &body;
