@@ -6,6 +6,8 @@
 
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <thread>
+#include <vector>
 
 #include "kernels/backend_factory.h"
 #include "runtime/engine/engine.h"
@@ -34,15 +36,18 @@ std::vector<std::string> names() {
 void expect_as_planned(const EngineOptions& options, int size) {
   const Plan plan(options, size);
   auto communicators = make_thread_communicators(size, comm_options(plan, size));
+  std::vector<std::jthread> ranks;  // they meet while they load
   for (int rank = 0; rank < size; ++rank) {
-    Worker worker(plan.options, *plan.files.checkpoint, plan.files.args, plan.partition,
-                  *communicators[rank]);
-    const RankLedger planned = rank_ledger(plan, worker.backend(), rank, size);
-    const MemoryLedger& taken = worker.memory();
-    EXPECT_EQ(planned.weights, taken.weights) << rank << " of " << size;
-    EXPECT_EQ(planned.scratch, taken.scratch) << rank << " of " << size;
-    EXPECT_EQ(planned.kv_cache, taken.kv_cache) << rank << " of " << size;
-    EXPECT_EQ(planned.workspace + planned.input, taken.workspace) << rank << " of " << size;
+    ranks.emplace_back([&, rank] {
+      Worker worker(plan.options, *plan.files.checkpoint, plan.files.args, plan.partition,
+                    *communicators[rank]);
+      const RankLedger planned = rank_ledger(plan, worker.backend(), rank, size);
+      const MemoryLedger& taken = worker.memory();
+      EXPECT_EQ(planned.weights, taken.weights) << rank << " of " << size;
+      EXPECT_EQ(planned.scratch, taken.scratch) << rank << " of " << size;
+      EXPECT_EQ(planned.kv_cache, taken.kv_cache) << rank << " of " << size;
+      EXPECT_EQ(planned.workspace + planned.input, taken.workspace) << rank << " of " << size;
+    });
   }
 }
 
