@@ -6,7 +6,7 @@
     OCTET=build/release/launcher/octet bench/capacity.py limit  --hardware local.json [--configurations 20] [--out FILE]
 
 speed: tokens/s of `octet generate` (BATCH prompts of 16 tokens, all decoding together) beside the plan's, at 1 and 2 ranks.
-ledger: bytes of a rank beside its resident memory (anonymous pages, and its share of shared ones), its cache filled.
+ledger: bytes of a rank beside its resident memory (its pages, and its share of shared ones).
 limit: random configurations under a memory limit (a control group; needs root): none that plan calls possible may die, none
 that it calls impossible may start.
 """
@@ -118,8 +118,7 @@ def ranks_of(pid):
 
 
 def resident(process):
-    rollup = (process / "smaps_rollup").read_text()
-    return sum(int(re.search(rf"{name}:\s+(\d+)", rollup).group(1)) * 1024 for name in ("Pss_Anon", "Pss_Shmem"))
+    return int(re.search(r"Pss:\s+(\d+)", (process / "smaps_rollup").read_text()).group(1)) * 1024
 
 
 def resident_at_end(command):
@@ -153,6 +152,12 @@ def model_source(model, folder):
     return str(path)
 
 
+def reserved(profile, ranks):
+    """Bytes of a rank beside its ledger, at the measured number of ranks nearest to `ranks`."""
+    tables = [table for table in profile["tables"] if table["operation"] == "memory.reserved"]
+    return min(tables, key=lambda table: abs(table["ranks"] - ranks))["values"][0]
+
+
 def ledger(args):
     rows, errors, folder = [], [], tempfile.TemporaryDirectory()
     for name, layers in LEDGER_MODELS:
@@ -162,12 +167,15 @@ def ledger(args):
             depth = ["--num-hidden-layers", layers]
             planned = plan(model, args.hardware, *cache, *depth, "--tp", ranks)
             group = planned["groups"][0]
-            ids = prompts(2, 254)
-            code, held, log = resident_at_end(generate(model, ids, 2, ranks, *cache, *depth))
+            ids = prompts(2, 192)
+            command = generate(model, ids, 64, ranks, *cache, *depth)
+            if ranks == 1:  # a plan's ranks are under mpirun
+                command = ["mpirun", "--allow-run-as-root", "-n", "1", *command]
+            code, held, log = resident_at_end(command)
             os.unlink(ids)
             if code:
                 raise SystemExit(log)
-            expected = group["ledger"]["total"] + args.reserved
+            expected = group["ledger"]["total"] + reserved(args.profile, ranks)
             actual = max(held.values())
             errors.append(actual / expected - 1)
             rows.append((name, layers or "all", ranks, f"{group['ledger']['total'] / 2**20:.1f}", f"{expected / 2**20:.1f}",
@@ -209,7 +217,7 @@ def limit(args):
                  "--max-num-batched-tokens", chance.choice((64, 256, 512)),
                  "--kv-cache-dtype", chance.choice(("bfloat16", "float32"))]
         free = plan(model, args.hardware, *flags, "--tp", ranks, "--memory", 1 << 40)["groups"][0]["ledger"]
-        whole = ranks * (free["peak"] + args.reserved)
+        whole = ranks * (free["peak"] + reserved(args.profile, ranks)) + args.profile["facts"]["launcher_bytes"]["value"]
         bytes_of_limit = int(whole * chance.uniform(0.6, 1.5))
         group = plan(model, args.hardware, *flags, "--tp", ranks, "--memory", bytes_of_limit // ranks)["groups"][0]
         ids = prompts(sequences, length - 2)
@@ -249,7 +257,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out")
     args = parser.parse_intermixed_args()
-    args.reserved = json.load(open(args.hardware))["facts"]["reserved_bytes"]["value"]
+    args.profile = json.load(open(args.hardware))
     lines = {"speed": speed, "ledger": ledger, "limit": limit}[args.what](args)
     text = "\n".join([f"`bench/capacity.py {args.what}` on {machine()}", "", *lines]) + "\n"
     print(text)

@@ -15,7 +15,9 @@ namespace {
 }
 
 std::shared_ptr<std::byte> map(int fd, size_t bytes, int flags) {
-  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | flags, fd, 0);
+  // Populated: a step then waits for no page.
+  void* memory =
+      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE | flags, fd, 0);
   if (memory == MAP_FAILED) fail("mmap of " + std::to_string(bytes) + " shared bytes");
   return {static_cast<std::byte*>(memory), [bytes](std::byte* m) { munmap(m, bytes); }};
 }

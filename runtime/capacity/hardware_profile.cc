@@ -22,9 +22,10 @@ using nlohmann::json;
 constexpr int kMaxRanks = 4096;
 constexpr size_t kMaxPoints = 100'000;
 
-constexpr std::array<std::string_view, 13> kFacts{
+constexpr std::array<std::string_view, 14> kFacts{
     "memory_bytes",       // of one rank
     "reserved_bytes",     // of those, not the runtime's: contexts, libraries
+    "launcher_bytes",     // of a group on a node whose ranks share its memory: mpirun, its starter
     "memory_bandwidth",   // bytes a second of one rank
     "int8_ops",           // multiplications and additions a second
     "float_flops",        // likewise, of the attention's floats

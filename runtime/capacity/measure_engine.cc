@@ -13,6 +13,7 @@
 namespace octet {
 namespace {
 
+constexpr int kRounds = 3;
 constexpr int kDecodeRows[] = {1, 4, 16, 32, 64};
 constexpr int kPromptTokens = 8, kTokens = 33;
 constexpr double kDecodeContext = kPromptTokens + kTokens / 2.0;
@@ -58,16 +59,14 @@ double prefill_seconds(Engine& engine) {
   return undisturbed(std::move(seconds));
 }
 
-using SecondsByRows = std::map<int, double>;
+using SecondsByRows = std::map<int, std::vector<double>>;
 
-SecondsByRows measure_depth(const Measurement& measurement, int layers) {
+void measure_depth(const Measurement& measurement, int layers, SecondsByRows& seconds) {
   const ReferenceModel model(measurement.options, layers);
-  SecondsByRows seconds;
   run_rank(model.options(), measurement.communicator, [&](Engine& engine) {
-    for (const int rows : kDecodeRows) seconds[rows] = decode_seconds(engine, rows);
-    seconds[kReferenceRows] = prefill_seconds(engine);
+    for (const int rows : kDecodeRows) seconds[rows].push_back(decode_seconds(engine, rows));
+    seconds[kReferenceRows].push_back(prefill_seconds(engine));
   });
-  return seconds;
 }
 
 StepShape shape_of_rows(int rows) {
@@ -84,10 +83,12 @@ std::vector<ProfileTable> measure_engine(const Measurement& measurement,
                                          const HardwareProfile& profile) {
   const int size = measurement.communicator.size();
   const auto [shallow, deep] = kReferenceLayers;
-  measurement.progress("the engine", 0);
-  const SecondsByRows few = measure_depth(measurement, shallow);
-  measurement.progress("the engine, deeper", 0.3);
-  const SecondsByRows many = measure_depth(measurement, deep);
+  SecondsByRows few, many;
+  for (int round = 0; round < kRounds; ++round) {
+    measurement.progress("the engine", double{1} / kRounds * round);
+    measure_depth(measurement, shallow, few);
+    measure_depth(measurement, deep, many);
+  }
   if (measurement.communicator.rank() != 0) return {};
 
   const ReferenceModel model(measurement.options, shallow);
@@ -97,9 +98,11 @@ std::vector<ProfileTable> measure_engine(const Measurement& measurement,
   const Footprint parts = footprint(plan, *backend, 0, size);
   const StepModel step(plan, parts, 0, 0, profile, nullptr, size);
   std::vector<double> rows, in_place, overhead;
-  for (const auto& [n, seconds] : few) {
+  for (const auto& [n, seconds_by_round] : few) {
     const StepShape shape = shape_of_rows(n);
-    const double layer = std::max(0.0, (many.at(n) - seconds) / (deep - shallow));
+    const double seconds = undisturbed(seconds_by_round);
+    const double layer =
+        std::max(0.0, (undisturbed(many.at(n)) - seconds) / (deep - shallow));
     rows.push_back(n);
     in_place.push_back(layer / step.layer(shape));
     overhead.push_back(std::max(0.0, seconds - shallow * layer - step.ends(shape)));

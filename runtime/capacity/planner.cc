@@ -146,7 +146,10 @@ class GroupPlanner {
       all = hardware_.fact("memory_bytes");
       if (hardware_.device == "cpu") all = all * hardware_.ranks_per_node / size_;
     }
-    return all - hardware_.fact_or("reserved_bytes", 0);
+    const ProfileTable* measured = hardware_.find("memory.reserved", size_);
+    const double reserved =
+        measured ? measured->grid.value({}) : hardware_.fact_or("reserved_bytes", 0);
+    return all - reserved - hardware_.fact_or("launcher_bytes", 0) / size_;
   }
 
   void judge(GroupPlan& group) const {
