@@ -113,7 +113,8 @@ class RowTile {
     return end_row_ - begin_row > 1 && first_row_ < end_row_;
   }
 
-  __device__ int lane() const { return static_cast<int>(threadIdx.x) % 32; }
+  // Opaque, or what is computed from it would be kept in registers from chunk to chunk.
+  __device__ int lane() const { return opaque(static_cast<int>(threadIdx.x) % 32); }
   __device__ int warp() const { return static_cast<int>(threadIdx.x) / 32; }
   __device__ int warp_row() const { return warp() / L::kHalves * 16; }
   __device__ int warp_eight() const { return warp() % L::kHalves * kEights; }
