@@ -23,7 +23,7 @@ LinePlot distribution(const std::string& title, const Summary& summary) {
 }
 
 // Tokens that arrived in each of about a hundred equal stretches of time.
-Series tokens_over_time(const Measurement& measurement) {
+Series tokens_over_time(const LoadResult& measurement) {
   constexpr int kStretches = 100;
   Series series{.name = "output tokens/s", .mark = Mark::kLine};
   double last = 0;
@@ -42,7 +42,7 @@ Series tokens_over_time(const Measurement& measurement) {
   return series;
 }
 
-Series in_flight_over_time(const Measurement& measurement) {
+Series in_flight_over_time(const LoadResult& measurement) {
   std::vector<std::pair<double, int>> changes;
   for (const Record& record : measurement.records) {
     changes.emplace_back(record.sent, 1);
@@ -59,7 +59,7 @@ Series in_flight_over_time(const Measurement& measurement) {
   return series;
 }
 
-Series ttft_over_time(const Measurement& measurement) {
+Series ttft_over_time(const LoadResult& measurement) {
   Series series{.name = "TTFT", .mark = Mark::kPoints};
   for (const Record& record : measurement.records) {
     if (record.ok()) series.points.emplace_back(record.due, record.latency(Latency::kTtft) * kMs);

@@ -15,7 +15,7 @@ namespace octet {
 
 struct BenchReport {
   nlohmann::ordered_json settings;  // name: value, as a reader needs them to repeat it
-  Measurement measurement;
+  LoadResult measurement;
   Metrics metrics;
   std::vector<RequestLimit> request_limits;
   std::vector<StatisticLimit> statistic_limits;
@@ -24,7 +24,7 @@ struct BenchReport {
 
 std::string bench_text(const BenchReport& report, const std::vector<double>& percentiles);
 nlohmann::ordered_json bench_json(const BenchReport& report);
-std::string bench_csv(const Measurement& measurement);
+std::string bench_csv(const LoadResult& measurement);
 std::string bench_html(const BenchReport& report);
 
 std::string search_text(const Probe& probe, const std::vector<StatisticLimit>& limits);

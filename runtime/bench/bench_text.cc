@@ -70,7 +70,7 @@ std::string failure_line(const Metrics& metrics) {
                      metrics.failed + metrics.completed, first.count, first.line);
 }
 
-std::string bench_csv(const Measurement& measurement) {
+std::string bench_csv(const LoadResult& measurement) {
   std::string csv =
       "request,due_s,sent_s,end_s,input_tokens,output_tokens,ttft_ms,tpot_ms,e2el_ms,error\n";
   for (const Record& record : measurement.records) {

@@ -31,7 +31,7 @@ bool Metrics::keeps(const std::vector<StatisticLimit>& limits) const {
              limits, [&](const StatisticLimit& limit) { return value(limit) <= limit.seconds; });
 }
 
-Metrics metrics_of(const Measurement& measurement, const std::vector<RequestLimit>& limits) {
+Metrics metrics_of(const LoadResult& measurement, const std::vector<RequestLimit>& limits) {
   Metrics metrics{.seconds = measurement.seconds};
   std::array<std::vector<double>, kLatencies.size()> values;
   const auto of = [&](Latency latency) -> std::vector<double>& {

@@ -34,6 +34,6 @@ struct Metrics {
   double per_second(double amount) const { return seconds > 0 ? amount / seconds : 0; }
 };
 
-Metrics metrics_of(const Measurement& measurement, const std::vector<RequestLimit>& limits = {});
+Metrics metrics_of(const LoadResult& measurement, const std::vector<RequestLimit>& limits = {});
 
 }  // namespace octet

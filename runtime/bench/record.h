@@ -27,7 +27,7 @@ struct Record {
   double latency(Latency latency) const;
 };
 
-struct Measurement {
+struct LoadResult {
   std::vector<Record> records;  // of what was sent, in the order of their ends
   size_t planned = 0;           // requests that were to be sent
   double seconds = 0;           // from the first due to the last end

@@ -27,7 +27,7 @@ class Load {
         most_threads_(options.max_concurrency > 0 ? std::min(options.max_concurrency, kMostThreads)
                                                   : kMostThreads) {}
 
-  Measurement run() {
+  LoadResult run() {
     std::unique_lock lock(mutex_);
     start_ = Clock::now();
     for (size_t i = 0; i < requests_.size() && !ended_; ++i) {
@@ -147,7 +147,7 @@ class Load {
     measurement_.records.push_back(std::move(record));
   }
 
-  Measurement finished() {
+  LoadResult finished() {
     measurement_.planned = requests_.size();
     double first = 0, last = 0;
     for (const Record& record : measurement_.records) {
@@ -176,12 +176,12 @@ class Load {
   bool ended_ = false;      // nothing more is sent
   bool cancelled_ = false;  // what was in flight has been cancelled
   bool closing_ = false;    // the threads return
-  Measurement measurement_;
+  LoadResult measurement_;
 };
 
 }  // namespace
 
-Measurement run_load(Target& target, const std::vector<PlannedRequest>& requests,
+LoadResult run_load(Target& target, const std::vector<PlannedRequest>& requests,
                      const RunOptions& options) {
   return Load(target, requests, options).run();
 }

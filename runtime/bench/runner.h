@@ -31,7 +31,7 @@ struct RunOptions {
 // Sends all of `requests` (in order; REQUIRES times that do not decrease) and returns when the last
 // answer has ended. Throws nothing for what a server does: failures are records. After kGiveUpAfter
 // requests in a row that found no server or no worker group it sends no more.
-Measurement run_load(Target& target, const std::vector<PlannedRequest>& requests,
+LoadResult run_load(Target& target, const std::vector<PlannedRequest>& requests,
                      const RunOptions& options);
 
 constexpr int kGiveUpAfter = 10;

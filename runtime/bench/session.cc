@@ -13,7 +13,7 @@ namespace {
 
 constexpr double kBelowFull = 0.8;
 
-BenchReport report_of(Measurement measurement, const LoadOptions& options) {
+BenchReport report_of(LoadResult measurement, const LoadOptions& options) {
   BenchReport report{.metrics = metrics_of(measurement, options.request_limits),
                      .request_limits = options.request_limits,
                      .statistic_limits = options.statistic_limits};
@@ -21,7 +21,7 @@ BenchReport report_of(Measurement measurement, const LoadOptions& options) {
   return report;
 }
 
-Measurement send(Target& target, std::vector<PlannedRequest>& requests, const LoadOptions& options,
+LoadResult send(Target& target, std::vector<PlannedRequest>& requests, const LoadOptions& options,
                  const std::string& label,
                  const std::function<bool(const std::vector<Record>&)>& enough) {
   if (!options.own_times)

@@ -84,7 +84,7 @@ TEST(Limits, AreReadOrRefusedWithTheirText) {
 }
 
 TEST(BenchReport, CarriesTheFiguresUnderVllmsNames) {
-  Measurement measurement{
+  LoadResult measurement{
       .records = {answered(), failed("said \"no\", twice")}, .planned = 2, .seconds = 2};
   const Metrics metrics = metrics_of(measurement);
   const BenchReport report{

@@ -74,7 +74,7 @@ std::vector<PlannedRequest> every(double seconds, int count) {
 
 TEST(Runner, SendTimesDoNotWaitForAnswers) {
   FakeTarget slow(milliseconds(300), 1000);
-  const Measurement measured = run_load(slow, every(0.01, 40), {});
+  const LoadResult measured = run_load(slow, every(0.01, 40), {});
   const Metrics metrics = metrics_of(measured);
   EXPECT_EQ(metrics.completed, 40);
   EXPECT_EQ(metrics.output_tokens, 120);
@@ -94,7 +94,7 @@ TEST(Runner, WaitingForAnOverloadedServerCountsAsLatency) {
 
 TEST(Runner, AClosedLoopKeepsItsConcurrency) {
   FakeTarget server(milliseconds(10), 1000);
-  const Measurement measured = run_load(server, every(0, 40), {.max_concurrency = 4});
+  const LoadResult measured = run_load(server, every(0, 40), {.max_concurrency = 4});
   EXPECT_EQ(measured.records.size(), 40);
   EXPECT_EQ(measured.most_in_flight, 4);
   EXPECT_LT(metrics_of(measured).of(Latency::kTtft).median(), 0.05);
@@ -105,7 +105,7 @@ TEST(Runner, FailuresAreRecordsAndTheLoadGoesOn) {
   server.fail = [](int number) {
     if (number % 2 == 0) throw InputError("no", ErrorCode::kResourceExhausted);
   };
-  const Measurement measured = run_load(server, every(0.001, 40), {});
+  const LoadResult measured = run_load(server, every(0.001, 40), {});
   EXPECT_EQ(measured.records.size(), 40);
   EXPECT_EQ(metrics_of(measured).failed, 20);
   EXPECT_EQ(measured.given_up, "");
@@ -116,7 +116,7 @@ TEST(Runner, AServerThatIsGoneIsGivenUp) {
   server.fail = [](int number) {
     if (number >= 20) throw InputError("gone", ErrorCode::kUnreachable);
   };
-  const Measurement measured = run_load(server, every(0.005, 4000), {});
+  const LoadResult measured = run_load(server, every(0.005, 4000), {});
   EXPECT_EQ(metrics_of(measured).completed, 20);
   EXPECT_LT(measured.records.size(), 60);
   EXPECT_NE(measured.given_up, "");
@@ -130,7 +130,7 @@ TEST(Runner, AnInterruptionCancelsWhatIsInFlightAndKeepsWhatWasMeasured) {
     interrupted = true;
   });
   const auto start = std::chrono::steady_clock::now();
-  const Measurement measured =
+  const LoadResult measured =
       run_load(server, every(0, 1000), {.max_concurrency = 8, .interrupted = &interrupted});
   user.join();
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(2));
@@ -143,7 +143,7 @@ TEST(Runner, AnInterruptionCancelsWhatIsInFlightAndKeepsWhatWasMeasured) {
 TEST(Runner, NothingIsSentAfterTheLastSecond) {
   FakeTarget server(milliseconds(5), 1000);
   for (const size_t concurrency : {size_t{0}, size_t{2}}) {
-    const Measurement measured = run_load(server, every(concurrency > 0 ? 0 : 0.01, 10'000),
+    const LoadResult measured = run_load(server, every(concurrency > 0 ? 0 : 0.01, 10'000),
                                           {.max_concurrency = concurrency, .max_seconds = 0.3});
     EXPECT_LT(measured.seconds, 1.5);
     EXPECT_LT(measured.records.size(), 2000);
@@ -156,7 +156,7 @@ TEST(Runner, ProgressIsToldAndMayEndTheLoad) {
   FakeTarget server(milliseconds(5), 1000);
   const RunOptions options{
       .on_progress = [](const std::vector<Record>& so_far) { return so_far.size() > 10; }};
-  const Measurement measured = run_load(server, every(0.005, 1000), options);
+  const LoadResult measured = run_load(server, every(0.005, 1000), options);
   EXPECT_LT(measured.records.size(), 200);
   EXPECT_FALSE(measured.interrupted);
 }
