@@ -8,7 +8,9 @@
 #include "launcher/bench_verbs.h"
 #include "launcher/engine_flags.h"
 #include "launcher/engine_group.h"
+#include "launcher/exit_codes.h"
 #include "launcher/flag_checks.h"
+#include "launcher/load_flags.h"
 #include "launcher/mpirun.h"
 #include "launcher/progress.h"
 #include "runtime/bench/offline.h"
@@ -40,16 +42,22 @@ int run_group(const char* verb, const OfflineFlags& flags,
   if (needs_mpirun(flags.engine, flags.tensor_parallel_size)) {
     return run_under_mpirun(flags.tensor_parallel_size);
   }
-  return run_engine_group(verb, flags.engine, flags.tensor_parallel_size, [&](Engine& engine) {
+  catch_interrupts();
+  const auto work = [&](Engine& engine) {
     nlohmann::ordered_json result = measure(engine);
+    result["interrupted"] = was_interrupted();
     result["model"] = flags.engine.model.string();
     result["tensor_parallel_size"] = engine.info().tensor_parallel_size;
     if (!flags.output_json.empty()) replace_text_file(flags.output_json, result.dump(2) + "\n");
-  });
+  };
+  const int code = run_engine_group(verb, flags.engine, flags.tensor_parallel_size, work);
+  return code == kExitOk && was_interrupted() ? kExitInterrupted : code;
 }
 
-std::function<void(size_t, size_t)> progress_of(Progress& progress, const char* label) {
-  return [&progress, label](size_t done, size_t total) { progress.update(label, done, total); };
+OfflineWatch watch_with(Progress& progress, const char* label) {
+  return {.progress = [&progress, label](size_t done,
+                                         size_t total) { progress.update(label, done, total); },
+          .interrupted = was_interrupted};
 }
 
 int run_throughput(ThroughputFlags& flags) {
@@ -65,7 +73,7 @@ int run_throughput(ThroughputFlags& flags) {
     Throughput result;
     {
       Progress progress("bench throughput", "requests", 1);
-      result = measure_throughput(engine, requests, progress_of(progress, "answered"));
+      result = measure_throughput(engine, requests, watch_with(progress, "answered"));
     }
     fmt::print("{}", throughput_text(result));
     std::fflush(stdout);
@@ -79,7 +87,7 @@ int run_latency(LatencyFlags& flags) {
     BatchLatency result;
     {
       Progress progress("bench latency", "iterations", 1);
-      result = measure_latency(engine, flags.latency, progress_of(progress, "done"));
+      result = measure_latency(engine, flags.latency, watch_with(progress, "done"));
     }
     fmt::print("{}", latency_text(result));
     std::fflush(stdout);

@@ -92,6 +92,11 @@ LoadOptions options_of(const BenchServeFlags& flags) {
   LoadOptions options = load_options(flags.load);
   options.arrivals.rate = parse_rate(flags.request_rate, "--request-rate");
   options.max_concurrency = flags.max_concurrency;
+  if (flags.load.dataset == "random" && !flags.load.dataset_path.empty())
+    throw InputError("--dataset-path needs --dataset-name: azure, burstgpt or sharegpt");
+  if (flags.backend == "octet" &&
+      !(flags.headers.empty() && flags.extra_body.empty() && flags.endpoint.empty()))
+    throw InputError("--header, --extra-body and --endpoint need --backend openai or openai-chat");
   if (!flags.ramp.empty()) {
     options.arrivals.ramp =
         Ramp{.kind = flags.ramp == "linear" ? Ramp::Kind::kLinear : Ramp::Kind::kExponential,
@@ -114,10 +119,20 @@ int exit_code_of(const BenchReport& report) {
   return exit_code_of(InputError(first.line, first.code));
 }
 
+// Throws InputError, before anything is measured.
+void require_result_folder(const BenchServeFlags& flags) {
+  if (flags.result_name.find('/') != std::string::npos)
+    throw InputError(fmt::format("--result-name is '{}', a name without /", flags.result_name));
+  if (flags.result_dir.empty()) return;
+  std::error_code error;
+  std::filesystem::create_directories(flags.result_dir, error);
+  if (error) throw InputError(fmt::format("{}: {}", flags.result_dir, error.message()));
+}
+
 int run(const BenchServeFlags& flags, const CLI::App& command) {
   catch_interrupts();
   LoadOptions options = options_of(flags);
-  if (!flags.result_dir.empty()) std::filesystem::create_directories(flags.result_dir);
+  require_result_folder(flags);
   const std::unique_ptr<Target> target = make_target(flags);
   const LoadPlan plan = plan_requests(flags.load, target->info());
   warm_up(*target, plan.warmups);
@@ -138,8 +153,7 @@ int run(const BenchServeFlags& flags, const CLI::App& command) {
   }
   report.settings = settings_of(command, *target);
   fmt::print("{}", bench_text(report, flags.percentiles));
-  if (report.search)
-    fmt::print("highest rate within the limits: {:.3f} requests/s\n", report.search->highest_kept);
+  if (report.search) fmt::print("{}\n", search_answer(*report.search));
   std::fflush(stdout);
   std::string failures = failure_line(report.metrics);
   if (failures.empty()) failures = report.measurement.given_up;
@@ -177,21 +191,30 @@ Verb add_bench_serve(CLI::App& bench) {
       "serve", "Load on a running service: latencies, throughput, the highest rate within limits");
   add_target_flags(*command, *flags);
   add_load_flags(*command, flags->load);
-  command
-      ->add_option("--request-rate", flags->request_rate,
-                   "Requests/s; inf: all at once, or a closed loop with --max-concurrency")
-      ->capture_default_str();
+  CLI::Option* rate =
+      command
+          ->add_option("--request-rate", flags->request_rate,
+                       "Requests/s; inf: all at once, or a closed loop with --max-concurrency")
+          ->capture_default_str();
   command
       ->add_option(
           "--max-concurrency", flags->max_concurrency,
           "Unfinished requests at most; waiting for a place counts as latency. 0: no limit")
       ->check(CLI::Range(0, 1'000'000));
-  command->add_option("--ramp-up-strategy", flags->ramp, "How the rate changes over the run")
-      ->check(CLI::IsMember({"linear", "exponential"}));
-  command->add_option("--ramp-up-start-rps", flags->ramp_start, "Requests/s at the first request")
-      ->check(between(1e-6, 1e6));
-  command->add_option("--ramp-up-end-rps", flags->ramp_end, "Requests/s at the last")
-      ->check(between(1e-6, 1e6));
+  CLI::Option* ramp =
+      command->add_option("--ramp-up-strategy", flags->ramp, "How the rate changes over the run")
+          ->check(CLI::IsMember({"linear", "exponential"}))
+          ->excludes(rate);
+  CLI::Option* start =
+      command
+          ->add_option("--ramp-up-start-rps", flags->ramp_start, "Requests/s at the first request")
+          ->check(between(1e-6, 1e6))
+          ->needs(ramp);
+  CLI::Option* end =
+      command->add_option("--ramp-up-end-rps", flags->ramp_end, "Requests/s at the last")
+          ->check(between(1e-6, 1e6))
+          ->needs(ramp);
+  ramp->needs(start, end);
   command
       ->add_option("--slo", flags->load.slo,
                    "What the service must keep, in ms: p99_ttft:500 mean_tpot:50 max_itl:900")

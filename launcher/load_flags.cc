@@ -23,24 +23,47 @@ Trace read_trace(const LoadFlags& flags, size_t most) {
   return read_sharegpt_trace(flags.dataset_path, most, malformed);
 }
 
-std::vector<PlannedRequest> plan_all(const LoadFlags& flags, size_t count, PromptMaker& prompts) {
-  if (flags.dataset == "random") {
-    return plan_random({.input = LengthDistribution::parse(flags.input_len, "--random-input-len",
-                                                           flags.range_ratio),
-                        .output = LengthDistribution::parse(flags.output_len, "--random-output-len",
-                                                            flags.range_ratio),
-                        .count = count,
-                        .seed = flags.seed},
-                       prompts);
-  }
+std::vector<PlannedRequest> plan_of_lengths(const LoadFlags& flags, size_t count,
+                                            PromptMaker& prompts) {
+  return plan_random(
+      {.input = LengthDistribution::parse(flags.input_len, "--random-input-len", flags.range_ratio),
+       .output =
+           LengthDistribution::parse(flags.output_len, "--random-output-len", flags.range_ratio),
+       .count = count,
+       .seed = flags.seed},
+      prompts);
+}
+
+std::vector<PlannedRequest> plan_of_trace(const LoadFlags& flags, PromptMaker& prompts) {
   if (flags.dataset_path.empty())
     throw InputError(fmt::format("--dataset-name {} needs --dataset-path", flags.dataset));
-  const Trace trace = read_trace(flags, count);
+  const Trace trace = read_trace(flags, flags.num_prompts);
   if (trace.left_out > 0) {
     fmt::print(stderr, "octet: {}: {} malformed entries left out; the first: {}\n",
                flags.dataset_path, trace.left_out, trace.first_fault);
   }
-  return plan_trace(trace, flags.trace_speed, flags.trace_length_scale, prompts);
+  std::vector<PlannedRequest> planned =
+      plan_trace(trace, flags.trace_speed, flags.trace_length_scale, prompts);
+  if (planned.size() < flags.num_prompts) {
+    fmt::print(stderr, "octet: {}: has {} of the {} requests of --num-prompts\n",
+               flags.dataset_path, planned.size(), flags.num_prompts);
+  }
+  return planned;
+}
+
+// Throws InputError where none is left.
+void keep_fitting(std::vector<PlannedRequest>& requests, const TargetInfo& target) {
+  const size_t planned = requests.size();
+  const size_t too_long = leave_out_too_long(requests, target.max_model_len);
+  if (planned > 0 && requests.empty()) {
+    throw InputError(fmt::format("none of {} requests fits the model's {} tokens", planned,
+                                 target.max_model_len));
+  }
+  if (too_long > 0) {
+    fmt::print(stderr,
+               "octet: {} of {} requests do not fit the model's {} tokens and are left out\n",
+               too_long, planned, target.max_model_len);
+  }
 }
 
 }  // namespace
@@ -114,22 +137,12 @@ double parse_rate(const std::string& text, const std::string& name) {
 
 LoadPlan plan_requests(const LoadFlags& flags, const TargetInfo& target) {
   PromptMaker prompts(target.vocab_size, flags.prefix_len, flags.seed);
-  LoadPlan plan{.requests = plan_all(flags, flags.num_prompts + flags.num_warmups, prompts)};
-  const size_t planned = plan.requests.size();
-  const size_t too_long = leave_out_too_long(plan.requests, target.max_model_len);
-  if (plan.requests.empty()) {
-    throw InputError(fmt::format("none of {} requests fits the model's {} tokens", planned,
-                                 target.max_model_len));
-  }
-  if (too_long > 0) {
-    fmt::print(stderr,
-               "octet: {} of {} requests do not fit the model's {} tokens and are left out\n",
-               too_long, planned, target.max_model_len);
-  }
   // Warm-up prompts are not asked again: a server may remember them.
-  const size_t warmups = std::min(flags.num_warmups, plan.requests.size());
-  plan.warmups.assign(plan.requests.end() - static_cast<ptrdiff_t>(warmups), plan.requests.end());
-  if (plan.requests.size() > warmups) plan.requests.resize(plan.requests.size() - warmups);
+  LoadPlan plan{.warmups = plan_of_lengths(flags, flags.num_warmups, prompts)};
+  leave_out_too_long(plan.warmups, target.max_model_len);
+  plan.requests = flags.dataset == "random" ? plan_of_lengths(flags, flags.num_prompts, prompts)
+                                            : plan_of_trace(flags, prompts);
+  keep_fitting(plan.requests, target);
   return plan;
 }
 

@@ -59,13 +59,15 @@ std::vector<std::string> mpirun_command(int ranks, const std::vector<std::string
   return command;
 }
 
-int run_under_mpirun(int ranks) {
+int run_under_mpirun(int ranks) { return run_under_mpirun(ranks, own_arguments()); }
+
+int run_under_mpirun(int ranks, const std::vector<std::string>& arguments) {
   try {
     World::require_company(1);
   } catch (const std::invalid_argument& alone) {
     throw InputError(alone.what());
   }
-  std::vector<std::string> command = mpirun_command(ranks, own_arguments());
+  const std::vector<std::string> command = mpirun_command(ranks, arguments);
   // The terminal's signals reach mpirun by themselves; what is sent to this process is passed on.
   ProcessGroup mpirun(command, ProcessGroup::Terminal::kShared);
   struct sigaction action {};

@@ -14,10 +14,11 @@ namespace octet {
 std::vector<std::string> mpirun_command(int ranks, const std::vector<std::string>& arguments,
                                         const std::string& hostfile = "");
 
-// Runs `mpirun -n RANKS` of this very command line on this terminal, and waits. Returns the exit
-// code of the ranks: kExitGroupLost when one was killed, kExitInterrupted after an interrupt.
-// Throws InputError when it cannot be started.
-int run_under_mpirun(int ranks);
+// Runs `mpirun -n RANKS` of this program on this terminal, and waits. Returns the exit code of the
+// ranks: kExitGroupLost when one was killed, kExitInterrupted after an interrupt. Throws InputError
+// when it cannot be started.
+int run_under_mpirun(int ranks, const std::vector<std::string>& arguments);
+int run_under_mpirun(int ranks);  // of this very command line
 
 // Joins the world and runs body on this rank. An InputError is one line, from rank 0; a lost rank
 // ends the others. Returns the exit code. The process ends when mpirun does.

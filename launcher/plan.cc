@@ -19,7 +19,8 @@ namespace {
 struct PlanFlags {
   PlanRequest request;
   std::string model, hardware, network, costs, html;
-  double memory = 0, ttft_ms = 0, tpot_ms = 0;
+  int64_t memory = 0;
+  double ttft_ms = 0, tpot_ms = 0;
   bool json = false, list = false, dummy = false;
 };
 
@@ -67,7 +68,7 @@ int run(PlanFlags& flags) {
 void add_load_flags(CLI::App& command, PlanFlags& flags) {
   PlanRequest& request = flags.request;
   command.add_option("--rate", request.rate, "A load to be carried, requests a second")
-      ->check(non_negative());
+      ->check(between(0, 1e9));
   command.add_option("--ttft-ms", flags.ttft_ms, "Limit of the time to first token; 0: none")
       ->check(non_negative());
   command.add_option("--tpot-ms", flags.tpot_ms, "Limit of the time a token; 0: none")
@@ -156,7 +157,8 @@ Verb add_plan(CLI::App& octet) {
   command->add_flag("--dummy-weights", flags->dummy,
                     "Times of a run with --load-format dummy, whose inputs have few outliers");
   command->add_flag("--json", flags->json, "JSON on standard output");
-  command->add_option("--html", flags->html, "Write a page with plots to this file");
+  command->add_option("--html", flags->html, "Write a page with plots to this file")
+      ->check(not_empty());
   return {command, [flags] { return run(*flags); }};
 }
 

@@ -13,8 +13,8 @@
 #include "comm/communicator_factory.h"
 #include "launcher/engine_flags.h"
 #include "launcher/exit_codes.h"
+#include "launcher/flag_checks.h"
 #include "launcher/mpirun.h"
-#include "launcher/process_group.h"
 #include "launcher/progress.h"
 #include "launcher/verbs.h"
 #include "runtime/capacity/measurement.h"
@@ -74,6 +74,7 @@ int measure_part(const ProfileFlags& flags) {
 
 int run(const ProfileFlags& flags, const std::vector<std::string>& engine_arguments) {
   if (flags.part || World::launched_by_mpi()) return measure_part(flags);
+  require_writable(flags.out);
   const auto start = std::chrono::steady_clock::now();
   HardwareProfile all;
   for (const int ranks : flags.tensor_parallel_sizes) {
@@ -81,13 +82,12 @@ int run(const ProfileFlags& flags, const std::vector<std::string>& engine_argume
     std::vector<std::string> arguments{"profile",     "--part", "--out",
                                        part.string(), "--name", flags.name};
     arguments.insert(arguments.end(), engine_arguments.begin(), engine_arguments.end());
-    ProcessGroup group(mpirun_command(ranks, arguments), ProcessGroup::Terminal::kShared);
-    while (!group.poll()) std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    if (*group.poll() != 0) {
-      throw InputError(
-          fmt::format("measuring {} rank(s): mpirun {}", ranks, describe_status(*group.poll())),
-          ErrorCode::kUnavailable);
+    const int code = run_under_mpirun(ranks, arguments);
+    if (code == kExitGroupLost) {
+      throw InputError(fmt::format("measuring {} rank(s): one was lost", ranks),
+                       ErrorCode::kUnavailable);
     }
+    if (code != kExitOk) return code;  // the ranks have said why
     HardwareProfile measured = parse_profile(read_json_file(part), part.string());
     std::filesystem::remove(part);
     measured.tables.insert(measured.tables.begin(), all.tables.begin(), all.tables.end());

@@ -54,6 +54,15 @@ std::string bench_text(const BenchReport& report, const std::vector<double>& per
   return text + latency_table(metrics, percentiles);
 }
 
+std::string search_answer(const SearchResult& search) {
+  if (search.highest_kept > 0) {
+    return fmt::format("highest rate within the limits: {:.3f} requests/s{}{}", search.highest_kept,
+                       search.ended_early.empty() ? "" : "; ", search.ended_early);
+  }
+  return "no rate within the limits was found" +
+         (search.ended_early.empty() ? "" : ": " + search.ended_early);
+}
+
 std::string search_text(const Probe& probe, const std::vector<StatisticLimit>& limits) {
   std::string text = fmt::format("{:>10.3f} requests/s {:>10.1f} tokens/s", probe.rate,
                                  probe.output_tokens_per_second);

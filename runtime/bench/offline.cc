@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "runtime/request/error.h"
 
@@ -26,36 +27,49 @@ void submit_all(Engine& engine, const std::vector<PlannedRequest>& requests) {
   }
 }
 
-// Runs until no request is left; on_token for each token, on_end for each request.
+// Runs until no request is left, or until it is interrupted; on_token for each token, on_end for
+// each request. Was it interrupted?
 template <typename OnToken, typename OnEnd>
-void run_all(Engine& engine, const OnToken& on_token, const OnEnd& on_end) {
+bool run_all(Engine& engine, const OfflineWatch& watch, const OnToken& on_token,
+             const OnEnd& on_end) {
+  bool interrupted = false;
   engine.run(
       [&](std::vector<RequestOutput> outputs) {
+        if (interrupted) return;
+        interrupted = watch.interrupted();
+        if (interrupted) return engine.stop();
         for (const RequestOutput& output : outputs) {
           if (output.finish == FinishReason::kError) throw InputError(output.error);
           if (output.token >= 0) on_token(output.request_id);
-          if (output.finish != FinishReason::kNone) on_end();
+          if (output.finish != FinishReason::kNone) on_end(output.request_id);
         }
       },
       true);
+  return interrupted;
+}
+
+[[noreturn]] void fail_interrupted() {
+  throw InputError("interrupted before anything was measured", ErrorCode::kCancelled);
 }
 
 struct Iteration {
   double prefill = 0, whole = 0;
 };
 
-Iteration run_batch(Engine& engine, const std::vector<PlannedRequest>& batch) {
+std::optional<Iteration> run_batch(Engine& engine, const std::vector<PlannedRequest>& batch,
+                                   const OfflineWatch& watch) {
   std::vector<bool> begun(batch.size());
   Iteration iteration;
   const Clock::time_point start = Clock::now();
   submit_all(engine, batch);
-  run_all(
-      engine,
+  const bool interrupted = run_all(
+      engine, watch,
       [&](uint64_t id) {
         if (!begun[id]) iteration.prefill = seconds_since(start);
         begun[id] = true;
       },
-      [] {});
+      [](uint64_t) {});
+  if (interrupted) return std::nullopt;
   iteration.whole = seconds_since(start);
   return iteration;
 }
@@ -63,16 +77,18 @@ Iteration run_batch(Engine& engine, const std::vector<PlannedRequest>& batch) {
 }  // namespace
 
 Throughput measure_throughput(Engine& engine, const std::vector<PlannedRequest>& requests,
-                              const OfflineProgress& on_progress) {
-  Throughput result{.requests = requests.size()};
-  for (const PlannedRequest& request : requests) result.input_tokens += request.prompt_tokens;
+                              const OfflineWatch& watch) {
+  Throughput result;
   const EngineStats before = engine.stats();
-  size_t done = 0;
   const Clock::time_point start = Clock::now();
   submit_all(engine, requests);
   run_all(
-      engine, [&](uint64_t) { ++result.output_tokens; },
-      [&] { on_progress(++done, requests.size()); });
+      engine, watch, [&](uint64_t) { ++result.output_tokens; },
+      [&](uint64_t id) {
+        result.input_tokens += requests[id].prompt_tokens;
+        watch.progress(++result.requests, requests.size());
+      });
+  if (result.requests == 0) fail_interrupted();
   result.seconds = seconds_since(start);
   const EngineStats after = engine.stats();
   result.steps = after.steps - before.steps;
@@ -88,7 +104,7 @@ double BatchLatency::output_tokens_per_second() const {
 }
 
 BatchLatency measure_latency(Engine& engine, const LatencyOptions& options,
-                             const OfflineProgress& on_progress) {
+                             const OfflineWatch& watch) {
   PromptMaker prompts(engine.info().vocab_size, 0, options.seed);
   const auto rounds = static_cast<size_t>(options.warmups + options.iterations);
   std::vector<double> whole, prefill, decode;
@@ -99,14 +115,16 @@ BatchLatency measure_latency(Engine& engine, const LatencyOptions& options,
                  .prompt_tokens = options.input_len,
                  .max_tokens = options.output_len};
     }
-    const Iteration iteration = run_batch(engine, batch);
-    on_progress(round + 1, rounds);
+    const std::optional<Iteration> iteration = run_batch(engine, batch, watch);
+    if (!iteration) break;
+    watch.progress(round + 1, rounds);
     if (round < static_cast<size_t>(options.warmups)) continue;
-    whole.push_back(iteration.whole);
-    prefill.push_back(iteration.prefill);
+    whole.push_back(iteration->whole);
+    prefill.push_back(iteration->prefill);
     if (options.output_len > 1)
-      decode.push_back((iteration.whole - iteration.prefill) / (options.output_len - 1));
+      decode.push_back((iteration->whole - iteration->prefill) / (options.output_len - 1));
   }
+  if (whole.empty()) fail_interrupted();
   return {.batch_size = options.batch_size,
           .input_len = options.input_len,
           .output_len = options.output_len,

@@ -21,12 +21,16 @@ struct Throughput {
   double reduce_share = 0;  // of the time in steps, rank 0's view
 };
 
-using OfflineProgress = std::function<void(size_t done, size_t total)>;
+struct OfflineWatch {
+  std::function<void(size_t done, size_t total)> progress;
+  std::function<bool()> interrupted;  // asked after each step; true ends the measurement, and the
+                                      // engine serves no more
+};
 
-// REQUIRES prompts of ids. Answers go on to max_tokens. Throws InputError for a request that cannot
-// run.
+// REQUIRES prompts of ids. Answers go on to max_tokens. An interrupted one is of the requests that
+// were answered. Throws InputError for a request that cannot run, or when none was answered.
 Throughput measure_throughput(Engine& engine, const std::vector<PlannedRequest>& requests,
-                              const OfflineProgress& on_progress);
+                              const OfflineWatch& watch);
 
 struct BatchLatency {
   int batch_size = 0, input_len = 0, output_len = 0;
@@ -43,8 +47,9 @@ struct LatencyOptions {
   uint64_t seed = 0;
 };
 
+// An interrupted one is of the iterations that were complete. Throws InputError when none was.
 BatchLatency measure_latency(Engine& engine, const LatencyOptions& options,
-                             const OfflineProgress& on_progress);
+                             const OfflineWatch& watch);
 
 std::string throughput_text(const Throughput& result);
 nlohmann::ordered_json throughput_json(const Throughput& result);  // under vLLM's names

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "runtime/bench/latency.h"
@@ -27,6 +28,7 @@ struct SearchResult {
   std::vector<Probe> probes;  // in the order in which they were measured
   double highest_kept = 0;    // requests/s; 0: none
   double lowest_failed = 0;   // 0: none
+  std::string ended_early;    // why the search could not go on; "": it came to its end
 };
 
 // Steps up or down from first_rate by a quarter until one rate keeps and the next does not, then

@@ -34,10 +34,12 @@ ScaleFolder::ScaleFolder(const std::filesystem::path& path, const nlohmann::orde
   std::filesystem::create_directories(path_ / "cells", error);
   if (error) throw InputError(fmt::format("{}: {}", path_.string(), error.message()));
   const std::filesystem::path file = path_ / kSettings;
-  if (std::filesystem::exists(file)) {
-    require_same(read_json_file(file), nlohmann::json(settings), file);
-  } else {
+  if (std::filesystem::is_empty(path_ / "cells")) {
     replace_text_file(file, settings.dump(2) + "\n");
+  } else if (!std::filesystem::exists(file)) {
+    throw InputError(fmt::format("{}: is missing, of the cells that are there", file.string()));
+  } else {
+    require_same(read_json_file(file), nlohmann::json(settings), file);
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "runtime/bench/result_file.h"
 #include "runtime/bench/runner.h"
@@ -12,6 +13,7 @@ namespace octet {
 namespace {
 
 constexpr double kBelowFull = 0.8;
+constexpr size_t kOneByOne = 5;
 
 BenchReport report_of(LoadResult measurement, const LoadOptions& options) {
   BenchReport report{.metrics = metrics_of(measurement, options.request_limits),
@@ -22,8 +24,8 @@ BenchReport report_of(LoadResult measurement, const LoadOptions& options) {
 }
 
 LoadResult send(Target& target, std::vector<PlannedRequest>& requests, const LoadOptions& options,
-                 const std::string& label,
-                 const std::function<bool(const std::vector<Record>&)>& enough) {
+                const std::string& label,
+                const std::function<bool(const std::vector<Record>&)>& enough) {
   if (!options.own_times)
     set_times(requests, arrival_times(options.arrivals, requests.size(), options.seed));
   const RunOptions run{.max_concurrency = options.max_concurrency,
@@ -44,6 +46,18 @@ bool server_is_gone(const Metrics& metrics) {
 }
 
 bool never(const std::vector<Record>&) { return false; }
+
+// A few of the requests, each after the answer to the one before.
+BenchReport one_by_one(Target& target, const std::vector<PlannedRequest>& requests,
+                       LoadOptions options) {
+  std::vector<PlannedRequest> few(
+      requests.begin(),
+      requests.begin() + static_cast<ptrdiff_t>(std::min(kOneByOne, requests.size())));
+  options.arrivals.rate = kAtOnce;
+  options.own_times = false;
+  options.max_concurrency = 1;
+  return report_of(send(target, few, options, "one by one", never), options);
+}
 
 }  // namespace
 
@@ -73,8 +87,8 @@ BenchReport search_rate(Target& target, const std::vector<PlannedRequest>& reque
         kBelowFull * best.metrics.per_second(static_cast<double>(best.metrics.completed));
     if (best.metrics.failed > 0 || best.measurement.interrupted) return best;
   }
-  bool interrupted = false;
-  std::string given_up;
+  bool interrupted = false, tried_one_by_one = false;
+  std::string given_up, ended_early;
   const auto probe_rate = [&](double rate, Probe& probe) {
     LoadOptions at_rate = options;
     at_rate.arrivals.rate = rate;
@@ -88,6 +102,8 @@ BenchReport search_rate(Target& target, const std::vector<PlannedRequest>& reque
                   options);
     if (report.measurement.interrupted) {
       interrupted = true;
+      ended_early = "interrupted";
+      if (best.measurement.records.empty()) best = std::move(report);
       return false;
     }
     probe.kept = !probe.cut_short && report.metrics.keeps(options.statistic_limits);
@@ -100,9 +116,18 @@ BenchReport search_rate(Target& target, const std::vector<PlannedRequest>& reque
     const bool gone = server_is_gone(report.metrics);
     if (gone) given_up = fmt::format("at {:.3f} requests/s {}", rate, failure_line(report.metrics));
     if (probe.kept || best.measurement.records.empty()) best = std::move(report);
+    // No lower rate keeps what one request at a time does not.
+    if (!probe.kept && !gone && !std::exchange(tried_one_by_one, true)) {
+      const BenchReport alone = one_by_one(target, requests, options);
+      if (!alone.measurement.interrupted && !alone.metrics.keeps(options.statistic_limits)) {
+        ended_early = "one request at a time breaks them too";
+        return false;
+      }
+    }
     return !gone;
   };
   best.search = find_highest_rate(search, probe_rate);
+  best.search->ended_early = ended_early;
   best.measurement.interrupted = interrupted;
   best.measurement.given_up = given_up;
   return best;

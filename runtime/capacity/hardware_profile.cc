@@ -4,12 +4,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "runtime/capacity/built_in_profiles.h"
+#include "runtime/capacity/profile_fields.h"
 #include "runtime/formats/json_text.h"
 #include "runtime/formats/printable.h"
 #include "runtime/request/error.h"
@@ -21,23 +21,6 @@ using nlohmann::json;
 
 constexpr int kMaxRanks = 4096;
 constexpr size_t kMaxPoints = 100'000;
-
-constexpr std::array<std::string_view, 14> kFacts{
-    "memory_bytes",       // of one rank
-    "reserved_bytes",     // of those, not the runtime's: contexts, libraries
-    "launcher_bytes",     // of a group on a node whose ranks share its memory: mpirun, its starter
-    "memory_bandwidth",   // bytes a second of one rank
-    "int8_ops",           // multiplications and additions a second
-    "float_flops",        // likewise, of the attention's floats
-    "bandwidth_share",    // of memory_bandwidth that kernels reach; 1: the limit itself
-    "compute_share",      // of int8_ops and float_flops
-    "wire_bytes",         // of one value in a reduce
-    "step_overhead",      // seconds a step
-    "network_bandwidth",  // bytes a second of one rank, to other nodes
-    "network_latency",    // seconds of one message between nodes
-    "node_power",         // watts of a node under load
-    "devices_per_node",   // that the power and the price of a node are divided by
-};
 
 class Reader {
  public:
@@ -120,26 +103,41 @@ class Reader {
       fail("octet_hardware", fmt::format("is version {}, this program reads version {}", version,
                                          HardwareProfile::kVersion));
     }
+    for (const auto& [name, value] : json_.items()) require_known_field(escaped(name), source_);
     HardwareProfile profile;
     profile.name = text(json_, "name", "");
+    if (profile.name.empty()) fail("name", "is empty");
     profile.description = text(json_, "description", "");
     profile.device = text(json_, "device", "");
+    require_known_device(profile.device, source_ + ": device");
     profile.ranks_per_node =
         count(member(json_, "ranks_per_node", ""), "ranks_per_node", kMaxRanks);
     const json& facts = member(json_, "facts", "");
     if (!facts.is_object()) fail("facts", "is not an object");
     for (const auto& [name, value] : facts.items()) {
       const std::string where = "facts." + escaped(name);
-      if (std::ranges::find(kFacts, name) == kFacts.end()) {
-        fail(where, fmt::format("is not known; known: {}", fmt::join(kFacts, ", ")));
-      }
-      profile.facts[name] = {number(member(value, "value", where), where, 0, 1e18),
+      const FactRange range = fact_range(escaped(name), source_ + ": facts");
+      profile.facts[name] = {number(member(value, "value", where), where, range.least, range.most),
                              text(value, "source", where)};
+    }
+    if (profile.fact_or("reserved_bytes", 0) > profile.fact_or("memory_bytes", 1e18)) {
+      fail("facts.reserved_bytes",
+           fmt::format("is {}, more than memory_bytes {}", profile.fact("reserved_bytes"),
+                       profile.fact("memory_bytes")));
     }
     const json& tables = member(json_, "tables", "");
     if (!tables.is_array() || tables.size() > 1000) fail("tables", "is not a list of up to 1000");
     for (size_t i = 0; i < tables.size(); ++i) {
-      profile.tables.push_back(table(tables[i], fmt::format("tables[{}]", i)));
+      const std::string where = fmt::format("tables[{}]", i);
+      ProfileTable next = table(tables[i], where);
+      require_known_table(next, fmt::format("{}: {}", source_, where));
+      const auto same = [&](const ProfileTable& other) {
+        return other.operation == next.operation && other.ranks == next.ranks;
+      };
+      if (std::ranges::any_of(profile.tables, same)) {
+        fail(where, fmt::format("is {} at {} ranks once more", next.operation, next.ranks));
+      }
+      profile.tables.push_back(std::move(next));
     }
     return profile;
   }

@@ -64,7 +64,7 @@ Table memory_table(const CapacityPlan& plan) {
 
 Table cluster_table(const CapacityPlan& plan) {
   Table table{.columns = {"ranks", "groups", "of ranks", "batch", "TTFT ms", "TPOT ms", "kW",
-                          plan.currency + "/h", plan.currency + "/M tokens", ""},
+                          plan.currency + "/h", plan.currency + "/M output", ""},
               .rows = {}};
   for (const ClusterPlan& cluster : plan.clusters) {
     table.rows.push_back(
@@ -86,7 +86,7 @@ std::vector<Figure> headline(const CapacityPlan& plan) {
     figures.push_back({"TTFT", fmt::format("{:.0f}", best.ttft * 1e3), "ms"});
     figures.push_back({"TPOT", fmt::format("{:.1f}", best.tpot * 1e3), "ms"});
     figures.push_back(
-        {"cost", fmt::format("{:.2f}", best.bill.million_tokens), plan.currency + "/M tokens"});
+        {"cost", fmt::format("{:.2f}", best.bill.million_tokens), plan.currency + "/M output"});
   }
   return figures;
 }

@@ -55,20 +55,21 @@ std::string clusters_text(const CapacityPlan& plan, const std::string& currency)
       "\n{:.2f} requests/s of {} + {} tokens at {:.0f}% of what the groups can do", request.rate,
       request.input_tokens, request.output_tokens, request.utilization * 100);
   if (request.ttft_seconds > 0)
-    text += fmt::format(", TTFT <= {:.0f} ms", request.ttft_seconds * 1e3);
+    text += fmt::format(", TTFT <= {:g} ms", request.ttft_seconds * 1e3);
   if (request.tpot_seconds > 0)
-    text += fmt::format(", TPOT <= {:.1f} ms", request.tpot_seconds * 1e3);
+    text += fmt::format(", TPOT <= {:g} ms", request.tpot_seconds * 1e3);
   text += fmt::format("\n{:>6}{:>8}{:>10}{:>8}{:>10}{:>10}{:>8}{:>12}{:>16}\n", "ranks", "groups",
                       "of ranks", "batch", "TTFT ms", "TPOT ms", "kW", currency + "/h",
-                      currency + "/M tokens");
+                      currency + "/M output");
   for (const ClusterPlan& cluster : plan.clusters) {
     if (!cluster.why_not.empty()) {
       text += fmt::format("{:>6}{:>8}{:>10}  {}\n", "-", "-", cluster.size, cluster.why_not);
       continue;
     }
-    text += fmt::format("{:>6}{:>8}{:>10}{:>8}{:>10.1f}{:>10.2f}{:>8.1f}{:>12.2f}{:>16.2f}\n",
+    text += fmt::format("{:>6}{:>8}{:>10}{:>8}{:>10.1f}{:>10}{:>8.1f}{:>12.2f}{:>16.2f}\n",
                         cluster.size * cluster.replicas, cluster.replicas, cluster.size,
-                        cluster.batch, cluster.ttft * 1e3, cluster.tpot * 1e3,
+                        cluster.batch, cluster.ttft * 1e3,
+                        cluster.tpot > 0 ? fmt::format("{:.2f}", cluster.tpot * 1e3) : "-",
                         cluster.bill.kilowatts, cluster.bill.hour, cluster.bill.million_tokens);
   }
   return text;

@@ -70,11 +70,11 @@ class GroupPlanner {
                           network_, size_);
     const auto within = [&](const BatchPlan& plan) {
       return (request_.tpot_seconds == 0 || plan.tpot_loaded <= request_.tpot_seconds) &&
-             (request_.ttft_seconds == 0 || plan.ttft + plan.step.total() <= request_.ttft_seconds);
+             (request_.ttft_seconds == 0 || plan.ttft_loaded <= request_.ttft_seconds);
     };
     const BatchPlan alone = batch_plan(group, model, 1);
     if (!within(alone)) {
-      cluster.ttft = alone.ttft + alone.step.total();
+      cluster.ttft = alone.ttft_loaded;
       cluster.tpot = alone.tpot_loaded;
       cluster.why_not = fmt::format("one request alone has TTFT {:.1f} ms and TPOT {:.2f} ms",
                                     cluster.ttft * 1e3, cluster.tpot * 1e3);
@@ -91,7 +91,7 @@ class GroupPlanner {
     }
     const BatchPlan best = batch_plan(group, model, low);
     cluster.batch = low;
-    cluster.ttft = best.ttft + best.step.total();
+    cluster.ttft = best.ttft_loaded;
     cluster.tpot = best.tpot_loaded;
     const double groups = request_.rate / (request_.utilization * best.requests_per_second);
     if (groups > 1e6) {
@@ -139,17 +139,20 @@ class GroupPlanner {
     return static_cast<double>(hardware_.device == "cpu" ? ledger.peak() : ledger.total());
   }
 
-  // What the runtime may take on a rank. The ranks of a CPU node share its memory.
+  // Of a rank. The ranks of a CPU node share its memory.
+  double whole_memory() const {
+    if (request_.memory_bytes > 0) return request_.memory_bytes;
+    const double all = hardware_.fact("memory_bytes");
+    return hardware_.device == "cpu" ? all * hardware_.ranks_per_node / size_ : all;
+  }
+
+  // What the runtime may take of it.
   double memory() const {
-    double all = request_.memory_bytes;
-    if (all == 0) {
-      all = hardware_.fact("memory_bytes");
-      if (hardware_.device == "cpu") all = all * hardware_.ranks_per_node / size_;
-    }
+    const double all = whole_memory();
     const ProfileTable* measured = hardware_.find("memory.reserved", size_);
     const double reserved =
         measured ? measured->grid.value({}) : hardware_.fact_or("reserved_bytes", 0);
-    return all - reserved - hardware_.fact_or("launcher_bytes", 0) / size_;
+    return std::max(0.0, all - reserved - hardware_.fact_or("launcher_bytes", 0) / size_);
   }
 
   void judge(GroupPlan& group) const {
@@ -164,8 +167,8 @@ class GroupPlanner {
       group.sequences = static_cast<int>(most);
       return;
     }
-    group.why_not = fmt::format("needs {} a rank, {} are there", format_bytes(need),
-                                format_bytes(std::max(0.0, group.memory)));
+    group.why_not = fmt::format("needs {} a rank, {} of {} are the runtime's", format_bytes(need),
+                                format_bytes(group.memory), format_bytes(whole_memory()));
     const auto weights = static_cast<double>(ledger.weights);
     if (weights > group.memory) {
       group.why_not += fmt::format(" (weights alone {})", format_bytes(weights));
@@ -187,11 +190,12 @@ class GroupPlanner {
         model.cost({.decode_rows = sequences, .decode_context = context(), .sampled = sequences});
     plan.ttft = model.prefill(request_.input_tokens > 0 ? request_.input_tokens : context());
     plan.tokens_per_second = sequences / plan.step.total();
+    plan.ttft_loaded = plan.ttft + (batch > 1 ? plan.step.total() : 0);
     plan.tpot_loaded = plan.step.total();
-    if (request_.output_tokens > 0) {
-      plan.tpot_loaded += sequences * plan.ttft / request_.output_tokens;
-      plan.requests_per_second = sequences / (request_.output_tokens * plan.tpot_loaded);
-    }
+    if (request_.output_tokens == 0) return plan;
+    const double decoded = request_.output_tokens - 1;  // the prompt's step gives the first token
+    plan.tpot_loaded = decoded > 0 ? plan.step.total() + (sequences - 1) * plan.ttft / decoded : 0;
+    plan.requests_per_second = sequences / (decoded * plan.step.total() + sequences * plan.ttft);
     return plan;
   }
 
@@ -203,6 +207,61 @@ class GroupPlanner {
   Plan plan_;
   Footprint footprint_;
 };
+
+// What the plan leaves out for want of a figure.
+void note_what_is_missing(CapacityPlan& plan, const HardwareProfile& hardware, const Costs& costs) {
+  const bool several = std::ranges::any_of(
+      plan.groups, [](const GroupPlan& group) { return group.size > 1 && group.why_not.empty(); });
+  if (several && hardware.find("reduce", 2) == nullptr) {
+    plan.notes.push_back(
+        fmt::format("hardware {} has no table \"reduce\": reduces count as 0 ms", hardware.name));
+  }
+  if (plan.clusters.empty()) return;
+  if (!hardware.facts.contains("node_power")) {
+    plan.notes.push_back(
+        fmt::format("hardware {} has no fact node_power: power counts as 0", hardware.name));
+  }
+  if (!costs.device_hour.contains(hardware.name)) {
+    plan.notes.push_back(
+        fmt::format("the prices have no device_hour.{}: its devices count as 0 {}, see --costs",
+                    hardware.name, costs.currency));
+  }
+}
+
+// Throws InputError.
+void require_plausible(const PlanRequest& request, const HardwareProfile& hardware,
+                       const HardwareProfile* network) {
+  if (hardware.device == "network") {
+    throw InputError(
+        fmt::format("--hardware {} is a network; give it as --network", hardware.name));
+  }
+  if (network != nullptr && network->device != "network") {
+    throw InputError(
+        fmt::format("--network {} is hardware of device {}; a network's is \"network\"",
+                    network->name, network->device));
+  }
+  const bool lengths = request.input_tokens > 0 && request.output_tokens > 0;
+  if (request.rate > 0 && !lengths) {
+    throw InputError("--rate needs --input-tokens and --output-tokens");
+  }
+  if (request.output_tokens > 0 && !lengths)
+    throw InputError("--output-tokens needs --input-tokens");
+  if (request.rate == 0 && (request.ttft_seconds > 0 || request.tpot_seconds > 0)) {
+    throw InputError("--ttft-ms and --tpot-ms need --rate");
+  }
+}
+
+// Throws InputError.
+void require_lengths(const PlanRequest& request, int max_model_len) {
+  if (request.input_tokens + request.output_tokens > max_model_len) {
+    throw InputError(fmt::format("{} input and {} output tokens exceed the model length {}",
+                                 request.input_tokens, request.output_tokens, max_model_len));
+  }
+  if (request.context > max_model_len) {
+    throw InputError(
+        fmt::format("--context {} exceeds the model length {}", request.context, max_model_len));
+  }
+}
 
 void note_what_does_not_run(CapacityPlan& plan, const HardwareProfile& hardware) {
   if (plan.kv_cache_dtype == "int8") {
@@ -221,8 +280,11 @@ void note_what_does_not_run(CapacityPlan& plan, const HardwareProfile& hardware)
 }
 
 std::vector<int> sizes_of(const PlanRequest& request, const HardwareProfile& hardware) {
-  if (!request.tensor_parallel_sizes.empty()) return request.tensor_parallel_sizes;
   std::vector<int> sizes;
+  for (const int size : request.tensor_parallel_sizes) {
+    if (std::ranges::find(sizes, size) == sizes.end()) sizes.push_back(size);
+  }
+  if (!sizes.empty()) return sizes;
   for (int size = 1; size <= std::min(hardware.ranks_per_node, Partition::kDefaultShards);
        size *= 2) {
     sizes.push_back(size);
@@ -234,13 +296,7 @@ std::vector<int> sizes_of(const PlanRequest& request, const HardwareProfile& har
 
 CapacityPlan plan_capacity(const PlanRequest& request, const HardwareProfile& hardware,
                            const HardwareProfile* network, const Costs& costs) {
-  if (hardware.device == "network") {
-    throw InputError(
-        fmt::format("--hardware {} is a network; give it as --network", hardware.name));
-  }
-  if (request.rate > 0 && (request.input_tokens <= 0 || request.output_tokens <= 0)) {
-    throw InputError("--rate needs --input-tokens and --output-tokens");
-  }
+  require_plausible(request, hardware, network);
   CapacityPlan plan{.model = request.options.model.string(),
                     .hardware = hardware.name,
                     .kv_cache_dtype = request.kv_cache_dtype,
@@ -255,17 +311,14 @@ CapacityPlan plan_capacity(const PlanRequest& request, const HardwareProfile& ha
     if (plan.kv_cache_dtype == "auto") {
       plan.kv_cache_dtype = planner.parts().options.kv_cache_dtype;
     }
-    if (request.input_tokens + request.output_tokens > plan.max_model_len) {
-      throw InputError(fmt::format("{} input and {} output tokens exceed the model length {}",
-                                   request.input_tokens, request.output_tokens,
-                                   plan.max_model_len));
-    }
+    require_lengths(request, plan.max_model_len);
     if (request.rate > 0) plan.clusters.push_back(planner.cluster(plan.groups.back(), costs));
   }
   std::ranges::stable_sort(plan.clusters, {}, [](const ClusterPlan& cluster) {
     return cluster.why_not.empty() ? cluster.size * cluster.replicas : INT32_MAX;
   });
   note_what_does_not_run(plan, hardware);
+  note_what_is_missing(plan, hardware, costs);
   return plan;
 }
 

@@ -36,9 +36,10 @@ struct BatchPlan {
   bool fits = false;
   StepCost step;                   // decode
   double ttft = 0;                 // one prompt, nobody else's
+  double ttft_loaded = 0;          // after the step of the others that it waits for
   double tokens_per_second = 0;    // of one replica at decode
   double requests_per_second = 0;  // prompts included; 0: no lengths given
-  double tpot_loaded = 0;          // with the prompts of the others between
+  double tpot_loaded = 0;          // with the prompts of the others between; 0: one token has none
 };
 
 struct GroupPlan {

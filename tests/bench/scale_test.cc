@@ -55,12 +55,17 @@ TEST(ScaleFolder, KeepsCellsAndGoesOnWithTheSameSettings) {
 
 TEST(ScaleFolder, RefusesOtherSettingsByName) {
   const TempFolder temp;
+  // A folder without cells takes the settings of the next that asks.
+  ScaleFolder(temp / "r", {{"seed", "0"}});
   const ScaleFolder folder(temp / "r", {{"seed", "1"}, {"model", "m"}});
+  folder.save({}, {});
   EXPECT_INPUT_ERROR(ScaleFolder(temp / "r", {{"seed", "2"}, {"model", "m"}}), "settings.json",
                      "seed is \"1\" there and \"2\" now");
   EXPECT_INPUT_ERROR(ScaleFolder(temp / "r", {{"model", "m"}}), "seed is \"1\" there and null");
   write_file(temp / "r/settings.json", "[");
   EXPECT_INPUT_ERROR(ScaleFolder(temp / "r", {{"seed", "1"}}), "not valid JSON");
+  std::filesystem::remove(temp / "r/settings.json");
+  EXPECT_INPUT_ERROR(ScaleFolder(temp / "r", {{"seed", "1"}}), "settings.json", "is missing");
   write_file(temp / "file", "");
   EXPECT_INPUT_ERROR(ScaleFolder(temp / "file", {}), "file");
 }

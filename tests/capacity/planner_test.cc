@@ -64,7 +64,11 @@ TEST(Planner, ALoadTakesTheFewestRanksThatHoldItsLimits) {
   EXPECT_LE(best.tpot, request.tpot_seconds);
   EXPECT_LE(best.size * best.replicas, plan.clusters[1].size * plan.clusters[1].replicas);
   // As many requests as the groups at that batch give, and no group too many.
-  const double one = best.batch / (request.output_tokens * best.tpot) * request.utilization;
+  PlanRequest at_best = request;
+  at_best.tensor_parallel_sizes = {best.size};
+  at_best.batches = {best.batch};
+  const double one =
+      plan_gpt3(at_best).groups[0].batches[0].requests_per_second * request.utilization;
   EXPECT_GE(best.replicas * one, request.rate);
   EXPECT_LT((best.replicas - 1) * one, request.rate);
   EXPECT_GT(best.bill.million_tokens, 0);
@@ -72,6 +76,34 @@ TEST(Planner, ALoadTakesTheFewestRanksThatHoldItsLimits) {
   request.tpot_seconds = 0.001;
   const CapacityPlan hopeless = plan_gpt3(request);
   EXPECT_NE(hopeless.clusters[0].why_not.find("one request alone has"), std::string::npos);
+}
+
+TEST(Planner, AnAnswerOfOneTokenHasNoTimePerToken_AndARequestAloneWaitsForNobody) {
+  const PlanRequest request{
+      .tensor_parallel_sizes = {8}, .batches = {1}, .input_tokens = 1024, .output_tokens = 1};
+  const BatchPlan one = plan_gpt3(request).groups[0].batches[0];
+  EXPECT_EQ(one.tpot_loaded, 0);
+  EXPECT_DOUBLE_EQ(one.requests_per_second, 1 / one.ttft);
+  PlanRequest longer = request;
+  longer.output_tokens = 2;
+  const BatchPlan alone = plan_gpt3(longer).groups[0].batches[0];
+  EXPECT_DOUBLE_EQ(alone.tpot_loaded, alone.step.total());
+  EXPECT_DOUBLE_EQ(alone.ttft_loaded, alone.ttft);
+}
+
+TEST(Planner, WhatIsMissingIsSaid) {
+  HardwareProfile bare = load_profile("h200");
+  bare.name = "bare";
+  bare.tables.clear();
+  bare.facts.erase("node_power");
+  PlanRequest request{
+      .tensor_parallel_sizes = {8}, .input_tokens = 512, .output_tokens = 256, .rate = 1};
+  request.options.model = "gpt3-175b";
+  request.options.load_format = "dummy";
+  const std::string text = plan_text(plan_capacity(request, bare, nullptr, load_costs("")));
+  for (const char* missing : {"no table \"reduce\"", "no fact node_power", "device_hour.bare"}) {
+    EXPECT_NE(text.find(missing), std::string::npos) << missing;
+  }
 }
 
 TEST(Planner, TheJsonAndThePageHoldTheTextsFigures) {
@@ -91,6 +123,9 @@ TEST(Planner, WhatCannotBeAskedIsRefusedByItsFlag) {
   EXPECT_THROW(plan_gpt3({}, "infiniband"), InputError);
   EXPECT_THROW(plan_gpt3({.input_tokens = 2000, .output_tokens = 100}), InputError);
   EXPECT_THROW(plan_gpt3({.tensor_parallel_sizes = {9}}), InputError);
+  EXPECT_THROW(plan_gpt3({.output_tokens = 100}), InputError);
+  EXPECT_THROW(plan_gpt3({.context = 4096}), InputError);
+  EXPECT_THROW(plan_gpt3({.ttft_seconds = 1}), InputError);
 }
 
 }  // namespace

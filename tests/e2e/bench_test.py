@@ -126,6 +126,12 @@ class BenchServe(BenchCase):
             for probe in search["probes"]:
                 self.assertEqual(probe["kept"], probe["request_rate"] <= search["highest_rate_kept"])
 
+    def test_a_search_for_what_no_rate_keeps_ends(self):
+        with Server(self.artefact, 1) as server:
+            done = run("bench", "serve", "--address", server.address, *SMALL, "--num-prompts", 20, "--request-rate", 20,
+                       "--search", "--slo", "p99_ttft:0.001")
+            self.assertIn("no rate within the limits was found: one request at a time breaks them too", done.stdout)
+
     def test_a_search_ends_with_its_server(self):
         with Server(self.artefact, 1) as server:
             bench = subprocess.Popen(
@@ -235,6 +241,18 @@ class BenchOffline(BenchCase):
             result = json.loads(out.read_text())
             self.assertEqual(len(result["latencies"]), 4)
             self.assertGreater(result["avg_latency"], result["prefill_seconds"]["mean"])
+
+    def test_an_interruption_without_a_server_keeps_what_was_measured(self):
+        out = Path(self.results.name) / "out.json"
+        short = ["--input-len", "4", "--output-len", "4"]
+        for command in (["latency", "--num-iters", "100000"], ["throughput", "--num-prompts", "100000"]):
+            bench = subprocess.Popen([OCTET, "bench", *command, *short, str(self.artefact), "--output-json", str(out)],
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            time.sleep(3)
+            bench.send_signal(signal.SIGINT)
+            bench.communicate(timeout=10)
+            self.assertEqual(bench.returncode, 130)
+            self.assertTrue(json.loads(out.read_text())["interrupted"])
 
     def test_what_does_not_fit_is_one_line(self):
         self.one_line(run("bench", "latency", self.artefact, "--input-len", 4000, check=False), 2, "4000")
