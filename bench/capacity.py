@@ -225,7 +225,7 @@ def limit(args):
         done = control.run(generate(model, ids, 2, ranks, *flags))
         control.close()
         os.unlink(ids)
-        refused = "of memory, " in done.stderr and done.returncode == 2
+        refused = "more of memory, " in done.stderr and done.returncode == 2
         outcome = "ran" if done.returncode == 0 else "refused at start" if refused else f"died ({done.returncode})"
         right = outcome == "refused at start" or (group["fits"] and outcome == "ran")
         wrong += not right

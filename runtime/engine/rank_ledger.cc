@@ -53,16 +53,16 @@ void require_memory(const RankLedger& ledger, const EngineOptions& resolved, int
   const int here = resolved.ranks_on_host > 0 ? std::min(resolved.ranks_on_host, size) : size;
   const bool own = memory.devices > 0;
   const int sharing = own ? (here + memory.devices - 1) / memory.devices : here;
-  const size_t needed = (own ? ledger.on_device() : ledger.peak()) * static_cast<size_t>(sharing);
+  const size_t of_rank = own ? ledger.on_device() : ledger.peak() - ledger.communication;
+  const size_t needed = of_rank * static_cast<size_t>(sharing);
   if (needed <= memory.available) return;
   const auto shown = [](size_t bytes) { return format_bytes(static_cast<double>(bytes)); };
   throw InputError(fmt::format(
-      "{}: {} rank(s) {} need {} of memory, {} is available; a rank takes {} of weights, {} of "
+      "{}: {} rank(s) {} need {} more of memory, {} is available; a rank takes {} of weights, {} of "
       "KV cache, {} of workspace, {} of buffers, and {} while it loads",
       resolved.model.string(), sharing, own ? "on one device" : "here", shown(needed),
       shown(memory.available), shown(ledger.weights), shown(ledger.kv_cache),
-      shown(ledger.workspace), shown(ledger.scratch + ledger.input + ledger.communication),
-      shown(ledger.staging)));
+      shown(ledger.workspace), shown(ledger.scratch + ledger.input), shown(ledger.staging)));
 }
 
 }  // namespace octet

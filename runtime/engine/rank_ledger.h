@@ -36,7 +36,7 @@ struct MemoryThere {
 };
 
 // Throws InputError unless as many such ranks of `size` as share a memory fit into it; says what
-// takes how much. REQUIRES: no rank has taken anything yet.
+// takes how much. REQUIRES: no rank has taken anything yet but the communicator's buffers.
 void require_memory(const RankLedger& ledger, const EngineOptions& resolved, int size,
                     const MemoryThere& memory);
 
