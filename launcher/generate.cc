@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "kernels/say.h"
 #include "launcher/engine_flags.h"
 #include "launcher/engine_group.h"
 #include "launcher/flag_checks.h"
@@ -175,12 +176,11 @@ void print_score(const std::vector<Answer>& answers) {
 }
 
 void print_stats(const EngineStats& stats, double seconds) {
-  fmt::print(stderr,
-             "generated {} tokens in {:.3f} s: {:.2f} tokens/s; {} steps of {:.3f} ms; {} rows "
-             "computed; reduces {:.1f}% of the steps\n",
-             stats.generated_tokens, seconds, stats.generated_tokens / seconds, stats.steps,
-             1e3 * stats.step_seconds / stats.steps, stats.computed_tokens,
-             100 * stats.reduce_seconds / stats.step_seconds);
+  say("generated {} tokens in {:.3f} s: {:.2f} tokens/s; {} steps of {:.3f} ms; {} rows "
+      "computed; reduces {:.1f}% of the steps\n",
+      stats.generated_tokens, seconds, stats.generated_tokens / seconds, stats.steps,
+      1e3 * stats.step_seconds / stats.steps, stats.computed_tokens,
+      100 * stats.reduce_seconds / stats.step_seconds);
 }
 
 void lead(Engine& engine, const GenerateFlags& flags, const Prompts& loaded) {

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cmath>
 
+#include "kernels/say.h"
 #include "launcher/exit_codes.h"
 #include "launcher/flag_checks.h"
 #include "runtime/bench/numbers.h"
@@ -37,8 +38,8 @@ std::vector<PlannedRequest> plan_all(const LoadFlags& flags, size_t count, Promp
     throw InputError(fmt::format("--dataset-name {} needs --dataset-path", flags.dataset));
   const Trace trace = read_trace(flags, count);
   if (trace.left_out > 0) {
-    fmt::print(stderr, "octet: {}: {} malformed entries left out; the first: {}\n",
-               flags.dataset_path, trace.left_out, trace.first_fault);
+    say("octet: {}: {} malformed entries left out; the first: {}\n", flags.dataset_path,
+        trace.left_out, trace.first_fault);
   }
   return plan_trace(trace, flags.trace_speed, flags.trace_length_scale, prompts);
 }
@@ -122,9 +123,8 @@ LoadPlan plan_requests(const LoadFlags& flags, const TargetInfo& target) {
                                  target.max_model_len));
   }
   if (too_long > 0) {
-    fmt::print(stderr,
-               "octet: {} of {} requests do not fit the model's {} tokens and are left out\n",
-               too_long, planned, target.max_model_len);
+    say("octet: {} of {} requests do not fit the model's {} tokens and are left out\n", too_long,
+        planned, target.max_model_len);
   }
   // Warm-up prompts are not asked again: a server may remember them.
   const size_t warmups = std::min(flags.num_warmups, plan.requests.size());
