@@ -51,6 +51,11 @@ class Evaluate(ArtefactTest):
             self.assertEqual(done.returncode, 2)
             self.assertRegex(done.stderr.splitlines()[-1], f"{text}: .*{why}")
 
+    def test_a_task_that_is_not_there_is_said_with_the_path_looked_for(self):
+        missing = self.refused("eval", "tasks", self.artefact, "--tasks", "piqa", "--task-folder", self.scratch)
+        self.assertIn(f"{self.scratch}/piqa.jsonl: no such file; --task-folder names its folder", missing)
+        self.assertIn("--tasks", self.refused("eval", "tasks", self.artefact, "--tasks", ""))
+
     def test_more_shots_than_examples_are_refused(self):
         self.assertIn("3 examples are too few for --shots 3", self.refused(
             "eval", "tasks", self.artefact, "--tasks", self.scratch / "three.jsonl", "--shots", 3))
