@@ -80,6 +80,7 @@ Perplexity perplexity_of_file(Engine& engine, const Tokenizer& tokenizer, const 
 int run_perplexity(const EvalFlags& flags) {
   if (!World::launched_by_mpi()) {
     read_text(flags.text);
+    require_tokenizer(flags.engine, "give a folder that has one");
     require_writable(flags.out);
     if (needs_mpirun(flags.engine, flags.tensor_parallel_size)) {
       return run_under_mpirun(flags.tensor_parallel_size);
@@ -156,6 +157,7 @@ void print_row(const TaskResult& result, int shots) {
 int run_tasks(const EvalFlags& flags) {
   if (!World::launched_by_mpi()) {
     read_tasks(flags);
+    require_tokenizer(flags.engine, "give a folder that has one");
     require_writable(flags.out);
     if (needs_mpirun(flags.engine, flags.tensor_parallel_size)) {
       return run_under_mpirun(flags.tensor_parallel_size);

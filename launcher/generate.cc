@@ -76,6 +76,7 @@ struct Prompts {
 Prompts load_prompts(const GenerateFlags& flags) {
   Prompts prompts;
   if (flags.ids_file.empty() || !flags.prompts.empty() || !flags.prompt_file.empty()) {
+    require_tokenizer(flags.engine, "give --prompt-ids-file in place of texts");
     prompts.tokenizer = load_tokenizer(flags.engine.model);
   }
   std::vector<std::string> texts = flags.prompts;

@@ -99,6 +99,7 @@ int supervise(Coordinator& coordinator, ProcessGroup* group, GroupState& state,
 
 int run(ServeFlags& flags) {
   const auto start = Clock::now();
+  require_tokenizer(flags.engine, "give a folder that has one");
   struct sigaction action {};
   action.sa_handler = [](int signal) { caught_signal = signal; };
   sigaction(SIGINT, &action, nullptr);

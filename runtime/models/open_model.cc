@@ -74,6 +74,7 @@ ModelFiles open_dummy(const ModelSource& source) {
 
 ModelFiles open_model(const ModelSource& source) {
   if (source.dummy) return open_dummy(source);
+  require_files(source.path);
   std::unique_ptr<Checkpoint> checkpoint = Checkpoint::open(source.path);
   const Family& family = family_of(checkpoint->config(), source.path.string());
   ModelArgs args = family.parse(checkpoint->config(), source.path.string());
