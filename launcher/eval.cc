@@ -1,6 +1,8 @@
 // octet eval: perplexity and in-context-learning tasks, offline, on any number of ranks.
 #include <fmt/format.h>
 
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -44,8 +46,11 @@ struct EvalFlags {
 
 std::string read_text(const std::string& file) {
   std::ifstream in(file, std::ios::binary);
-  if (!in || std::filesystem::is_directory(file)) {
-    throw InputError(fmt::format("{}: cannot be read", file), ErrorCode::kNotFound);
+  const int error = in ? 0 : errno;
+  const bool folder = std::filesystem::is_directory(file);
+  if (!in || folder) {
+    throw InputError(fmt::format("{}: {}", file, std::strerror(folder ? EISDIR : error)),
+                     ErrorCode::kNotFound);
   }
   std::ostringstream text;
   text << in.rdbuf();

@@ -24,7 +24,7 @@ const Family& family_of(const nlohmann::json& config, const std::string& source)
   const ConfigFields fields(config, source);
   const std::string model_type = fields.string_or("model_type", "");
   if (model_type.empty()) fields.fail("model_type", "is missing");
-  return find_family(model_type);
+  return find_family(model_type, source);
 }
 
 // The MLP that the layers would build is the one that the family's tensors are for.

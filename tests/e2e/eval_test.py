@@ -62,6 +62,10 @@ class Evaluate(ArtefactTest):
         for verb in (("generate", "gpt3-175b", "Hello"), ("inspect", "gpt3-175b"), ("serve", "gpt3-175b")):
             self.assertIn("gpt3-175b is a preset, a model's shape without files", self.refused(*verb))
 
+    def test_a_text_that_cannot_be_read_is_said_with_the_reason(self):
+        for text, why in ((self.scratch / "none", "No such file"), (self.scratch, "Is a directory")):
+            self.assertIn(f"{text}: {why}", self.refused("eval", "perplexity", self.artefact, "--text", text))
+
     def test_more_shots_than_examples_are_refused(self):
         self.assertIn("3 examples are too few for --shots 3", self.refused(
             "eval", "tasks", self.artefact, "--tasks", self.scratch / "three.jsonl", "--shots", 3))

@@ -132,6 +132,16 @@ TEST(OpenModel, AnActivationThatTheFamilysTensorsAreNotFor_IsRefused) {
   }
 }
 
+TEST(OpenModel, AFamilyThatIsNotKnown_IsNamedWithItsFile) {
+  testing::TempFolder folder;
+  testing::write_tiny_llama(folder.path(), {});
+  json config = json::parse(std::ifstream(folder.path() / "config.json"));
+  config["model_type"] = "mamba";
+  std::ofstream(folder.path() / "config.json") << config;
+  EXPECT_INPUT_ERROR(open_model({.path = folder.path()}), folder.path().string() + ": model_type",
+                     "mamba");
+}
+
 TEST(OpenModel, AHeadThatIsNotTheEmbeddingItIsTiedTo_IsRefused) {
   testing::TempFolder folder;
   testing::write_tiny_llama(folder.path(), {.tie_word_embeddings = false});
