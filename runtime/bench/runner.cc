@@ -182,7 +182,7 @@ class Load {
 }  // namespace
 
 LoadResult run_load(Target& target, const std::vector<PlannedRequest>& requests,
-                     const RunOptions& options) {
+                    const RunOptions& options) {
   return Load(target, requests, options).run();
 }
 

@@ -32,7 +32,7 @@ struct RunOptions {
 // answer has ended. Throws nothing for what a server does: failures are records. After kGiveUpAfter
 // requests in a row that found no server or no worker group it sends no more.
 LoadResult run_load(Target& target, const std::vector<PlannedRequest>& requests,
-                     const RunOptions& options);
+                    const RunOptions& options);
 
 constexpr int kGiveUpAfter = 10;
 

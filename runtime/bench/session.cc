@@ -22,8 +22,8 @@ BenchReport report_of(LoadResult measurement, const LoadOptions& options) {
 }
 
 LoadResult send(Target& target, std::vector<PlannedRequest>& requests, const LoadOptions& options,
-                 const std::string& label,
-                 const std::function<bool(const std::vector<Record>&)>& enough) {
+                const std::string& label,
+                const std::function<bool(const std::vector<Record>&)>& enough) {
   if (!options.own_times)
     set_times(requests, arrival_times(options.arrivals, requests.size(), options.seed));
   const RunOptions run{.max_concurrency = options.max_concurrency,

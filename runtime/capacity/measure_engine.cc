@@ -101,8 +101,7 @@ std::vector<ProfileTable> measure_engine(const Measurement& measurement,
   for (const auto& [n, seconds_by_round] : few) {
     const StepShape shape = shape_of_rows(n);
     const double seconds = undisturbed(seconds_by_round);
-    const double layer =
-        std::max(0.0, (undisturbed(many.at(n)) - seconds) / (deep - shallow));
+    const double layer = std::max(0.0, (undisturbed(many.at(n)) - seconds) / (deep - shallow));
     rows.push_back(n);
     in_place.push_back(layer / step.layer(shape));
     overhead.push_back(std::max(0.0, seconds - shallow * layer - step.ends(shape)));

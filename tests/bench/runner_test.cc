@@ -144,7 +144,7 @@ TEST(Runner, NothingIsSentAfterTheLastSecond) {
   FakeTarget server(milliseconds(5), 1000);
   for (const size_t concurrency : {size_t{0}, size_t{2}}) {
     const LoadResult measured = run_load(server, every(concurrency > 0 ? 0 : 0.01, 10'000),
-                                          {.max_concurrency = concurrency, .max_seconds = 0.3});
+                                         {.max_concurrency = concurrency, .max_seconds = 0.3});
     EXPECT_LT(measured.seconds, 1.5);
     EXPECT_LT(measured.records.size(), 2000);
     EXPECT_EQ(measured.planned, 10'000);
