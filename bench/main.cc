@@ -12,6 +12,7 @@
 #include "bench/limits.h"
 #include "bench/model_speed.h"
 #include "bench/reporter.h"
+#include "kernels/say.h"
 #include "launcher/engine_flags.h"
 #include "launcher/exit_codes.h"
 #include "launcher/mpirun.h"
@@ -123,13 +124,13 @@ int run(int argc, char** argv) {
   } catch (const CLI::Success& help) {
     return app.exit(help);
   } catch (const CLI::ParseError& error) {
-    fmt::print(stderr, "octet_bench: error: {}\n", error.what());
+    say("octet_bench: error: {}\n", error.what());
     return kExitUsage;
   } catch (const InputError& error) {
-    fmt::print(stderr, "octet_bench: error: {}\n", error.what());
+    say("octet_bench: error: {}\n", error.what());
     return exit_code_of(error);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "octet_bench: error: {}\n", error.what());
+    say("octet_bench: error: {}\n", error.what());
     return kExitBug;
   }
   return code;

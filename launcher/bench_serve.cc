@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 
+#include "kernels/say.h"
 #include "launcher/bench_verbs.h"
 #include "launcher/exit_codes.h"
 #include "launcher/flag_checks.h"
@@ -157,7 +158,7 @@ int run(const BenchServeFlags& flags, const CLI::App& command) {
   std::fflush(stdout);
   std::string failures = failure_line(report.metrics);
   if (failures.empty()) failures = report.measurement.given_up;
-  if (!failures.empty()) fmt::print(stderr, "octet bench serve: error: {}\n", failures);
+  if (!failures.empty()) say("octet bench serve: error: {}\n", failures);
   if (!flags.result_dir.empty()) save_results(flags.result_dir, flags.result_name, report);
   return exit_code_of(report);
 }

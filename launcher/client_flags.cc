@@ -1,12 +1,12 @@
 #include "launcher/client_flags.h"
 
-#include <fmt/format.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
 
+#include "kernels/say.h"
 #include "launcher/exit_codes.h"
 #include "launcher/flag_checks.h"
 #include "runtime/request/error.h"
@@ -83,9 +83,7 @@ std::string stream_answer(Client& client, const ClientFlags& flags) {
   if (flags.stats) {
     const double decode =
         result.completion_tokens > 1 ? (result.completion_tokens - 1) / (total - first) : 0;
-    fmt::print(
-        stderr,
-        "{} prompt + {} completion tokens ({}); first token after {:.3f} s, then {:.1f} tokens/s\n",
+    say("{} prompt + {} completion tokens ({}); first token after {:.3f} s, then {:.1f} tokens/s\n",
         result.prompt_tokens, result.completion_tokens, finish_reason_name(result.finish), first,
         decode);
   }

@@ -1,9 +1,13 @@
 #include "launcher/engine_flags.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <thread>
 
 #include "launcher/flag_checks.h"
+#include "runtime/models/presets.h"
+#include "runtime/request/error.h"
 
 namespace octet {
 namespace {
@@ -108,6 +112,13 @@ std::vector<std::string> engine_arguments(const CLI::App& command) {
     }
   }
   return arguments;
+}
+
+void require_tokenizer(const EngineOptions& options, const char* instead) {
+  if (options.load_format != "dummy") return require_files(options.model);
+  if (!is_preset(options.model)) return;
+  throw InputError(
+      fmt::format("{} is a preset, which has no tokenizer: {}", options.model.string(), instead));
 }
 
 EngineOptions options_of_rank(EngineOptions options, const World& world) {

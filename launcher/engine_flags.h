@@ -22,6 +22,10 @@ void add_tensor_parallel_flag(CLI::App& command, int& tensor_parallel_size);
 // --load-format and --num-hidden-layers, of every verb that opens a model.
 void add_source_flags(CLI::App& command, std::string& load_format, int& num_hidden_layers);
 
+// Throws InputError where MODEL is a preset, which no text can be put to. `instead` is what to
+// give.
+void require_tokenizer(const EngineOptions& options, const char* instead);
+
 // The options of one rank: its place on its host and, when the flag was not given, its share of the
 // host's cores.
 EngineOptions options_of_rank(EngineOptions options, const World& world);

@@ -1,6 +1,8 @@
 // octet eval: perplexity and in-context-learning tasks, offline, on any number of ranks.
 #include <fmt/format.h>
 
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -22,6 +24,13 @@ namespace {
 
 using nlohmann::json;
 
+constexpr const char* kTaskLines =
+    "A task is a file of JSON lines: {\"query\", \"choices\": [...], \"gold\": the right one's "
+    "number "
+    "from 0}: is it the likeliest? or {\"context\", \"continuation\"}: would greedy say it? A "
+    "space "
+    "stands between the two (piqa, arc_*: \"\\nAnswer: \"), whether the file has it or not.";
+
 struct EvalFlags {
   EngineOptions engine;
   int tensor_parallel_size = 1;
@@ -37,8 +46,11 @@ struct EvalFlags {
 
 std::string read_text(const std::string& file) {
   std::ifstream in(file, std::ios::binary);
-  if (!in || std::filesystem::is_directory(file)) {
-    throw InputError(fmt::format("{}: cannot be read", file), ErrorCode::kNotFound);
+  const int error = in ? 0 : errno;
+  const bool folder = std::filesystem::is_directory(file);
+  if (!in || folder) {
+    throw InputError(fmt::format("{}: {}", file, std::strerror(folder ? EISDIR : error)),
+                     ErrorCode::kNotFound);
   }
   std::ostringstream text;
   text << in.rdbuf();
@@ -73,6 +85,7 @@ Perplexity perplexity_of_file(Engine& engine, const Tokenizer& tokenizer, const 
 int run_perplexity(const EvalFlags& flags) {
   if (!World::launched_by_mpi()) {
     read_text(flags.text);
+    require_tokenizer(flags.engine, "give a folder that has one");
     require_writable(flags.out);
     if (needs_mpirun(flags.engine, flags.tensor_parallel_size)) {
       return run_under_mpirun(flags.tensor_parallel_size);
@@ -95,13 +108,24 @@ int run_perplexity(const EvalFlags& flags) {
   });
 }
 
+// FILE.jsonl, or FOLDER/NAME.jsonl.
+std::filesystem::path task_file(const EvalFlags& flags, const std::string& name) {
+  const std::filesystem::path file(name);
+  if (file.extension() == ".jsonl") return file;
+  auto in_folder = std::filesystem::path(flags.folder) / (name + ".jsonl");
+  if (!std::filesystem::exists(in_folder)) {
+    throw InputError(fmt::format("{}: no such file; --task-folder names its folder",
+                                 std::filesystem::absolute(in_folder).string()),
+                     ErrorCode::kNotFound);
+  }
+  return in_folder;
+}
+
 std::vector<Task> read_tasks(const EvalFlags& flags) {
   std::vector<Task> tasks;
   for (const std::string& name : flags.tasks) {
-    const std::filesystem::path file(name);
-    tasks.push_back(file.extension() == ".jsonl"
-                        ? read_task(file, file.stem().string())
-                        : read_task(std::filesystem::path(flags.folder) / (name + ".jsonl"), name));
+    const std::filesystem::path file = task_file(flags, name);
+    tasks.push_back(read_task(file, file.stem().string()));
     if (static_cast<size_t>(flags.task.shots) >= tasks.back().examples.size()) {
       throw InputError(fmt::format("{}: {} examples are too few for --shots {}", name,
                                    tasks.back().examples.size(), flags.task.shots));
@@ -138,6 +162,7 @@ void print_row(const TaskResult& result, int shots) {
 int run_tasks(const EvalFlags& flags) {
   if (!World::launched_by_mpi()) {
     read_tasks(flags);
+    require_tokenizer(flags.engine, "give a folder that has one");
     require_writable(flags.out);
     if (needs_mpirun(flags.engine, flags.tensor_parallel_size)) {
       return run_under_mpirun(flags.tensor_parallel_size);
@@ -193,9 +218,11 @@ Verb add_eval(CLI::App& octet) {
       ->check(non_negative());
   CLI::App* tasks =
       command->add_subcommand("tasks", "In-context-learning tasks, by log-likelihood");
+  tasks->footer(kTaskLines);
   add_common(*tasks, *flags);
   tasks->add_option("--tasks", flags->tasks, "NAME,... (FOLDER/NAME.jsonl), or FILE.jsonl,...")
       ->delimiter(',')
+      ->check(not_empty())
       ->required();
   tasks->add_option("--task-folder", flags->folder, "Where NAME.jsonl are")->capture_default_str();
   tasks->add_option("--shots", flags->task.shots, "Examples shown before each; the file's first")

@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "kernels/say.h"
 #include "launcher/engine_flags.h"
 #include "launcher/engine_group.h"
 #include "launcher/flag_checks.h"
@@ -75,6 +76,7 @@ struct Prompts {
 Prompts load_prompts(const GenerateFlags& flags) {
   Prompts prompts;
   if (flags.ids_file.empty() || !flags.prompts.empty() || !flags.prompt_file.empty()) {
+    require_tokenizer(flags.engine, "give --prompt-ids-file in place of texts");
     prompts.tokenizer = load_tokenizer(flags.engine.model);
   }
   std::vector<std::string> texts = flags.prompts;
@@ -175,12 +177,11 @@ void print_score(const std::vector<Answer>& answers) {
 }
 
 void print_stats(const EngineStats& stats, double seconds) {
-  fmt::print(stderr,
-             "generated {} tokens in {:.3f} s: {:.2f} tokens/s; {} steps of {:.3f} ms; {} rows "
-             "computed; reduces {:.1f}% of the steps\n",
-             stats.generated_tokens, seconds, stats.generated_tokens / seconds, stats.steps,
-             1e3 * stats.step_seconds / stats.steps, stats.computed_tokens,
-             100 * stats.reduce_seconds / stats.step_seconds);
+  say("generated {} tokens in {:.3f} s: {:.2f} tokens/s; {} steps of {:.3f} ms; {} rows "
+      "computed; reduces {:.1f}% of the steps\n",
+      stats.generated_tokens, seconds, stats.generated_tokens / seconds, stats.steps,
+      1e3 * stats.step_seconds / stats.steps, stats.computed_tokens,
+      100 * stats.reduce_seconds / stats.step_seconds);
 }
 
 void lead(Engine& engine, const GenerateFlags& flags, const Prompts& loaded) {

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cmath>
 
+#include "kernels/say.h"
 #include "launcher/exit_codes.h"
 #include "launcher/flag_checks.h"
 #include "runtime/bench/numbers.h"
@@ -39,14 +40,14 @@ std::vector<PlannedRequest> plan_of_trace(const LoadFlags& flags, PromptMaker& p
     throw InputError(fmt::format("--dataset-name {} needs --dataset-path", flags.dataset));
   const Trace trace = read_trace(flags, flags.num_prompts);
   if (trace.left_out > 0) {
-    fmt::print(stderr, "octet: {}: {} malformed entries left out; the first: {}\n",
-               flags.dataset_path, trace.left_out, trace.first_fault);
+    say("octet: {}: {} malformed entries left out; the first: {}\n", flags.dataset_path,
+        trace.left_out, trace.first_fault);
   }
   std::vector<PlannedRequest> planned =
       plan_trace(trace, flags.trace_speed, flags.trace_length_scale, prompts);
   if (planned.size() < flags.num_prompts) {
-    fmt::print(stderr, "octet: {}: has {} of the {} requests of --num-prompts\n",
-               flags.dataset_path, planned.size(), flags.num_prompts);
+    say("octet: {}: has {} of the {} requests of --num-prompts\n", flags.dataset_path,
+        planned.size(), flags.num_prompts);
   }
   return planned;
 }
@@ -60,9 +61,8 @@ void keep_fitting(std::vector<PlannedRequest>& requests, const TargetInfo& targe
                                  target.max_model_len));
   }
   if (too_long > 0) {
-    fmt::print(stderr,
-               "octet: {} of {} requests do not fit the model's {} tokens and are left out\n",
-               too_long, planned, target.max_model_len);
+    say("octet: {} of {} requests do not fit the model's {} tokens and are left out\n", too_long,
+        planned, target.max_model_len);
   }
 }
 

@@ -1,13 +1,15 @@
 // The octet command: finds the verb, turns errors into one line and an exit code.
-#include <fmt/format.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdio>
 #include <cstdlib>
 
+#include "kernels/say.h"
 #include "launcher/exit_codes.h"
 #include "launcher/verbs.h"
 #include "runtime/coordinator/version.h"
@@ -23,12 +25,17 @@ Exit codes: 0 all well; 1 a bug; 2 a wrong flag, file or request; 3 the worker g
 octet quantize MODEL OUT && octet serve OUT --tensor-parallel-size 2 &   then   octet chat "Hello"
 )";
 
-// An answer that standard output did not take is not one that was given.
-void require_written() {
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-    throw octet::InputError("standard output takes no more");
+// No file that is opened later stands where a stream that came closed should: a line would go into
+// it. Nothing can be written to what takes its place.
+void fill_closed_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(stream, F_GETFD) < 0) open("/dev/null", O_RDONLY);
   }
 }
+
+// An answer that standard output did not take is not one that was given.
+bool written() { return std::fflush(stdout) == 0 && std::ferror(stdout) == 0; }
+constexpr const char* kNotWritten = "standard output takes no more";
 
 int run(int argc, char** argv) {
   CLI::App app{"Octet: int8 tensor-parallel inference for large language models", "octet"};
@@ -43,14 +50,16 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {
-    return app.exit(help);
+    const int code = app.exit(help);
+    if (written()) return code;
+    octet::say("octet: error: {}\n", kNotWritten);
+    return octet::kExitUsage;
   } catch (const CLI::ParseError& error) {
     std::string verb;
     for (const octet::Verb& v : verbs) {
       if (v.command->parsed()) verb = " " + v.command->get_name();
     }
-    fmt::print(stderr, "octet{}: error: {} (octet{} --help tells more)\n", verb, error.what(),
-               verb);
+    octet::say("octet{}: error: {} (octet{} --help tells more)\n", verb, error.what(), verb);
     return octet::kExitUsage;
   }
   for (const octet::Verb& verb : verbs) {
@@ -58,24 +67,25 @@ int run(int argc, char** argv) {
     const std::string name = verb.command->get_name();
     try {
       const int code = verb.run();
-      require_written();
+      if (!written()) throw octet::InputError(kNotWritten);
       return code;
     } catch (const octet::InputError& error) {
-      fmt::print(stderr, "octet {}: error: {}\n", name, error.what());
+      octet::say("octet {}: error: {}\n", name, error.what());
       return octet::exit_code_of(error);
     } catch (const std::exception& error) {
-      fmt::print(stderr, "octet {}: error: {}\n", name, error.what());
+      octet::say("octet {}: error: {}\n", name, error.what());
       return std::ferror(stdout) != 0 ? octet::kExitUsage : octet::kExitBug;
     }
   }
-  fmt::print(stderr, "octet: error: a verb is needed (octet --help tells more)\n");
+  octet::say("octet: error: a verb is needed (octet --help tells more)\n");
   return octet::kExitUsage;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  signal(SIGPIPE, SIG_IGN);
+  fill_closed_streams();
+  signal(SIGPIPE, SIG_IGN);             // a closed pipe is a write that failed
   setenv("GRPC_VERBOSITY", "NONE", 0);  // errors are told once, in our own words
   spdlog::set_default_logger(spdlog::stderr_color_mt("octet"));  // stdout is for answers
   return run(argc, argv);

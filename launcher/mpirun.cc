@@ -1,6 +1,5 @@
 #include "launcher/mpirun.h"
 
-#include <fmt/format.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -8,6 +7,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -16,6 +16,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "kernels/say.h"
 #include "launcher/exit_codes.h"
 #include "launcher/process_group.h"
 #include "runtime/request/error.h"
@@ -89,31 +90,29 @@ int run_under_mpirun(int ranks, const std::vector<std::string>& arguments) {
 int run_in_world(const char* verb, const std::function<int(World&)>& body) {
   // A rank does not outlive the mpirun that started it, however that ends.
   if (World::launched_by_mpi()) prctl(PR_SET_PDEATHSIG, SIGKILL);
-  const auto say = [&](const char* what) {
-    fmt::print(stderr, "octet {}: error: {}\n", verb, what);
-  };
+  const auto tell = [&](const char* what) { say("octet {}: error: {}\n", verb, what); };
   std::optional<World> joined;
   try {
     joined.emplace(nullptr, nullptr);
   } catch (const std::invalid_argument& alone) {
-    say(alone.what());
+    tell(alone.what());
     return kExitUsage;
   }
   World& world = *joined;
   try {
     return body(world);
   } catch (const InputError& error) {
-    if (world.rank() == 0) say(error.what());
+    if (world.rank() == 0) tell(error.what());
     return exit_code_of(error);
   } catch (const std::invalid_argument& error) {
-    if (world.rank() == 0) say(error.what());
+    if (world.rank() == 0) tell(error.what());
     return kExitUsage;
   } catch (const RankLost& error) {
-    say(error.what());
+    tell(error.what());
     world.abort(kExitGroupLost);
   } catch (const std::exception& error) {
-    say(error.what());
-    world.abort(kExitBug);
+    tell(error.what());
+    world.abort(std::ferror(stdout) != 0 ? kExitUsage : kExitBug);
   }
 }
 

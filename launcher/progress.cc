@@ -5,7 +5,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
+
+#include "kernels/say.h"
 
 namespace octet {
 
@@ -16,7 +17,7 @@ Progress::Progress(std::string verb, std::string unit, double unit_size)
       terminal_(::isatty(STDERR_FILENO) == 1) {}
 
 Progress::~Progress() {
-  if (drawn_) fmt::print(stderr, "\r\x1b[K");
+  if (drawn_) say("\r\x1b[K");
 }
 
 double Progress::seconds() const {
@@ -34,7 +35,7 @@ void Progress::update(const std::string& label, uint64_t done, uint64_t total) {
     draw(label, share, figures, done == total);
   } else if (const int tenth = static_cast<int>(share * 10); tenth > tenth_) {
     tenth_ = tenth;
-    fmt::print(stderr, "{}: {}  {}\n", verb_, figures, label);
+    say("{}: {}  {}\n", verb_, figures, label);
   }
 }
 
@@ -49,8 +50,7 @@ void Progress::draw(const std::string& label, double share, const std::string& f
   std::string line = fmt::format("[{}{}] {}  {}", std::string(full, '#'),
                                  std::string(kBar - full, ' '), figures, label);
   line.resize(std::min(line.size(), width - 1));
-  fmt::print(stderr, "\r\x1b[K{}", line);
-  std::fflush(stderr);
+  say("\r\x1b[K{}", line);
   drawn_ = true;
   drawn_at_ = seconds();
 }

@@ -8,6 +8,7 @@
 #include <memory>
 #include <thread>
 
+#include "kernels/say.h"
 #include "launcher/engine_flags.h"
 #include "launcher/exit_codes.h"
 #include "launcher/flag_checks.h"
@@ -109,7 +110,7 @@ class Scale {
         measure_group(group);
       } catch (const InputError& error) {
         if (error.code() == ErrorCode::kCancelled) break;
-        fmt::print(stderr, "octet scale: error: {}: {}\n", group.name(), error.what());
+        say("octet scale: error: {}: {}\n", group.name(), error.what());
         code = exit_code_of(error);
       }
     }
@@ -154,7 +155,7 @@ class Scale {
     std::fflush(stdout);
     folder_.save(cell, std::move(result));
     const std::string failures = failure_line(measured.metrics);
-    if (!failures.empty()) fmt::print(stderr, "octet scale: error: {}\n", failures);
+    if (!failures.empty()) say("octet scale: error: {}\n", failures);
   }
 
   void report() const {

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <thread>
 
+#include "kernels/say.h"
 #include "launcher/engine_flags.h"
 #include "launcher/exit_codes.h"
 #include "launcher/flag_checks.h"
@@ -64,8 +65,8 @@ int end_lost_group(ProcessGroup* group, GroupState& state, bool announced) {
     std::this_thread::sleep_for(milliseconds(5));
   }
   const std::lock_guard lock(state.mutex);
-  fmt::print(stderr, "octet serve: error: the worker group was lost: {}{}{}\n", how,
-             state.why.empty() ? "" : "; ", state.why);
+  say("octet serve: error: the worker group was lost: {}{}{}\n", how, state.why.empty() ? "" : "; ",
+      state.why);
   return kExitGroupLost;
 }
 
@@ -98,6 +99,7 @@ int supervise(Coordinator& coordinator, ProcessGroup* group, GroupState& state,
 
 int run(ServeFlags& flags) {
   const auto start = Clock::now();
+  require_tokenizer(flags.engine, "give a folder that has one");
   struct sigaction action {};
   action.sa_handler = [](int signal) { caught_signal = signal; };
   sigaction(SIGINT, &action, nullptr);

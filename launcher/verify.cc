@@ -63,38 +63,53 @@ std::vector<std::vector<int32_t>> prompt_ids(const VerifyFlags& flags, int vocab
   return ids;
 }
 
-struct WorstOfLayer {
-  double error = 0;
-  StageError at;
+struct LayerSummary {
+  double error = 0, channel_error = 0;
+  StageError worst;
+  bool faulty = false;
+
+  void add(const StageError& of, double tolerance) {
+    if (!std::isnan(error) && !(of.error <= error)) {
+      error = of.error;
+      worst = of;
+    }
+    channel_error = std::max(channel_error, of.channel_error);
+    faulty |= !fault_of(of, tolerance).empty();
+  }
 };
 
-void print_report(const VerifyReport& report, double tolerance) {
-  std::vector<WorstOfLayer> layers(static_cast<size_t>(report.num_layers));
-  double embedding = 0;
+void print_layers(const VerifyReport& report, double tolerance) {
+  LayerSummary embedding;
+  std::vector<LayerSummary> layers(static_cast<size_t>(report.num_layers));
   for (const StageError& error : report.errors) {
-    if (error.stage == Stage::kResidual && error.layer == 0) embedding = error.error;
-    const int layer = error.stage == Stage::kResidual ? error.layer - 1 : error.layer;
-    if (layer < 0 || layer == report.num_layers) continue;
-    WorstOfLayer& worst = layers[static_cast<size_t>(layer)];
-    if (!std::isnan(worst.error) && !(error.error <= worst.error)) worst = {error.error, error};
+    const int layer = layer_of(error);
+    if (layer == report.num_layers) continue;
+    (layer < 0 ? embedding : layers[static_cast<size_t>(layer)]).add(error, tolerance);
   }
-  fmt::print("{:>9}  {:>9}  {:<18} {:>4}  {:>10}\n", "layer", "error", "where it is worst", "rank",
-             "outliers");
-  fmt::print("{:>9}  {:>9.5f}\n", "embedding", embedding);
+  const auto mark = [](const LayerSummary& layer) {
+    return layer.faulty ? "  <- out of tolerance" : "";
+  };
+  fmt::print("{:>9}  {:>9}  {:<18} {:>4}  {:>10}  {:>10}\n", "layer", "error", "where it is worst",
+             "rank", "a channel", "outliers");
+  fmt::print("{:>9}  {:>9.5f}{}\n", "embedding", embedding.error, mark(embedding));
   for (size_t i = 0; i < layers.size(); ++i) {
-    const WorstOfLayer& worst = layers[i];
-    fmt::print("{:>9}  {:>9.5f}  {:<18} {:>4}  {:>10}{}\n", i, worst.error,
-               stage_name(worst.at.stage), worst.at.rank, report.outliers[i],
-               worst.error <= tolerance ? "" : "  <- out of tolerance");
+    const LayerSummary& layer = layers[i];
+    fmt::print("{:>9}  {:>9.5f}  {:<18} {:>4}  {:>10.5f}  {:>10}{}\n", i, layer.error,
+               stage_name(layer.worst.stage), layer.worst.rank, layer.channel_error,
+               report.outliers[i], mark(layer));
   }
+}
+
+void print_report(const VerifyReport& report, double tolerance) {
+  print_layers(report, tolerance);
   fmt::print(
       "KL divergence {:.6f} nats a token; perplexity of the prompts {:.4f} against {:.4f} "
       "({:+.2f}%)\n",
       report.kl_divergence, report.tested_perplexity, report.reference_perplexity,
       100 * (report.tested_perplexity / report.reference_perplexity - 1));
   if (report.first) {
-    fmt::print("NOT the same model: first out of tolerance {}: {}, relative error {:.4f}\n",
-               tolerance, place_of(*report.first, report.num_layers), report.first->error);
+    fmt::print("NOT the same model: first out of tolerance {}: {}, {}\n", tolerance,
+               place_of(*report.first, report.num_layers), fault_of(*report.first, tolerance));
   } else if (!report.logits_ok) {
     fmt::print("NOT the same model: every layer is within {}, the head is not\n", tolerance);
   } else {
@@ -109,7 +124,10 @@ void write_json(const VerifyFlags& flags, const VerifyReport& report) {
     errors.push_back({{"layer", error.layer},
                       {"stage", stage_name(error.stage)},
                       {"rank", error.rank},
-                      {"relative_error", error.error}});
+                      {"relative_error", error.error},
+                      {"median_relative_error", error.usual},
+                      {"channel", error.channel},
+                      {"channel_relative_error", error.channel_error}});
   }
   nlohmann::json all{{"ok", report.ok()},
                      {"tolerance", flags.tolerance},
@@ -175,7 +193,9 @@ Verb add_verify(CLI::App& octet) {
       ->required();
   command->add_option("--against", flags->against, "The checkpoint, run in fp32")->required();
   command->add_option("--prompt", flags->prompts, "Texts to run; some of its own when absent");
-  command->add_option("--tolerance", flags->tolerance, "Relative error that a layer may have")
+  command
+      ->add_option("--tolerance", flags->tolerance,
+                   "Relative error that a layer may have; one channel, three times as much")
       ->check(between(1e-6, 1e3))
       ->capture_default_str();
   command->add_option("--out", flags->out, "A file for the report, as JSON");

@@ -8,6 +8,7 @@
 
 #include "bench/device/timing.h"
 #include "kernels/backend_factory.h"
+#include "kernels/say.h"
 
 int main(int argc, char** argv) {
   using namespace octet;
@@ -23,7 +24,7 @@ int main(int argc, char** argv) {
     if (want("attention")) bench::measure_attention(bench);
     if (want("step")) bench::measure_step(bench);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "octet_device_bench: error: {}\n", error.what());
+    say("octet_device_bench: error: {}\n", error.what());
     return 1;
   }
   return 0;

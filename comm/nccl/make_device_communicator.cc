@@ -11,6 +11,7 @@
 #include "comm/nccl/nccl_communicator.h"
 #include "comm/nccl/peer_communicator.h"
 #include "comm/nccl/peer_memory.h"
+#include "kernels/say.h"
 
 namespace octet {
 namespace {
@@ -73,7 +74,7 @@ std::unique_ptr<Communicator> make_device_communicator(Communicator& host, const
       options.kind == "nccl" ? "asked for" : why_not_ipc(host, ranks, queue.device, options);
   if (why_not.empty()) {
     if (const std::string shared = shared_gpu(ranks); host.rank() == 0 && !shared.empty()) {
-      fmt::print(stderr, "octet: {}; this is for tests, and slow\n", shared);
+      say("octet: {}; this is for tests, and slow\n", shared);
     }
     return std::make_unique<PeerCommunicator>(host, queue, options, ranks);
   }

@@ -25,20 +25,20 @@ struct KnownTable {
 constexpr double kMost = 1e18, kMostSeconds = 1e3;
 
 constexpr KnownFact kFacts[] = {
-    {"memory_bytes", {1, kMost}},           // of one rank
-    {"reserved_bytes", {0, kMost}},         // of those, not the ledger's: contexts, libraries
-    {"launcher_bytes", {0, kMost}},         // of a group whose ranks share a memory: mpirun's
-    {"memory_bandwidth", {1e6, kMost}},     // bytes a second of one rank
-    {"int8_ops", {1e6, kMost}},             // multiplications and additions a second
-    {"float_flops", {1e6, kMost}},          // likewise, of the attention's floats
-    {"bandwidth_share", {1e-3, 1}},         // of memory_bandwidth that kernels reach
-    {"compute_share", {1e-3, 1}},           // of int8_ops and float_flops
-    {"wire_bytes", {0.1, 16}},              // of one value in a reduce
-    {"step_overhead", {0, kMostSeconds}},   // seconds a step
-    {"network_bandwidth", {1e3, kMost}},    // bytes a second of one rank, to other nodes
-    {"network_latency", {0, kMostSeconds}}, // seconds of one message between nodes
-    {"node_power", {0, 1e9}},               // watts of a node under load
-    {"devices_per_node", {1, 4096}},        // that a node's power and price are divided by
+    {"memory_bytes", {1, kMost}},            // of one rank
+    {"reserved_bytes", {0, kMost}},          // of those, not the ledger's: contexts, libraries
+    {"launcher_bytes", {0, kMost}},          // of a group whose ranks share a memory: mpirun's
+    {"memory_bandwidth", {1e6, kMost}},      // bytes a second of one rank
+    {"int8_ops", {1e6, kMost}},              // multiplications and additions a second
+    {"float_flops", {1e6, kMost}},           // likewise, of the attention's floats
+    {"bandwidth_share", {1e-3, 1}},          // of memory_bandwidth that kernels reach
+    {"compute_share", {1e-3, 1}},            // of int8_ops and float_flops
+    {"wire_bytes", {0.1, 16}},               // of one value in a reduce
+    {"step_overhead", {0, kMostSeconds}},    // seconds a step
+    {"network_bandwidth", {1e3, kMost}},     // bytes a second of one rank, to other nodes
+    {"network_latency", {0, kMostSeconds}},  // seconds of one message between nodes
+    {"node_power", {0, 1e9}},                // watts of a node under load
+    {"devices_per_node", {1, 4096}},         // that a node's power and price are divided by
 };
 
 const std::vector<KnownTable>& tables() {
@@ -61,8 +61,8 @@ const std::vector<KnownTable>& tables() {
   return all;
 }
 
-constexpr std::string_view kFields[] = {
-    "octet_hardware", "name", "description", "device", "ranks_per_node", "facts", "tables"};
+constexpr std::string_view kFields[] = {"octet_hardware", "name",  "description", "device",
+                                        "ranks_per_node", "facts", "tables"};
 constexpr std::string_view kDevices[] = {"cpu", "cuda", "network"};
 
 [[noreturn]] void fail(const std::string& where, std::string_view name,

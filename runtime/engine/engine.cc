@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "kernels/backend_factory.h"
+#include "kernels/say.h"
 #include "runtime/engine/agree.h"
 #include "runtime/engine/leader.h"
 #include "runtime/engine/ledger.h"
@@ -80,7 +81,7 @@ void print_ledger(const Worker& worker, const RankLedger& planned, const GroupIn
   text += fmt::format("KV cache: {} blocks of {} tokens; {} sequence(s) of {} tokens fit\n",
                       worker.cache_config().num_blocks, worker.cache_config().block_size,
                       info.kv_cache_tokens / info.max_model_len, info.max_model_len);
-  fmt::print(stderr, "{}", text);
+  say_text(text);
 }
 
 // One token through everything, on every rank: first touches of memory and threads are not the

@@ -58,7 +58,8 @@ void require_memory(const RankLedger& ledger, const EngineOptions& resolved, int
   if (needed <= memory.available) return;
   const auto shown = [](size_t bytes) { return format_bytes(static_cast<double>(bytes)); };
   throw InputError(fmt::format(
-      "{}: {} rank(s) {} need {} more of memory, {} is available; a rank takes {} of weights, {} of "
+      "{}: {} rank(s) {} need {} more of memory, {} is available; a rank takes {} of weights, {} "
+      "of "
       "KV cache, {} of workspace, {} of buffers, and {} while it loads",
       resolved.model.string(), sharing, own ? "on one device" : "here", shown(needed),
       shown(memory.available), shown(ledger.weights), shown(ledger.kv_cache),

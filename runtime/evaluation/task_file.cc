@@ -18,9 +18,12 @@ std::string text_of(const json& object, const char* field) {
   return found->get<std::string>();
 }
 
+// The delimiter ends with the space that some files begin a continuation with.
+std::string continuation_of(const std::string& text) { return text.substr(text.starts_with(' ')); }
+
 TaskExample greedy_example(const json& line) {
   TaskExample example{.query = text_of(line, "context"),
-                      .choices = {text_of(line, "continuation")}};
+                      .choices = {continuation_of(text_of(line, "continuation"))}};
   if (example.choices[0].empty()) throw InputError("field \"continuation\" is empty");
   return example;
 }
@@ -32,10 +35,10 @@ TaskExample choice_example(const json& line) {
     throw InputError("field \"choices\" is not an array of two or more");
   }
   for (const json& choice : *choices) {
-    if (!choice.is_string() || choice.get_ref<const std::string&>().empty()) {
+    example.choices.push_back(choice.is_string() ? continuation_of(choice) : "");
+    if (example.choices.back().empty()) {
       throw InputError("field \"choices\" has something that is not a text");
     }
-    example.choices.push_back(choice.get<std::string>());
   }
   const auto gold = line.find("gold");
   if (gold == line.end() || !gold->is_number_integer() || *gold < 0 || *gold >= choices->size()) {
@@ -48,6 +51,9 @@ TaskExample choice_example(const json& line) {
 }  // namespace
 
 Task read_task(const std::filesystem::path& file, const std::string& name) {
+  if (!std::filesystem::exists(file)) {
+    throw InputError(fmt::format("{}: no such file", file.string()), ErrorCode::kNotFound);
+  }
   std::ifstream in(file);
   if (!in || std::filesystem::is_directory(file)) {
     throw InputError(fmt::format("{}: cannot be read", file.string()), ErrorCode::kNotFound);

@@ -2,7 +2,8 @@
 // al. 2020, section 2.4, and lm-evaluation-harness define it.
 //
 // A task is a file of JSON lines: {"context", "continuation"} (is the continuation what greedy
-// would say?) or {"query", "choices", "gold"} (which choice is likeliest?).
+// would say?) or {"query", "choices", "gold"} (which choice is likeliest? gold counts from 0). One
+// space before a continuation or a choice is the delimiter's, and changes nothing.
 #pragma once
 
 #include <filesystem>

@@ -59,15 +59,11 @@ class Recorder : public Probe {
   Values values_;
 };
 
-struct Squares {
-  double difference = 0, reference = 0;
-};
-
 // Adds up the differences from what was recorded; each block goes on from the recorded residual, so
 // that a layer's error is its own.
 class Comparer : public Probe {
  public:
-  Comparer(Backend& backend, const Values& reference, std::map<StageKey, Squares>& squares)
+  Comparer(Backend& backend, const Values& reference, std::map<StageKey, StageSquares>& squares)
       : backend_(backend), reference_(reference), squares_(squares) {}
 
   void observe(Stage stage, int layer, const Tensor& value) override {
@@ -84,12 +80,7 @@ class Comparer : public Probe {
       throw InputError(fmt::format("layer {}, {}: {} values against {}", layer, stage_name(stage),
                                    got.size(), wanted.size()));
     }
-    Squares& sum = squares_[{layer, stage}];
-    for (size_t i = 0; i < got.size(); ++i) {
-      const double difference = got[i] - wanted[i];
-      sum.difference += difference * difference;
-      sum.reference += double{wanted[i]} * wanted[i];
-    }
+    squares_[{layer, stage}].add(got, wanted, static_cast<size_t>(value.dim(1)));
     if (stage == Stage::kResidual) {
       backend_.upload(Tensor::view(const_cast<float*>(wanted.data()), DType::kF32, value.shape()),
                       value);
@@ -99,7 +90,7 @@ class Comparer : public Probe {
  private:
   Backend& backend_;
   const Values& reference_;
-  std::map<StageKey, Squares>& squares_;
+  std::map<StageKey, StageSquares>& squares_;
 };
 
 // The whole prompt as one step, every row's logits wanted.
@@ -142,17 +133,18 @@ double kl_divergence(std::span<const float> reference, std::span<const float> te
   return sum;
 }
 
-double relative_error(const Squares& squares) {
-  if (squares.reference > 0) return std::sqrt(squares.difference / squares.reference);
-  return squares.difference == 0 ? 0 : HUGE_VAL;  // also where a value is not a number
-}
-
 // Every rank's errors on rank 0, by layer, stage, rank.
-std::vector<StageError> gather_errors(const std::map<StageKey, Squares>& squares,
+std::vector<StageError> gather_errors(const std::map<StageKey, StageSquares>& squares,
                                       Communicator& communicator) {
+  constexpr size_t kColumns = 3;
   const auto size = static_cast<size_t>(communicator.size());
   std::vector<float> own;
-  for (const auto& [key, sums] : squares) own.push_back(static_cast<float>(relative_error(sums)));
+  for (const auto& [key, sums] : squares) {
+    StageError error;
+    sums.judge(error);
+    own.insert(own.end(), {static_cast<float>(error.error), static_cast<float>(error.channel_error),
+                           static_cast<float>(error.channel)});
+  }
   std::vector<float> all(communicator.rank() == 0 ? own.size() * size : 0);
   communicator.gather(own, 1, std::vector<size_t>(size, own.size()), all, 0);
   std::vector<StageError> errors;
@@ -160,13 +152,17 @@ std::vector<StageError> gather_errors(const std::map<StageKey, Squares>& squares
   size_t at = 0;
   for (const auto& [key, sums] : squares) {
     for (size_t rank = 0; rank < size; ++rank) {
+      const float* row = all.data() + rank * own.size() + at;
       errors.push_back({.layer = key.first,
                         .stage = key.second,
                         .rank = static_cast<int>(rank),
-                        .error = all[rank * own.size() + at]});
+                        .error = row[0],
+                        .channel_error = row[1],
+                        .channel = static_cast<int>(row[2])});
     }
-    ++at;
+    at += kColumns;
   }
+  compare_layers(errors);
   return errors;
 }
 
@@ -233,16 +229,6 @@ struct LogitSums {
 
 }  // namespace
 
-std::string place_of(const StageError& error, int num_layers) {
-  if (error.stage == Stage::kFinal) return "the final norm";
-  if (error.stage != Stage::kResidual) {
-    return fmt::format("layer {}, {}, rank {}", error.layer, stage_name(error.stage), error.rank);
-  }
-  if (error.layer == 0) return "the embedding";
-  return fmt::format("layer {}{}", error.layer - 1,
-                     error.layer == num_layers ? ", the last" : ", its output");
-}
-
 VerifyReport verify(const VerifyOptions& options, Communicator& communicator) {
   Side tested(options.tested, 0, communicator);
   Side reference(options.reference, tested.plan->partition.num_shards(), communicator);
@@ -254,7 +240,7 @@ VerifyReport verify(const VerifyOptions& options, Communicator& communicator) {
       for (const Side* side : {&tested, &reference}) require_room(*side, ids);
     }
   });
-  std::map<StageKey, Squares> squares;
+  std::map<StageKey, StageSquares> squares;
   LogitSums sums;
   for (const std::vector<int32_t>& ids : options.prompts) {
     const std::vector<int32_t> words = step_message(ids, options.tested.block_size);
@@ -269,8 +255,9 @@ VerifyReport verify(const VerifyOptions& options, Communicator& communicator) {
   report.errors = gather_errors(squares, communicator);
   report.outliers = gather_outliers(*tested.worker, communicator);
   if (communicator.rank() != 0) return report;
-  const auto bad = std::ranges::find_if(
-      report.errors, [&](const StageError& error) { return !(error.error <= options.tolerance); });
+  const auto bad = std::ranges::find_if(report.errors, [&](const StageError& error) {
+    return !fault_of(error, options.tolerance).empty();
+  });
   if (bad != report.errors.end()) report.first = *bad;
   const auto rows = static_cast<double>(sums.rows);
   report.kl_divergence = sums.kl / rows;

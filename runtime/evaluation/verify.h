@@ -9,29 +9,20 @@
 
 #include "comm/communicator.h"
 #include "runtime/engine/engine_options.h"
-#include "runtime/layers/probe.h"
+#include "runtime/evaluation/stage_error.h"
 
 namespace octet {
 
 struct VerifyOptions {
   EngineOptions tested, reference;
   std::vector<std::vector<int32_t>> prompts;  // at least two ids each
-  double tolerance = 0.1;                     // of a stage's relative error
-};
-
-// One stage of one layer on one rank: sqrt(sum (tested - reference)^2 / sum reference^2) over all
-// prompts. kResidual of layer i is the output of layer i - 1, of layer 0 the embedding.
-struct StageError {
-  int layer = 0;
-  Stage stage = Stage::kResidual;
-  int rank = 0;
-  double error = 0;
+  double tolerance = 0.1;                     // of a stage's relative error (fault_of)
 };
 
 struct VerifyReport {
   int num_layers = 0;
   std::vector<StageError> errors;   // by layer, stage, rank
-  std::optional<StageError> first;  // the first of them out of tolerance
+  std::optional<StageError> first;  // the first of them that has a fault
   std::vector<uint64_t> outliers;   // of each layer, in two runs of the prompts; an input that
                                     // every rank has counts on each
   double kl_divergence = 0;         // of the tested model from the reference, mean of a token, nats
@@ -40,9 +31,6 @@ struct VerifyReport {
 
   bool ok() const { return !first && logits_ok; }
 };
-
-// "the embedding", "layer 3, MLP output, rank 1".
-std::string place_of(const StageError& error, int num_layers);
 
 // Collective over `communicator`, which must carry both models (comm_options). The report is rank
 // 0's; the others' is empty. Throws InputError: models that cannot be held against each other.

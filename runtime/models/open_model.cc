@@ -24,7 +24,7 @@ const Family& family_of(const nlohmann::json& config, const std::string& source)
   const ConfigFields fields(config, source);
   const std::string model_type = fields.string_or("model_type", "");
   if (model_type.empty()) fields.fail("model_type", "is missing");
-  return find_family(model_type);
+  return find_family(model_type, source);
 }
 
 // The MLP that the layers would build is the one that the family's tensors are for.
@@ -74,6 +74,7 @@ ModelFiles open_dummy(const ModelSource& source) {
 
 ModelFiles open_model(const ModelSource& source) {
   if (source.dummy) return open_dummy(source);
+  require_files(source.path);
   std::unique_ptr<Checkpoint> checkpoint = Checkpoint::open(source.path);
   const Family& family = family_of(checkpoint->config(), source.path.string());
   ModelArgs args = family.parse(checkpoint->config(), source.path.string());

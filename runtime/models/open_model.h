@@ -26,8 +26,9 @@ struct ModelFiles {
   bool has_int8() const;  // any int8 weight
 };
 
-// Reads no weight. Throws InputError naming the file and what is wrong: no known family, a config
-// that it refuses, a tensor that is missing or not the family's.
+// Reads no weight, but for a head that is stored beside the embedding it is tied to. Throws
+// InputError naming the file and what is wrong: no known family, a config that it refuses, a tensor
+// that is missing or not the family's.
 ModelFiles open_model(const ModelSource& source);
 
 // The model of one rank, its weights read and packed.

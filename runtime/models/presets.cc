@@ -1,6 +1,10 @@
 #include "runtime/models/presets.h"
 
+#include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
+
+#include "runtime/request/error.h"
 
 namespace octet {
 namespace {
@@ -59,6 +63,19 @@ std::vector<std::string_view> preset_names() {
   std::vector<std::string_view> names;
   for (const Preset& preset : kPresets) names.push_back(preset.name);
   return names;
+}
+
+bool is_preset(const std::filesystem::path& path) {
+  return !std::filesystem::exists(path) && preset_config(path.string());
+}
+
+void require_files(const std::filesystem::path& path) {
+  if (!is_preset(path)) return;
+  throw InputError(fmt::format("{} is a preset, a model's shape without files: give an artefact, a "
+                               "Hugging Face folder or a GGUF file; presets are for octet plan and "
+                               "--load-format dummy",
+                               path.string()),
+                   ErrorCode::kNotFound);
 }
 
 }  // namespace octet

@@ -19,11 +19,11 @@ const std::array kFamilies = {
 
 }  // namespace
 
-const Family& find_family(const std::string& model_type) {
+const Family& find_family(const std::string& model_type, const std::string& source) {
   for (const Family& family : kFamilies) {
     if (family.model_type == model_type) return family;
   }
-  throw InputError(fmt::format("model_type {} is not a known family; known: {}",
+  throw InputError(fmt::format("{}: model_type {} is not a known family; known: {}", source,
                                printable(model_type), fmt::join(known_families(), ", ")));
 }
 

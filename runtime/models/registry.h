@@ -9,8 +9,8 @@
 
 namespace octet {
 
-// Throws InputError naming the model_type and those known.
-const Family& find_family(const std::string& model_type);
+// Throws InputError naming `source`, the model_type and those known.
+const Family& find_family(const std::string& model_type, const std::string& source);
 std::vector<std::string_view> known_families();
 
 }  // namespace octet

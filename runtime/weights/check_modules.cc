@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "runtime/formats/printable.h"
 #include "runtime/request/error.h"
+#include "runtime/weights/slice_io.h"
 
 namespace octet {
 namespace {
@@ -39,11 +41,34 @@ void check_known(const Checkpoint& source, const ModelArgs& args,
   }
 }
 
+// A tied head that is stored too is not read, so it must be what is read in its place.
+void check_tied_head(const Checkpoint& checkpoint) {
+  const TensorInfo* head = checkpoint.find("lm_head.weight");
+  const TensorInfo* table = checkpoint.find("model.embed_tokens.weight");
+  if (head == nullptr || table == nullptr || table->shape.rank() != 2) return;  // named elsewhere
+  const auto differs = [&] {
+    fail(checkpoint, head->name, "differs from the embedding, and tie_word_embeddings is true");
+  };
+  if (head->shape != table->shape || head->dtype != table->dtype) differs();
+  constexpr int64_t kRows = 1024;
+  for (int64_t row = 0; row < head->shape[0]; row += kRows) {
+    const TensorSlice slice{.axis = 0, .begin = row, .end = std::min(row + kRows, head->shape[0])};
+    const auto read = [&](const TensorInfo* info) {
+      const Tensor rows = Tensor::host(info->dtype, slice_shape(info->shape, slice));
+      checkpoint.read(info->name, slice, rows);
+      return rows;
+    };
+    const Tensor a = read(head), b = read(table);
+    if (std::memcmp(a.raw_data(), b.raw_data(), a.bytes()) != 0) differs();
+  }
+}
+
 }  // namespace
 
 void check_modules(const Checkpoint& checkpoint, const ModelArgs& args,
                    std::span<const ModuleName> modules) {
   for (const TensorInfo& info : checkpoint.tensors()) check_known(checkpoint, args, modules, info);
+  if (args.tie_word_embeddings) check_tied_head(checkpoint);
   for (const ModuleName& module : modules) {
     if (module.name == "lm_head" && args.tie_word_embeddings) continue;
     const int layers = in_layer(module) ? args.num_hidden_layers : 1;

@@ -93,7 +93,7 @@ void check_compressed_tensors(const ConfigFields& fields, const std::string& sou
 QuantMethod parse_quantization_config(const json& config, const std::string& source) {
   const json* quantization = ConfigFields(config, source).find("quantization_config");
   if (quantization == nullptr) return QuantMethod::kNone;
-  const std::string place = source + ": quantization_config:";
+  const std::string place = source + ": quantization_config";
   const ConfigFields fields(*quantization, place);
   const bool older = fields.find("load_in_8bit") != nullptr;  // before quant_method was written
   const std::string method = fields.string_or("quant_method", older ? "bitsandbytes" : "");

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""octet eval and verify as users meet them: results in files, and what is wrong said before the work begins."""
+"""octet eval, verify and other offline verbs as users meet them: results in files, and what is wrong said before the work begins."""
 import json
 import tempfile
 import unittest
@@ -50,6 +50,21 @@ class Evaluate(ArtefactTest):
             done = run("eval", "perplexity", self.artefact, "--text", text, check=False)
             self.assertEqual(done.returncode, 2)
             self.assertRegex(done.stderr.splitlines()[-1], f"{text}: .*{why}")
+
+    def test_a_task_that_is_not_there_is_said_with_the_path_looked_for(self):
+        missing = self.refused("eval", "tasks", self.artefact, "--tasks", "piqa", "--task-folder", self.scratch)
+        self.assertIn(f"{self.scratch}/piqa.jsonl: no such file; --task-folder names its folder", missing)
+        self.assertIn("--tasks", self.refused("eval", "tasks", self.artefact, "--tasks", ""))
+
+    def test_a_preset_is_told_what_it_lacks(self):
+        self.assertIn("gpt3-175b is a preset, which has no tokenizer: give --prompt-ids-file", self.refused(
+            "generate", "gpt3-175b", "--load-format", "dummy", "Hello"))
+        for verb in (("generate", "gpt3-175b", "Hello"), ("inspect", "gpt3-175b"), ("serve", "gpt3-175b")):
+            self.assertIn("gpt3-175b is a preset, a model's shape without files", self.refused(*verb))
+
+    def test_a_text_that_cannot_be_read_is_said_with_the_reason(self):
+        for text, why in ((self.scratch / "none", "No such file"), (self.scratch, "Is a directory")):
+            self.assertIn(f"{text}: {why}", self.refused("eval", "perplexity", self.artefact, "--text", text))
 
     def test_more_shots_than_examples_are_refused(self):
         self.assertIn("3 examples are too few for --shots 3", self.refused(

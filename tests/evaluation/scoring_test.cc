@@ -114,6 +114,14 @@ TEST_F(Scoring, AnExampleThatCannotBeScoredIsNamed) {
   });
 }
 
+TEST_F(Scoring, ASpaceBeforeAContinuationOrAChoiceIsNotPutInTwice) {
+  const Task greedy = read_task(file(R"({"context": "a", "continuation": " b"})"), "task");
+  EXPECT_EQ(greedy.examples[0].choices, std::vector<std::string>{"b"});
+  const Task choice =
+      read_task(file(R"({"query": "a", "choices": [" b", "c"], "gold": 1})"), "task");
+  EXPECT_EQ(choice.examples[0].choices, (std::vector<std::string>{"b", "c"}));
+}
+
 TEST_F(Scoring, AWrongLineOfATaskFileIsNamedByItsNumberAndField) {
   const std::string sound = R"({"query": "a", "choices": ["b", "c"], "gold": 1})"
                             "\n";
@@ -138,6 +146,7 @@ TEST_F(Scoring, AWrongLineOfATaskFileIsNamedByItsNumberAndField) {
   }
   EXPECT_INPUT_ERROR(read_task(file(""), "task"), "has no examples");
   EXPECT_INPUT_ERROR(read_task(folder_.path(), "task"), "cannot be read");
+  EXPECT_INPUT_ERROR(read_task(folder_.path() / "none", "task"), "none: no such file");
   EXPECT_EQ(read_task(file(sound + sound), "piqa").delimiter, "\nAnswer: ");
 }
 

@@ -6,12 +6,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <exception>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <thread>
 
-#include "runtime/engine/engine.h"
+#include "tests/evaluation/verify_at.h"
 #include "tests/formats/expect_input_error.h"
 #include "tests/testing/formula_model.h"
 #include "tests/testing/group.h"
@@ -31,31 +29,8 @@ json model_of(const std::string& name) {
 
 VerifyReport verify_at(const fs::path& artefact, const fs::path& sound, const json& model,
                        int ranks) {
-  VerifyOptions options{.tested = {.model = artefact, .max_model_len = 64, .max_num_seqs = 1},
-                        .reference = {.model = sound,
-                                      .quantization = "none",
-                                      .kv_cache_dtype = "float32",
-                                      .max_model_len = 64,
-                                      .max_num_seqs = 1},
-                        .prompts = model["prompts"].get<std::vector<std::vector<int32_t>>>()};
-  options.tested.threads = options.reference.threads = 1;
-  auto communicators = make_thread_communicators(ranks, comm_options(options.reference, ranks));
-  VerifyReport report;
-  std::exception_ptr error;
-  std::vector<std::thread> threads;
-  for (int rank = 0; rank < ranks; ++rank) {
-    threads.emplace_back([&, rank] {
-      try {
-        VerifyReport own = verify(options, *communicators[rank]);
-        if (rank == 0) report = std::move(own);
-      } catch (...) {
-        if (rank == 0) error = std::current_exception();
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  if (error) std::rethrow_exception(error);
-  return report;
+  return testing::verify_at(artefact, sound,
+                            model["prompts"].get<std::vector<std::vector<int32_t>>>(), ranks);
 }
 
 // Rows of a [rows, columns] matrix in another order.
@@ -186,11 +161,7 @@ TEST(Verify, AtLeast19Of20FaultsAreNamedByTheirLayer) {
     ASSERT_TRUE(found) << fault.tensor;
     const fs::path artefact = testing::quantize(spoilt, folder.path() / "artefact");
     const VerifyReport report = verify_at(artefact, sound, model, 2);
-    int layer = -2;
-    if (report.first) {
-      layer =
-          report.first->stage == Stage::kResidual ? report.first->layer - 1 : report.first->layer;
-    }
+    const int layer = report.first ? layer_of(*report.first) : -2;
     named += layer == fault.layer;
     if (layer != fault.layer) {
       std::printf("%s, %s %s: %s\n", fault.what, fault.family, fault.tensor,

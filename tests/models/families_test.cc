@@ -7,6 +7,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "runtime/models/open_model.h"
 #include "tests/formats/expect_input_error.h"
 #include "tests/testing/formula_model.h"
 #include "tests/testing/group.h"
@@ -129,6 +130,32 @@ TEST(OpenModel, AnActivationThatTheFamilysTensorsAreNotFor_IsRefused) {
     const fs::path path = testing::write_formula_model(folder.path() / name, model);
     EXPECT_INPUT_ERROR(open_model({.path = path}), path.string(), "activation");
   }
+}
+
+TEST(OpenModel, AFamilyThatIsNotKnown_IsNamedWithItsFile) {
+  testing::TempFolder folder;
+  testing::write_tiny_llama(folder.path(), {});
+  json config = json::parse(std::ifstream(folder.path() / "config.json"));
+  config["model_type"] = "mamba";
+  std::ofstream(folder.path() / "config.json") << config;
+  EXPECT_INPUT_ERROR(open_model({.path = folder.path()}), folder.path().string() + ": model_type",
+                     "mamba");
+}
+
+TEST(OpenModel, AHeadThatIsNotTheEmbeddingItIsTiedTo_IsRefused) {
+  testing::TempFolder folder;
+  testing::write_tiny_llama(folder.path(), {.tie_word_embeddings = false});
+  json config = json::parse(std::ifstream(folder.path() / "config.json"));
+  config["tie_word_embeddings"] = true;
+  std::ofstream(folder.path() / "config.json") << config;
+  EXPECT_INPUT_ERROR(open_model({.path = folder.path()}), folder.path().string(),
+                     "tensor 'lm_head.weight': differs from the embedding");
+}
+
+TEST(OpenModel, APresetWhereFilesAreNeeded_IsToldFromAFileThatIsMissing) {
+  EXPECT_INPUT_ERROR(open_model({.path = "gpt3-175b"}), "gpt3-175b is a preset",
+                     "give an artefact");
+  EXPECT_INPUT_ERROR(open_model({.path = "gpt3-175c"}), "gpt3-175c: no such file or folder");
 }
 
 TEST(OpenModel, AWeightThatIsNotFinite_IsNamedByItsElement_OnTheRankThatHasIt) {

@@ -256,8 +256,8 @@ TEST_F(Int8FolderTest, OtherQuantizations_AreRefusedByTheirField) {
   };
   for (const auto& [config, message] : cases) {
     write(read_stored(first_), config);
-    EXPECT_INPUT_ERROR(Checkpoint::open(in_), (in_ / "config.json").string(), "quantization_config",
-                       message);
+    EXPECT_INPUT_ERROR(Checkpoint::open(in_),
+                       (in_ / "config.json").string() + ": quantization_config: ", message);
   }
 }
 

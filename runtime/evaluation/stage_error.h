@@ -1,0 +1,51 @@
+// How far a stage of a layer is from the reference's, as a whole and in its worst channel, and
+// whether that is more than int8 explains.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/layers/probe.h"
+
+namespace octet {
+
+// One stage of one layer on one rank: sqrt(sum (tested - reference)^2 / sum reference^2) over all
+// prompts. kResidual of layer i is the output of layer i - 1, of layer 0 the embedding.
+struct StageError {
+  int layer = 0;
+  Stage stage = Stage::kResidual;
+  int rank = 0;
+  double error = 0;
+  double channel_error = 0;  // the same of one channel: the worst that is not noise
+  int channel = -1;          // that channel, of the rank's; -1: all are noise
+  double usual = 0;          // the median of this stage's errors, over layers and ranks
+};
+
+// "the embedding", "layer 3, MLP output, rank 1".
+std::string place_of(const StageError& error, int num_layers);
+
+// What is out of tolerance: the whole; a channel, which may have three times the tolerance (a row
+// that lost its scale has ten times); or a layer beside the others. Empty: nothing.
+std::string fault_of(const StageError& error, double tolerance);
+
+// The layer that the error is of; -1: the embedding.
+int layer_of(const StageError& error);
+
+// Sums of squares, by channel. One thread.
+class StageSquares {
+ public:
+  // [n, width] each; the same width every time.
+  void add(std::span<const float> tested, std::span<const float> reference, size_t width);
+
+  // Sets error, channel_error and channel.
+  void judge(StageError& error) const;
+
+ private:
+  std::vector<double> difference_, reference_;  // [width]
+};
+
+// Sets `usual`.
+void compare_layers(std::vector<StageError>& errors);
+
+}  // namespace octet

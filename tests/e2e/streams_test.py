@@ -1,0 +1,50 @@
+#!/usr/bin/env python3
+"""Standard streams that take nothing: what stderr loses changes no exit code, what stdout loses is an error."""
+import os
+import subprocess
+import unittest
+
+from octet_process import OCTET, SOURCE, TINYSTORIES, ArtefactTest, run
+
+INSPECT = ("inspect", TINYSTORIES, "--json")
+
+
+def closed_pipe():
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
+
+
+def with_fds(redirection, *args):
+    """Its exit code under the shell's `redirection`."""
+    return subprocess.run(["sh", "-c", f'exec "$0" "$@" {redirection}', OCTET, *map(str, args)], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120).returncode
+
+
+class Streams(ArtefactTest):
+    def test_an_exit_code_does_not_depend_on_stderr(self):
+        for args, code in ((("generate", "none", "a"), 2), (("generate",), 2), ((), 2), (("inspect", "none"), 2),
+                           (("generate", self.artefact, "a", "--max-tokens", 2, "--stats"), 0)):
+            for redirection in ("2>&-", "2>/dev/full"):
+                self.assertEqual(with_fds(redirection, *args), code, (args, redirection))
+            with os.fdopen(closed_pipe(), "wb") as pipe:
+                done = subprocess.run([OCTET, *map(str, args)], stderr=pipe, stdout=subprocess.DEVNULL, timeout=120)
+            self.assertEqual(done.returncode, code, args)
+
+    def test_an_answer_that_stdout_does_not_take_is_an_error_whatever_stderr_takes(self):
+        text = SOURCE / "README.md"
+        for args in (INSPECT, ("--help",), ("eval", "perplexity", self.artefact, "--text", text, "--max-tokens", 9)):
+            for redirection in (">&-", ">/dev/full", ">/dev/full 2>&1", ">&- 2>&-"):
+                self.assertEqual(with_fds(redirection, *args), 2, (args, redirection))
+            with os.fdopen(closed_pipe(), "wb") as pipe:
+                done = subprocess.run([OCTET, *map(str, args)], stdout=pipe, stderr=pipe, timeout=120)
+            self.assertEqual(done.returncode, 2, args)
+
+    def test_no_file_takes_the_place_of_a_closed_stderr(self):
+        out = f"{self.folder.name}/again"
+        self.assertEqual(with_fds("2>&-", "quantize", TINYSTORIES, out), 0)
+        run("inspect", out, "--verify")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,118 @@
+// Faults that the mean over a layer hides: one row of a matrix, or a matrix a little too large.
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "runtime/tokenizer/tokenizer.h"
+#include "tests/evaluation/verify_at.h"
+#include "tests/testing/group.h"
+#include "tests/testing/tiny_model.h"
+
+namespace octet {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr int kEveryRow = -1;
+
+fs::path tinystories() { return fs::path(OCTET_SOURCE_DIR) / "tests/data/tinystories"; }
+
+std::vector<std::vector<int32_t>> prompts() {
+  const auto tokenizer = load_tokenizer(tinystories());
+  std::vector<std::vector<int32_t>> ids;
+  for (const char* text : {"Once upon a time there was a little girl named Lily. She loved to play "
+                           "outside in the park.",
+                           "Tom was sad. \"Can I have the red ball?\" he said to his mom, and"}) {
+    ids.push_back(tokenizer->encode(text, true, true));
+  }
+  return ids;
+}
+
+void scale_bf16(char* value, float factor) {
+  uint16_t half;
+  std::memcpy(&half, value, sizeof half);
+  const float scaled = std::bit_cast<float>(uint32_t{half} << 16) * factor;
+  half = static_cast<uint16_t>((std::bit_cast<uint32_t>(scaled) + 0x8000u) >> 16);
+  std::memcpy(value, &half, sizeof half);
+}
+
+// A copy of tinystories, a row of one tensor multiplied.
+fs::path write_spoilt(const fs::path& folder, const std::string& tensor, int row, float factor) {
+  fs::copy(tinystories(), folder);
+  const fs::path file = folder / "model.safetensors";
+  std::string bytes(fs::file_size(file), '\0');
+  std::ifstream(file, std::ios::binary).read(bytes.data(), std::ssize(bytes));
+  uint64_t header_size;
+  std::memcpy(&header_size, bytes.data(), sizeof header_size);
+  const json info = json::parse(bytes.substr(8, header_size)).at(tensor);
+  const size_t row_bytes = info["shape"][1].get<size_t>() * 2;
+  size_t begin = info["data_offsets"][0], end = info["data_offsets"][1];
+  if (row != kEveryRow) {
+    begin += static_cast<size_t>(row) * row_bytes;
+    end = begin + row_bytes;
+  }
+  for (size_t at = begin; at < end; at += 2) scale_bf16(&bytes[8 + header_size + at], factor);
+  std::ofstream(file, std::ios::binary) << bytes;
+  return folder;
+}
+
+TEST(VerifyRows, ASoundArtefactHasNoFault_AtAnyNumberOfRanks) {
+  testing::TempFolder folder;
+  const fs::path artefact = testing::quantize(tinystories(), folder.path() / "artefact");
+  for (const int ranks : {1, 2, 3}) {
+    const VerifyReport report = testing::verify_at(artefact, tinystories(), prompts(), ranks);
+    EXPECT_TRUE(report.ok()) << place_of(*report.first, report.num_layers) << ", "
+                             << fault_of(*report.first, 0.1);
+  }
+}
+
+struct RowFault {
+  const char* tensor;
+  int row;
+  float factor;
+  Stage stage;  // that must be named
+};
+
+TEST(VerifyRows, ARowLostOrDoubledAndAMatrixTooLargeAreNamedByStageAndChannel) {
+  const RowFault faults[] = {
+      {"mlp.down_proj", 5, 0, Stage::kMlpOutput},
+      {"mlp.down_proj", 5, 2, Stage::kMlpOutput},
+      {"mlp.gate_proj", 7, 0, Stage::kMlpHidden},
+      {"mlp.up_proj", 301, 2, Stage::kMlpHidden},
+      {"self_attn.o_proj", 9, 0, Stage::kAttentionOutput},
+      {"self_attn.q_proj", 5, 0, Stage::kQkv},
+      {"self_attn.k_proj", 3, 2, Stage::kQkv},
+      {"self_attn.k_proj", kEveryRow, 1.09f, Stage::kQkv},
+  };
+  for (const RowFault& fault : faults) {
+    testing::TempFolder folder;
+    const std::string tensor = std::string("model.layers.2.") + fault.tensor + ".weight";
+    const fs::path artefact =
+        testing::quantize(write_spoilt(folder.path() / "spoilt", tensor, fault.row, fault.factor),
+                          folder.path() / "artefact");
+    const VerifyReport report = testing::verify_at(artefact, tinystories(), prompts(), 2);
+    ASSERT_TRUE(report.first) << fault.tensor << " row " << fault.row << " x " << fault.factor;
+    EXPECT_EQ(report.first->layer, 2) << fault.tensor;
+    EXPECT_EQ(report.first->stage, fault.stage) << fault.tensor;
+    // The output's channels are the rows, the hidden ones' a rank's part of them.
+    const bool whole = fault.stage == Stage::kMlpOutput || fault.stage == Stage::kAttentionOutput;
+    EXPECT_TRUE(!whole || report.first->channel == fault.row) << fault.tensor;
+  }
+}
+
+TEST(VerifyRows, AChannelThatSaysNextToNothingIsNotHeldAgainstAnArtefact) {
+  StageSquares squares;
+  squares.add(std::vector<float>{1.01f, 2.01f, 0.01f, 3.01f}, std::vector<float>{1, 2, 0.001f, 3},
+              4);
+  StageError error;
+  squares.judge(error);
+  EXPECT_EQ(error.channel, -1);
+  EXPECT_EQ(fault_of(error, 0.1), "");
+}
+
+}  // namespace
+}  // namespace octet
