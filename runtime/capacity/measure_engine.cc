@@ -13,7 +13,7 @@
 namespace octet {
 namespace {
 
-constexpr int kRounds = 3;
+constexpr int kRounds = 5;
 constexpr int kDecodeRows[] = {1, 4, 16, 32, 64};
 constexpr int kPromptTokens = 8, kTokens = 33;
 constexpr double kDecodeContext = kPromptTokens + kTokens / 2.0;
