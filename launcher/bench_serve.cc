@@ -220,7 +220,8 @@ Verb add_bench_serve(CLI::App& bench) {
       ->add_option("--slo", flags->load.slo,
                    "What the service must keep, in ms: p99_ttft:500 mean_tpot:50 max_itl:900")
       ->expected(1, -1);
-  command->add_flag("--search", flags->search, "Find the highest rate that keeps every --slo");
+  command->add_flag("--search", flags->search, "Find the highest rate that keeps every --slo")
+      ->excludes(ramp);
   command
       ->add_option("--search-tolerance", flags->search_tolerance,
                    "The search ends when a rate so much higher has failed")

@@ -16,7 +16,8 @@ std::vector<std::string> mpirun_command(int ranks, const std::vector<std::string
 
 // Runs `mpirun -n RANKS` of this program on this terminal, and waits. Returns the exit code of the
 // ranks: kExitGroupLost when one was killed, kExitInterrupted after an interrupt. Throws InputError
-// when it cannot be started.
+// when it cannot be started. Main thread; SIGINT and SIGTERM are this function's from then on, and
+// once one was caught every later call returns kExitInterrupted.
 int run_under_mpirun(int ranks, const std::vector<std::string>& arguments);
 int run_under_mpirun(int ranks);  // of this very command line
 

@@ -15,7 +15,7 @@ namespace {
 }
 
 std::shared_ptr<std::byte> map(int fd, size_t bytes, int flags) {
-  // Populated: a step then waits for no page.
+  // Its pages are taken now where they can be, so that a step waits for none.
   void* memory =
       mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE | flags, fd, 0);
   if (memory == MAP_FAILED) fail("mmap of " + std::to_string(bytes) + " shared bytes");

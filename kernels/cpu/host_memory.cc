@@ -4,9 +4,11 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <new>
 #include <optional>
 #include <sstream>
@@ -60,10 +62,12 @@ size_t round_up(size_t bytes, size_t multiple) {
   return (bytes + multiple - 1) / multiple * multiple;
 }
 
-// A page that is not there yet is taken at its first use; this uses all of them.
-void take_pages(std::byte* begin, size_t bytes) {
-  if (madvise(begin, bytes, MADV_POPULATE_WRITE) == 0) return;
+// A page that is not there yet is taken at its first use; this uses all of them. Are they there?
+bool take_pages(std::byte* begin, size_t bytes) {
+  if (madvise(begin, bytes, MADV_POPULATE_WRITE) == 0) return true;
+  if (errno != EINVAL) return false;  // a kernel before 5.14 knows no such advice
   for (size_t at = 0; at < bytes; at += kPage) *const_cast<volatile std::byte*>(begin + at) = {};
+  return true;
 }
 
 }  // namespace
@@ -79,10 +83,11 @@ Tensor allocate_host(DType dtype, Shape shape) {
   void* memory = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
   const auto begin = round_up(reinterpret_cast<uintptr_t>(memory), kHuge);
-  auto* const first = reinterpret_cast<std::byte*>(begin);
-  madvise(first, padded, MADV_HUGEPAGE);
-  take_pages(first, padded);
-  return Tensor({first, [memory, mapped](std::byte*) { munmap(memory, mapped); }}, dtype, shape);
+  const std::shared_ptr<std::byte> block(reinterpret_cast<std::byte*>(begin),
+                                         [memory, mapped](std::byte*) { munmap(memory, mapped); });
+  madvise(block.get(), padded, MADV_HUGEPAGE);
+  if (!take_pages(block.get(), padded)) throw std::bad_alloc();
+  return Tensor(block, dtype, shape);
 }
 
 void trim_host_memory() { malloc_trim(0); }

@@ -36,13 +36,13 @@ bool run_all(Engine& engine, const OfflineWatch& watch, const OnToken& on_token,
   engine.run(
       [&](std::vector<RequestOutput> outputs) {
         if (interrupted) return;
-        interrupted = watch.interrupted();
-        if (interrupted) return engine.stop();
         for (const RequestOutput& output : outputs) {
           if (output.finish == FinishReason::kError) throw InputError(output.error);
           if (output.token >= 0) on_token(output.request_id);
           if (output.finish != FinishReason::kNone) on_end(output.request_id);
         }
+        interrupted = watch.interrupted();
+        if (interrupted) engine.stop();
       },
       true);
   return interrupted;
@@ -79,12 +79,14 @@ std::optional<Iteration> run_batch(Engine& engine, const std::vector<PlannedRequ
 Throughput measure_throughput(Engine& engine, const std::vector<PlannedRequest>& requests,
                               const OfflineWatch& watch) {
   Throughput result;
+  std::vector<int64_t> tokens(requests.size());
   const EngineStats before = engine.stats();
   const Clock::time_point start = Clock::now();
   submit_all(engine, requests);
   run_all(
-      engine, watch, [&](uint64_t) { ++result.output_tokens; },
+      engine, watch, [&](uint64_t id) { ++tokens[id]; },
       [&](uint64_t id) {
+        result.output_tokens += tokens[id];
         result.input_tokens += requests[id].prompt_tokens;
         watch.progress(++result.requests, requests.size());
       });

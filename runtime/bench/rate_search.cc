@@ -11,14 +11,16 @@ constexpr double kStep = 1.25;
 }  // namespace
 
 SearchResult find_highest_rate(const SearchOptions& options,
-                               const std::function<bool(double, Probe&)>& measure) {
+                               const std::function<AfterProbe(double, Probe&)>& measure) {
   SearchResult result;
   double rate = options.first_rate;
   while (rate >= options.least_rate && rate <= options.most_rate) {
     Probe probe{.rate = rate};
-    if (!measure(rate, probe)) break;
+    const AfterProbe after = measure(rate, probe);
+    if (after == AfterProbe::kDiscard) break;
     result.probes.push_back(probe);
     (probe.kept ? result.highest_kept : result.lowest_failed) = rate;
+    if (after == AfterProbe::kEnd) break;
     if (result.lowest_failed == 0) {
       rate *= kStep;
     } else if (result.highest_kept == 0) {

@@ -32,10 +32,10 @@ struct SearchResult {
 };
 
 // Steps up or down from first_rate by a quarter until one rate keeps and the next does not, then
-// halves what lies between. `measure` may say that it was interrupted by returning false; what was
-// found up to then is returned.
+// halves what lies between. `measure` may end that; what was found up to then is returned.
+enum class AfterProbe { kGoOn, kEnd, kDiscard };  // the last: ends, and the probe does not count
 SearchResult find_highest_rate(const SearchOptions& options,
-                               const std::function<bool(double rate, Probe& probe)>& measure);
+                               const std::function<AfterProbe(double rate, Probe& probe)>& measure);
 
 // Whether `so_far` already shows that a measurement of `planned` requests cannot keep the limits.
 bool is_lost(const std::vector<Record>& so_far, size_t planned,

@@ -13,7 +13,7 @@ namespace octet {
 namespace {
 
 constexpr double kBelowFull = 0.8;
-constexpr size_t kOneByOne = 5;
+constexpr size_t kAlone = 5;
 
 BenchReport report_of(LoadResult measurement, const LoadOptions& options) {
   BenchReport report{.metrics = metrics_of(measurement, options.request_limits),
@@ -47,16 +47,17 @@ bool server_is_gone(const Metrics& metrics) {
 
 bool never(const std::vector<Record>&) { return false; }
 
-// A few of the requests, each after the answer to the one before.
-BenchReport one_by_one(Target& target, const std::vector<PlannedRequest>& requests,
-                       LoadOptions options) {
-  std::vector<PlannedRequest> few(
-      requests.begin(),
-      requests.begin() + static_cast<ptrdiff_t>(std::min(kOneByOne, requests.size())));
+// Does each of a few requests break the limits although it is sent alone? Then no rate keeps them.
+bool breaks_alone(Target& target, const std::vector<PlannedRequest>& requests,
+                  LoadOptions options) {
   options.arrivals.rate = kAtOnce;
   options.own_times = false;
-  options.max_concurrency = 1;
-  return report_of(send(target, few, options, "one by one", never), options);
+  for (size_t i = 0; i < std::min(kAlone, requests.size()); ++i) {
+    std::vector<PlannedRequest> one{requests[i]};
+    const BenchReport alone = report_of(send(target, one, options, "alone", never), options);
+    if (alone.metrics.completed == 0 || alone.metrics.keeps(options.statistic_limits)) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -87,7 +88,7 @@ BenchReport search_rate(Target& target, const std::vector<PlannedRequest>& reque
         kBelowFull * best.metrics.per_second(static_cast<double>(best.metrics.completed));
     if (best.metrics.failed > 0 || best.measurement.interrupted) return best;
   }
-  bool interrupted = false, tried_one_by_one = false;
+  bool interrupted = false, first = true;
   std::string given_up, ended_early;
   const auto probe_rate = [&](double rate, Probe& probe) {
     LoadOptions at_rate = options;
@@ -104,7 +105,7 @@ BenchReport search_rate(Target& target, const std::vector<PlannedRequest>& reque
       interrupted = true;
       ended_early = "interrupted";
       if (best.measurement.records.empty()) best = std::move(report);
-      return false;
+      return AfterProbe::kDiscard;
     }
     probe.kept = !probe.cut_short && report.metrics.keeps(options.statistic_limits);
     for (const StatisticLimit& limit : options.statistic_limits) {
@@ -113,18 +114,15 @@ BenchReport search_rate(Target& target, const std::vector<PlannedRequest>& reque
     probe.output_tokens_per_second =
         report.metrics.per_second(static_cast<double>(report.metrics.output_tokens));
     on_probe(probe);
-    const bool gone = server_is_gone(report.metrics);
-    if (gone) given_up = fmt::format("at {:.3f} requests/s {}", rate, failure_line(report.metrics));
-    if (probe.kept || best.measurement.records.empty()) best = std::move(report);
-    // No lower rate keeps what one request at a time does not.
-    if (!probe.kept && !gone && !std::exchange(tried_one_by_one, true)) {
-      const BenchReport alone = one_by_one(target, requests, options);
-      if (!alone.measurement.interrupted && !alone.metrics.keeps(options.statistic_limits)) {
-        ended_early = "one request at a time breaks them too";
-        return false;
-      }
+    if (server_is_gone(report.metrics)) {
+      given_up = fmt::format("at {:.3f} requests/s {}", rate, failure_line(report.metrics));
+      ended_early = "the server is gone";
+    } else if (std::exchange(first, false) && !probe.kept &&
+               breaks_alone(target, requests, options)) {
+      ended_early = "a request alone breaks them too";
     }
-    return !gone;
+    if (probe.kept || best.measurement.records.empty()) best = std::move(report);
+    return ended_early.empty() ? AfterProbe::kGoOn : AfterProbe::kEnd;
   };
   best.search = find_highest_rate(search, probe_rate);
   best.search->ended_early = ended_early;

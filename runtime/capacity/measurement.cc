@@ -43,8 +43,8 @@ double heap_bytes(const Measurement& measurement) {
   const int size = measurement.communicator.size();
   const size_t buffers =
       communicator_bytes(measurement_comm_options(measurement.options, size), size);
-  return resident_bytes("self", "Pss_Anon") + resident_bytes("self", "Pss_Shmem") -
-         static_cast<double>(buffers);
+  const double all = resident_bytes("self", "Pss_Anon") + resident_bytes("self", "Pss_Shmem");
+  return std::max(0.0, all - static_cast<double>(buffers));
 }
 
 // What the machine has, and what a group takes of it beside the ledger. Called when all parts of

@@ -13,8 +13,10 @@ namespace {
 // Sound artefacts of SmolLM2 have 0.14 in a channel at worst, and 1.6 times the median in a layer.
 constexpr double kChannelTolerances = 3;
 constexpr double kTimesUsual = 4;
-// Noise is much the same in all channels. Over a channel that says next to nothing it is large.
+// Noise is much the same in all channels. Over a channel that says next to nothing it is large: one
+// that carries so small a share of what a channel carries is not looked at.
 constexpr double kTimesNoise = 5;
+constexpr double kNextToNothing = 1e-4;
 
 double relative(double difference, double reference) {
   if (reference > 0) return std::sqrt(difference / reference);
@@ -49,7 +51,8 @@ std::string fault_of(const StageError& error, double tolerance) {
   if (error.channel_error > kChannelTolerances * tolerance) {
     return fmt::format("relative error {:.4f} in channel {}", error.channel_error, error.channel);
   }
-  if (error.error > tolerance / 2 && error.error > kTimesUsual * error.usual) {
+  if (error.stage != Stage::kResidual && error.error > tolerance / 2 &&
+      error.error > kTimesUsual * error.usual) {
     return fmt::format("relative error {:.4f}, the layers' median is {:.4f}", error.error,
                        error.usual);
   }
@@ -71,7 +74,10 @@ void StageSquares::judge(StageError& error) const {
   error.error = relative(std::accumulate(difference_.begin(), difference_.end(), 0.0),
                          std::accumulate(reference_.begin(), reference_.end(), 0.0));
   if (!std::isfinite(error.error)) return;
-  const double noise = kTimesNoise * kTimesNoise * median(difference_);
+  const double carried = std::accumulate(reference_.begin(), reference_.end(), 0.0) /
+                         static_cast<double>(reference_.size());
+  const double noise =
+      std::max(kTimesNoise * kTimesNoise * median(difference_), kNextToNothing * carried);
   for (size_t i = 0; i < difference_.size(); ++i) {
     const double own = relative(difference_[i], reference_[i]);
     if (difference_[i] <= noise || own <= error.channel_error) continue;

@@ -45,7 +45,8 @@ void check_known(const Checkpoint& source, const ModelArgs& args,
 void check_tied_head(const Checkpoint& checkpoint) {
   const TensorInfo* head = checkpoint.find("lm_head.weight");
   const TensorInfo* table = checkpoint.find("model.embed_tokens.weight");
-  if (head == nullptr || table == nullptr || table->shape.rank() != 2) return;  // named elsewhere
+  if (head == nullptr || table == nullptr || table->shape.rank() != 2)
+    return;  // refused where they are read
   const auto differs = [&] {
     fail(checkpoint, head->name, "differs from the embedding, and tie_word_embeddings is true");
   };

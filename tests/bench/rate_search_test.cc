@@ -11,11 +11,11 @@ namespace {
 // capacity - 1.
 SearchResult search(double capacity, SearchOptions options, int most_probes = 100) {
   return find_highest_rate(options, [&](double rate, Probe& probe) {
-    if (--most_probes < 0) return false;
+    if (--most_probes < 0) return AfterProbe::kDiscard;
     const double latency = rate < capacity ? 1 / (capacity - rate) : 1e9;
     probe.values = {latency};
     probe.kept = latency <= 1;
-    return true;
+    return AfterProbe::kGoOn;
   });
 }
 
