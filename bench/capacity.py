@@ -7,7 +7,7 @@
 
 speed: tokens/s of `octet generate` (BATCH prompts of 16 tokens, all decoding together) beside the plan's, at 1 and 2 ranks;
 the upper quartile of the runs, as the profile's times are lower quartiles: what disturbs only takes.
-ledger: bytes of a rank beside its resident memory (its pages, and its share of shared ones).
+ledger: bytes of a rank beside its resident memory (its pages, and its share of shared ones), its cache filled.
 limit: random configurations under a memory limit (a control group; needs root): none that plan calls possible may die, none
 that it calls impossible may start.
 """

@@ -51,6 +51,9 @@ class CpuBackend : public Backend {
       scratch_.high = cpu::allocate_host(DType::kI8, {max_rows, widest_});
       scratch_.groups.resize(max_rows * widest_ / cpu::kGroup);
     }
+    for (const Tensor& digits : {scratch_.low, scratch_.high}) {  // pages are taken here
+      std::fill_n(digits.raw_data(), digits.bytes(), std::byte{});
+    }
     token_runs_.reserve(max_rows);
     cpu::trim_host_memory();  // what was read to be packed
     return scratch_.bytes();

@@ -4,11 +4,9 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
-#include <memory>
 #include <new>
 #include <optional>
 #include <sstream>
@@ -20,7 +18,6 @@ namespace {
 
 constexpr size_t kHuge = size_t{2} << 20;
 constexpr size_t kLine = 64;
-constexpr size_t kPage = 4096;  // the least there is
 
 // The number after `key` in a file of lines, or at its start.
 std::optional<size_t> value_in(const std::string& file, const std::string& key = "") {
@@ -62,14 +59,6 @@ size_t round_up(size_t bytes, size_t multiple) {
   return (bytes + multiple - 1) / multiple * multiple;
 }
 
-// A page that is not there yet is taken at its first use; this uses all of them. Are they there?
-bool take_pages(std::byte* begin, size_t bytes) {
-  if (madvise(begin, bytes, MADV_POPULATE_WRITE) == 0) return true;
-  if (errno != EINVAL) return false;  // a kernel before 5.14 knows no such advice
-  for (size_t at = 0; at < bytes; at += kPage) *const_cast<volatile std::byte*>(begin + at) = {};
-  return true;
-}
-
 }  // namespace
 
 size_t allocated_bytes(size_t bytes) { return round_up(bytes, bytes < kHuge ? kLine : kHuge); }
@@ -78,16 +67,16 @@ Tensor allocate_host(DType dtype, Shape shape) {
   const size_t bytes = static_cast<size_t>(shape.numel()) * dtype_size(dtype);
   if (bytes < kHuge) return Tensor::host(dtype, shape);
   const size_t padded = allocated_bytes(bytes);
-  // Fresh pages are zero already. One huge page more, to begin at a multiple.
+  // Fresh pages are zero already and cost nothing until they are used. One huge page more, to begin
+  // at a multiple.
   const size_t mapped = padded + kHuge;
   void* memory = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
   const auto begin = round_up(reinterpret_cast<uintptr_t>(memory), kHuge);
-  const std::shared_ptr<std::byte> block(reinterpret_cast<std::byte*>(begin),
-                                         [memory, mapped](std::byte*) { munmap(memory, mapped); });
-  madvise(block.get(), padded, MADV_HUGEPAGE);
-  if (!take_pages(block.get(), padded)) throw std::bad_alloc();
-  return Tensor(block, dtype, shape);
+  madvise(reinterpret_cast<void*>(begin), padded, MADV_HUGEPAGE);
+  return Tensor({reinterpret_cast<std::byte*>(begin),
+                 [memory, mapped](std::byte*) { munmap(memory, mapped); }},
+                dtype, shape);
 }
 
 void trim_host_memory() { malloc_trim(0); }

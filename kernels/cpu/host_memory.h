@@ -7,9 +7,7 @@
 
 namespace octet::cpu {
 
-// Zeroed, aligned to 64 bytes, or to 2 MiB when that large. All of its pages are taken at once:
-// what does not fit fails here and not in a step. Throws std::bad_alloc
-// (a control group's limit kills instead: ask available_host_memory() before).
+// Zeroed, aligned to 64 bytes, or to 2 MiB when that large. Throws std::bad_alloc.
 Tensor allocate_host(DType dtype, Shape shape);
 
 // What such a tensor of `bytes` bytes takes, padding included.

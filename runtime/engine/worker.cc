@@ -74,8 +74,11 @@ Worker::Worker(const EngineOptions& resolved, const Checkpoint& checkpoint, cons
   cache_ =
       std::make_unique<KVCache>(*backend_, plan_kv_cache(resolved, args, partition, rank, size));
   const size_t workspace = workspace_bytes(resolved, args, partition, rank, size);
-  arena_ =
-      std::make_unique<Arena>(backend_->allocate(DType::kU8, {static_cast<int64_t>(workspace)}));
+  const Tensor block = backend_->allocate(DType::kU8, {static_cast<int64_t>(workspace)});
+  if (backend_->queue().device < 0) {  // its pages are taken here and not in a step
+    std::fill_n(block.raw_data(), block.bytes(), std::byte{});
+  }
+  arena_ = std::make_unique<Arena>(block);
   const size_t input_bytes = max_model_input_bytes(
       resolved.max_num_batched_tokens, resolved.max_num_seqs, max_blocks_per_sequence(resolved));
   input_buffer_ =
