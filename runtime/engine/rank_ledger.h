@@ -16,7 +16,7 @@ struct RankLedger {
   size_t workspace = 0;      // activations and logits of a step
   size_t input = 0;          // a step's ModelInput
   size_t communication = 0;  // this rank's part of the communicator's buffers
-  size_t staging = 0;        // while the largest weight is packed; given back
+  size_t staging = 0;        // beyond the weights, while they are read and packed; given back
 
   size_t total() const;      // once loaded
   size_t peak() const;       // the most at any time, where the device's memory is the host's

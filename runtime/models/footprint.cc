@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
 namespace octet {
 namespace {
@@ -13,11 +14,11 @@ class Tally {
   void product(ProductRole role, int layer, LinearShape shape) {
     const size_t elements = static_cast<size_t>(shape.rows * shape.columns);
     const size_t vectors = (shape.has_scales() ? 1 : 0) + (shape.biased ? 1 : 0);
-    size_t staging =
+    size_t source =
         elements * dtype_size(shape.dtype) + vectors * static_cast<size_t>(shape.rows) * 4;
-    if (shape.dtype == DType::kF32 && !context_.int8_product) staging += elements;  // as stored
-    result.staging = std::max(result.staging, staging);
+    if (shape.dtype == DType::kF32 && !context_.int8_product) source += elements;  // as stored
     result.packed += context_.backend.packed_bytes(shape);
+    loaded_from(source);
     result.products.push_back({role, layer, std::move(shape)});
   }
 
@@ -38,14 +39,24 @@ class Tally {
   void table(const WeightScope& scope, int64_t extent, int64_t width) {
     const LinearShape rows = scope.rows_shape("weight", extent, width);
     tensor(rows.dtype, rows.rows * rows.columns);
-    const auto elements = static_cast<size_t>(rows.rows * rows.columns);
-    result.staging = std::max(result.staging, elements * dtype_size(rows.dtype));
+    loaded_from(static_cast<size_t>(rows.rows * rows.columns) * dtype_size(rows.dtype));
+  }
+
+  Footprint finish() {
+    result.staging = most_ - std::min(most_, result.packed + result.tensors);
+    return std::move(result);
   }
 
   Footprint result;
 
  private:
+  // What was counted last lies there beside the bytes that it was read into.
+  void loaded_from(size_t source) {
+    most_ = std::max(most_, result.packed + result.tensors + source);
+  }
+
   const ModelContext& context_;
+  size_t most_ = 0;  // bytes held at any time while the model is built
 };
 
 void count_ends(const WeightScope& root, Tally& tally) {
@@ -120,7 +131,7 @@ Footprint footprint(const ModelContext& context) {
   count_positions(context, tally);
   const WeightScope layers = root / "model" / "layers";
   for (int i = 0; i < context.args.num_hidden_layers; ++i) count_layer(layers / i, i, tally);
-  return tally.result;
+  return tally.finish();
 }
 
 }  // namespace octet

@@ -21,7 +21,7 @@ struct Footprint {
   std::vector<Product> products;
   size_t packed = 0;   // bytes of the products on the device, all together
   size_t tensors = 0;  // of embeddings, position tables, norms and biases
-  size_t staging = 0;  // host memory for the largest product while it is read and packed
+  size_t staging = 0;  // the most that loading takes, on the host, beyond what is there at its end
 
   std::vector<LinearShape> shapes() const;
 };

@@ -84,6 +84,21 @@ INSTANTIATE_TEST_SUITE_P(All, RankLedgerOfFamily, ::testing::ValuesIn(names()),
                            return name;
                          });
 
+TEST(RankLedger, WhatIsReadFirstDoesNotLieTwiceBesideWhatIsReadLater) {
+  // The head comes before the layers: 256000 x 18432 values of 16 bits are 8.8 GiB.
+  const Plan plan(EngineOptions{.model = "palm-540b",
+                                .load_format = "dummy",
+                                .num_hidden_layers = 2,
+                                .max_model_len = 128,
+                                .max_num_seqs = 2,
+                                .max_num_batched_tokens = 32},
+                  1);
+  const auto backend = make_backend({.device = "cpu", .threads = 1});
+  const RankLedger ledger = rank_ledger(plan, *backend, 0, 1);
+  EXPECT_GT(ledger.staging, size_t{1} << 30);  // a layer's up and gate
+  EXPECT_LT(ledger.staging, size_t{3} << 30);
+}
+
 TEST(RankLedger, AGroupThatDoesNotFitIsRefusedBeforeItLoads_WithItsParts) {
   const testing::TempFolder folder;
   const EngineOptions options{.model = testing::write_tiny_llama(folder.path() / "m", {})};
