@@ -12,7 +12,10 @@ namespace octet {
 
 ReferenceModel::ReferenceModel(const EngineOptions& given, int num_hidden_layers)
     : options_(given) {
-  std::string name = (std::filesystem::temp_directory_path() / "octet-profile-XXXXXX").string();
+  std::error_code error;
+  const std::filesystem::path temporary = std::filesystem::temp_directory_path(error);
+  if (error) throw InputError("the folder of temporary files (TMPDIR): " + error.message());
+  std::string name = (temporary / "octet-profile-XXXXXX").string();
   if (mkdtemp(name.data()) == nullptr) throw InputError(name + ": cannot be made");
   folder_ = name;
   const nlohmann::json config{

@@ -24,15 +24,6 @@ namespace fs = std::filesystem;
 
 const fs::path kFolder = fs::path(OCTET_SOURCE_DIR) / "tests/models/families";
 
-std::vector<std::string> names() {
-  std::vector<std::string> names;
-  for (const auto& file : fs::directory_iterator(kFolder)) {
-    if (file.path().extension() == ".json") names.push_back(file.path().stem().string());
-  }
-  std::ranges::sort(names);
-  return names;
-}
-
 void expect_as_planned(const EngineOptions& options, int size) {
   const Plan plan(options, size);
   auto communicators = make_thread_communicators(size, comm_options(plan, size));
@@ -76,8 +67,8 @@ TEST_P(RankLedgerOfFamily, IsWhatTheRankTakes_ToTheByte) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, RankLedgerOfFamily, ::testing::ValuesIn(names()),
-                         [](const auto& info) {
+INSTANTIATE_TEST_SUITE_P(All, RankLedgerOfFamily,
+                         ::testing::ValuesIn(testing::model_names(kFolder)), [](const auto& info) {
                            std::string name = info.param;
                            std::ranges::replace_if(
                                name, [](char c) { return !std::isalnum(c); }, '_');

@@ -22,15 +22,6 @@ using nlohmann::json;
 
 const fs::path kFolder = fs::path(OCTET_SOURCE_DIR) / "tests/models/families";
 
-std::vector<std::string> names() {
-  std::vector<std::string> names;
-  for (const auto& file : fs::directory_iterator(kFolder)) {
-    if (file.path().extension() == ".json") names.push_back(file.path().stem().string());
-  }
-  std::ranges::sort(names);
-  return names;
-}
-
 class Families : public ::testing::TestWithParam<std::string> {
  protected:
   Families()
@@ -188,7 +179,7 @@ TEST(OpenModel, AWeightThatIsNotFinite_IsNamedByItsElement_OnTheRankThatHasIt) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Families, ::testing::ValuesIn(names()),
+INSTANTIATE_TEST_SUITE_P(All, Families, ::testing::ValuesIn(testing::model_names(kFolder)),
                          [](const auto& info) { return info.param; });
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "tests/testing/formula_model.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -50,6 +51,15 @@ std::filesystem::path write_formula_model(const std::filesystem::path& folder,
     writer.write(spec.name, 0, std::as_bytes(std::span(values)));
   }
   return folder;
+}
+
+std::vector<std::string> model_names(const std::filesystem::path& folder) {
+  std::vector<std::string> names;
+  for (const auto& file : std::filesystem::directory_iterator(folder)) {
+    if (file.path().extension() == ".json") names.push_back(file.path().stem().string());
+  }
+  std::ranges::sort(names);
+  return names;
 }
 
 }  // namespace octet::testing

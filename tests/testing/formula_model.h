@@ -24,4 +24,7 @@ std::filesystem::path write_formula_model(const std::filesystem::path& folder,
                                           const nlohmann::json& model,
                                           const ChangeTensor& change = {});
 
+// The names of the models, NAME.json, in a folder; ascending.
+std::vector<std::string> model_names(const std::filesystem::path& folder);
+
 }  // namespace octet::testing
