@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """`octet plan` against what then happens: speed, memory, and whether a configuration starts at all.
 
-    OCTET=build/release/launcher/octet bench/capacity.py speed  --hardware local.json SMOLLM2 tinyllama-1.1b [--out FILE]
+    OCTET=build/release/launcher/octet bench/capacity.py speed  SMOLLM2 tinyllama-1.1b [--runs 5] [--out FILE]
     OCTET=build/release/launcher/octet bench/capacity.py ledger --hardware local.json [--out FILE]
     OCTET=build/release/launcher/octet bench/capacity.py limit  --hardware local.json [--configurations 20] [--out FILE]
 
-speed: tokens/s of `octet generate` (BATCH prompts of 16 tokens, all decoding together) beside the plan's, at 1 and 2 ranks;
-the upper quartile of the runs, as the profile's times are lower quartiles: what disturbs only takes.
+speed: tokens/s of `octet generate` (BATCH prompts of 16 tokens, all decoding together) beside the plan's, at 1 and 2 ranks. A
+run is a profile and then every case once, so that what the machine does at other times is in neither; medians of the runs.
 ledger: bytes of a rank beside its resident memory (its pages, and its share of shared ones), its cache filled.
 limit: random configurations under a memory limit (a control group; needs root): none that plan calls possible may die, none
 that it calls impossible may start.
@@ -19,6 +19,7 @@ import random
 import re
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -61,7 +62,7 @@ def table(header, rows):
 
 # Speed
 
-def measured_rate(model, batch, ranks, tokens):
+def measured_rate(model, ranks, batch, tokens):
     """Of the whole run and of its decoding steps."""
     ids = prompts(batch, PROMPT)
     command = generate(model, ids, tokens, ranks, "--max-num-seqs", batch, "--max-model-len", 1024)
@@ -71,7 +72,7 @@ def measured_rate(model, batch, ranks, tokens):
     return int(generated) / float(seconds)
 
 
-def planned_rate(model, hardware, batch, ranks, tokens):
+def planned_rate(model, ranks, batch, hardware, tokens):
     common = ["--tp", ranks, "--max-model-len", 1024, *(["--dummy-weights"] if source_flags(model) else [])]
     decode = plan(model, hardware, *common, "--batch", batch, "--context", PROMPT + tokens // 2)
     prefill = plan(model, hardware, *common, "--batch", batch, "--input-tokens", min(1023, PROMPT * batch),
@@ -81,20 +82,31 @@ def planned_rate(model, hardware, batch, ranks, tokens):
     return batch * tokens / (first + (tokens - 1) * step)
 
 
+def measured_profile(folder):
+    path = os.path.join(folder, "profile.json")
+    subprocess.run([*QUIET, OCTET, "profile", "--tp", "1,2", "--out", path], check=True, stderr=subprocess.DEVNULL)
+    return path
+
+
 def speed(args):
+    cases = [(model, ranks, batch) for model in args.models for ranks in (1, 2) for batch in (1, 4, 16, 32)]
+    planned, measured = {case: [] for case in cases}, {case: [] for case in cases}
+    for run in range(args.runs):
+        with tempfile.TemporaryDirectory() as folder:
+            profile = measured_profile(folder)
+            for case in cases:
+                planned[case].append(planned_rate(*case, profile, TOKENS))
+        for case in cases:
+            measured[case].append(measured_rate(*case, TOKENS))
+            print(f"run {run + 1}:", *case, f"{planned[case][-1]:.1f} {measured[case][-1]:.1f}", file=sys.stderr, flush=True)
     rows, errors = [], []
-    for model in args.models:
-        for ranks in (1, 2):
-            for batch in (1, 4, 16, 32):
-                predicted = planned_rate(model, args.hardware, batch, ranks, TOKENS)
-                runs = [measured_rate(model, batch, ranks, TOKENS) for _ in range(args.runs)]
-                actual = statistics.quantiles(runs, n=4, method="inclusive")[2]
-                errors.append(predicted / actual - 1)
-                rows.append((os.path.basename(model), ranks, batch, f"{predicted:.1f}", f"{actual:.1f}",
-                             f"{min(runs):.1f} to {max(runs):.1f}", f"{errors[-1]:+.1%}"))
-                print(rows[-1], flush=True)
+    for case in cases:
+        over = [plan / actual - 1 for plan, actual in zip(planned[case], measured[case])]
+        errors.append(statistics.median(over))
+        rows.append((os.path.basename(case[0]), *case[1:], f"{statistics.median(planned[case]):.1f}",
+                     f"{statistics.median(measured[case]):.1f}", f"{errors[-1]:+.1%}", f"{min(over):+.1%} to {max(over):+.1%}"))
     sizes = [abs(error) for error in errors]
-    return table(("model", "ranks", "batch", "planned tokens/s", "measured (upper quartile)", "min to max", "planned over measured"),
+    return table(("model", "ranks", "batch", "planned tokens/s", "measured", "planned over measured", "min to max"),
                  rows) + ["", f"Off by {statistics.median(sizes):.1%} in the median, {max(sizes):.1%} at most."]
 
 
@@ -252,13 +264,14 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=("speed", "ledger", "limit"))
     parser.add_argument("models", nargs="*")
-    parser.add_argument("--hardware", required=True)
+    parser.add_argument("--hardware", help="a profile of this machine, for ledger and limit")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--configurations", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out")
     args = parser.parse_intermixed_args()
-    args.profile = json.load(open(args.hardware))
+    if args.what != "speed":
+        args.profile = json.load(open(args.hardware))
     lines = {"speed": speed, "ledger": ledger, "limit": limit}[args.what](args)
     text = "\n".join([f"`bench/capacity.py {args.what}` on {machine()}", "", *lines]) + "\n"
     print(text)

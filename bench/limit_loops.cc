@@ -2,6 +2,8 @@
 
 #include <immintrin.h>
 
+#include "kernels/cpu/amx_tiles.h"
+
 namespace octet::bench {
 namespace {
 
@@ -21,6 +23,19 @@ bool has_vnni() { return __builtin_cpu_supports("avx512vnni") != 0; }
     }
   }
   return 128.0 * kChains * rounds;
+}
+
+// Four tiles of sums, two of each input, all from registers.
+double amx(int rounds) {
+  namespace tile = cpu::amx;
+  tile::configure_thread();
+  for (int round = 0; round < rounds; ++round) {
+    tile::multiply_add<0, 4, 6>();
+    tile::multiply_add<1, 4, 7>();
+    tile::multiply_add<2, 5, 6>();
+    tile::multiply_add<3, 5, 7>();
+  }
+  return 4.0 * 2 * tile::kTileRows * tile::kTileRows * tile::kTileBytes * rounds;
 }
 
 double maddubs(int rounds) {
@@ -80,12 +95,16 @@ uint64_t read_streams(const std::byte* data, size_t bytes) {
   return static_cast<uint64_t>(_mm256_extract_epi64(all, 0));
 }
 
-double int8_multiply_adds(int rounds) { return has_vnni() ? vnni(rounds) : maddubs(rounds); }
+double int8_multiply_adds(int rounds) {
+  return cpu::amx::available() ? amx(rounds) : has_vnni() ? vnni(rounds) : maddubs(rounds);
+}
 
 double float_multiply_adds(int rounds) {
   return __builtin_cpu_supports("avx512f") ? fma512(rounds) : fma256(rounds);
 }
 
-const char* int8_instruction() { return has_vnni() ? "avx512-vnni" : "avx2 maddubs"; }
+const char* int8_instruction() {
+  return cpu::amx::available() ? "amx-int8" : has_vnni() ? "avx512-vnni" : "avx2 maddubs";
+}
 
 }  // namespace octet::bench

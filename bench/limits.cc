@@ -66,7 +66,8 @@ Limits measure_limits(int threads) {
   add_read(named("read"), threads, kFromMemory / threads);
   add_read(named("l3_read"), threads, cache_bytes(_SC_LEVEL3_CACHE_SIZE, 16 << 20) / 4 / threads);
   add_read(named("l2_read"), threads, cache_bytes(_SC_LEVEL2_CACHE_SIZE, 1 << 20) / 2);
-  add_compute(named("int8"), threads, int8_multiply_adds);
+  const std::string int8 = fmt::format("int8 {}", int8_instruction());
+  add_compute(named(int8.c_str()), threads, int8_multiply_adds);
   add_compute(named("f32"), threads, float_multiply_adds);
   Reporter reporter;
   benchmark::RunSpecifiedBenchmarks(&reporter, "^limit/");
@@ -74,7 +75,7 @@ Limits measure_limits(int threads) {
   return {.read = reporter.bytes_per_second(named("read")),
           .l2 = reporter.bytes_per_second(named("l2_read")),
           .l3 = reporter.bytes_per_second(named("l3_read")),
-          .int8 = reporter.ops_per_second(named("int8")),
+          .int8 = reporter.ops_per_second(named(int8.c_str())),
           .f32 = reporter.ops_per_second(named("f32"))};
 }
 

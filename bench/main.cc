@@ -73,7 +73,7 @@ int run(int argc, char** argv) {
   CLI::App* kernels = app.add_subcommand("kernels", "The back end's operations one by one");
   kernels->add_option("--filter", flags.filter, "Only names that match this regular expression");
   kernels->add_option("--threads", engine.threads, "0: all cores");
-  kernels->add_option("--isa", engine.isa, "Instruction set: auto, avx2, avx512-vnni");
+  kernels->add_option("--isa", engine.isa, "Instruction set: auto, avx2, avx512-vnni, amx-int8");
   kernels->add_option("--quantization", engine.quantization, "llm-int8 or w8a8")
       ->check(CLI::IsMember({"auto", "llm-int8", "w8a8"}));
   kernels->callback([&] {

@@ -125,8 +125,13 @@ struct HeadRange {
 // element lies within a block of a head is the back end's own affair: only rope_store and attention
 // see it.
 struct KVCacheView {
-  Tensor k;  // [num_blocks, num_kv, block_size, d] kF32 or kBF16
+  Tensor k;  // [num_blocks, num_kv, block_size, d] kF32, kBF16 or kI8
   Tensor v;  // [num_blocks, num_kv, block_size, d] as k
+  // kI8 only. The d elements x of a key or value are kept as q = round(x * (127 / absmax)), ties to
+  // even, and the scale absmax / 127; they are read as q * scale, which is NaN where an x is not
+  // finite.
+  Tensor k_scales;  // [num_blocks, num_kv, block_size]
+  Tensor v_scales;  // [num_blocks, num_kv, block_size]
 };
 
 // Normalises each q and k head where there are norms for them (RMS over its d elements, times the

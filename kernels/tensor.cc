@@ -87,6 +87,8 @@ float element(const Tensor& tensor, int64_t i) {
       return bf16_to_f32(tensor.data<uint16_t>()[i]);
     case DType::kF16:
       return f16_to_f32(tensor.data<uint16_t>()[i]);
+    case DType::kI8:
+      return tensor.data<int8_t>()[i];
     default:
       OCTET_CHECK(false, "dtype {}", dtype_name(tensor.dtype()));
       return 0;

@@ -74,7 +74,7 @@ class Tensor {
   Shape shape_{0};
 };
 
-// Element i of a kF32, kBF16 or kF16 tensor in host memory.
+// Element i of a kF32, kBF16, kF16 or kI8 tensor in host memory.
 float element(const Tensor& tensor, int64_t i);
 
 }  // namespace octet

@@ -32,7 +32,7 @@ struct BenchServeFlags {
   std::string ramp;
   double ramp_start = 1, ramp_end = 1;
   bool search = false;
-  double search_tolerance = 0.02;
+  SearchOptions search_options;
   std::vector<double> percentiles{50, 90, 95, 99};
   std::string result_dir, result_name = "bench";
 };
@@ -144,7 +144,7 @@ int run(const BenchServeFlags& flags, const CLI::App& command) {
       progress.update(label, done, total);
     };
     report = flags.search
-                 ? search_rate(*target, plan.requests, options, flags.search_tolerance,
+                 ? search_rate(*target, plan.requests, options, flags.search_options,
                                [&](const Probe& probe) {
                                  progress.clear();
                                  fmt::print("{}\n", search_text(probe, options.statistic_limits));
@@ -223,9 +223,14 @@ Verb add_bench_serve(CLI::App& bench) {
   command->add_flag("--search", flags->search, "Find the highest rate that keeps every --slo")
       ->excludes(ramp);
   command
-      ->add_option("--search-tolerance", flags->search_tolerance,
+      ->add_option("--search-tolerance", flags->search_options.tolerance,
                    "The search ends when a rate so much higher has failed")
       ->check(between(0.001, 1.0))
+      ->capture_default_str();
+  command
+      ->add_option("--search-probes", flags->search_options.probes_of_rate,
+                   "Probes of a rate at most; most of them decide. Odd; for a machine that is not quiet")
+      ->check(CLI::IsMember({1, 3, 5, 7, 9}))
       ->capture_default_str();
   command->add_option("--metric-percentiles", flags->percentiles, "On the terminal; files have all")
       ->delimiter(',')

@@ -52,7 +52,7 @@ void add_engine_flags(CLI::App& command, EngineOptions& o) {
       ->check(positive())
       ->capture_default_str();
   command.add_option("--kv-cache-dtype", o.kv_cache_dtype, "How K and V are kept")
-      ->check(CLI::IsMember({"auto", "float32", "bfloat16"}))
+      ->check(CLI::IsMember({"auto", "float32", "bfloat16", "int8"}))
       ->capture_default_str();
   command
       .add_option("--max-model-len", o.max_model_len, "Tokens of a sequence; 0: the model's own")
@@ -78,7 +78,7 @@ void add_engine_flags(CLI::App& command, EngineOptions& o) {
       .add_option("--device", o.device,
                   "auto (cpu), cpu, cuda where built, or reference (slow, the oracle)")
       ->capture_default_str();
-  command.add_option("--isa", o.isa, "Instruction set: auto, avx2, avx512-vnni")
+  command.add_option("--isa", o.isa, "Instruction set: auto, avx2, avx512-vnni, amx-int8")
       ->capture_default_str();
   command.add_option("--threads", o.threads, "Threads of a rank; 0: the host's cores / its ranks")
       ->check(CLI::Range(0, 1024));

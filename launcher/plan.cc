@@ -94,7 +94,7 @@ void add_model_flags(CLI::App& command, PlanFlags& flags) {
   command.add_option("--quantization", options.quantization, "How int8 weights are used")
       ->check(CLI::IsMember({"auto", "llm-int8", "w8a8", "w8a16", "none"}))
       ->capture_default_str();
-  command.add_option("--kv-cache-dtype", request.kv_cache_dtype, "How K and V are kept")
+  command.add_option("--kv-cache-dtype", options.kv_cache_dtype, "How K and V are kept")
       ->check(CLI::IsMember({"auto", "float32", "bfloat16", "int8"}))
       ->capture_default_str();
   command

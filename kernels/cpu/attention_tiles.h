@@ -8,6 +8,7 @@
 template <FloatFormat kFormat>
 inline Vec16 read_cache(const void* base, int64_t at) {
   if constexpr (kFormat == FloatFormat::kF32) return load(static_cast<const float*>(base) + at);
+  if constexpr (kFormat == FloatFormat::kI8) return load_i8(static_cast<const int8_t*>(base) + at);
   return load_bf16(static_cast<const uint16_t*>(base) + at);
 }
 
@@ -15,9 +16,19 @@ template <FloatFormat kFormat>
 inline Vec16 read_cache(const void* base, int64_t at, int n) {
   if constexpr (kFormat == FloatFormat::kF32)
     return load_first(static_cast<const float*>(base) + at, n);
+  if constexpr (kFormat == FloatFormat::kI8) {
+    int8_t lanes[kBlock] = {};
+    for (int i = 0; i < n; ++i) lanes[i] = static_cast<const int8_t*>(base)[at + i];
+    return load_i8(lanes);
+  }
   uint16_t lanes[kBlock] = {};
   for (int i = 0; i < n; ++i) lanes[i] = static_cast<const uint16_t*>(base)[at + i];
   return load_bf16(lanes);
+}
+
+// Where the scale of a position is.
+inline int64_t scale_at(const AttentionTile& tile, int position) {
+  return tile.table[position / tile.block_size] * tile.scale_stride + position % tile.block_size;
 }
 
 // Of a row, by the key's place in the split; room for a group that begins before it or ends behind.
@@ -50,6 +61,13 @@ inline void score_groups(const AttentionTile& tile, int first_row, int split, in
       const Vec16 q = all(tile.rows[first_row + r].q[k]);
 #pragma GCC unroll 8
       for (int g = 0; g < kGroups; ++g) dots[r][g] = fma(q, key[g], dots[r][g]);
+    }
+  }
+  if constexpr (kFormat == FloatFormat::kI8) {
+    for (int g = 0; g < kGroups; ++g) {
+      const Vec16 scales = read(tile.k_scales + scale_at(tile, begin + g * kBlock), keys);
+#pragma GCC unroll 8
+      for (int r = 0; r < kRows; ++r) dots[r][g] = mul(dots[r][g], scales);
     }
   }
   for (int r = 0; r < kRows; ++r) {
@@ -127,12 +145,15 @@ inline void mix_blocks(const AttentionTile& tile, int first_row, int split, int 
     const int run = tile.block_size - place < end - begin ? tile.block_size - place : end - begin;
     int64_t at = tile.table[begin / tile.block_size] * tile.block_stride +
                  static_cast<int64_t>(place) * tile.d + element;
+    const float* scales = nullptr;
+    if constexpr (kFormat == FloatFormat::kI8) scales = tile.v_scales + scale_at(tile, begin);
     for (int i = 0; i < run; ++i, at += tile.d, ++weights) {
       Vec16 value[kBlocks];
 #pragma GCC unroll 8
       for (int b = 0; b < kBlocks; ++b) {
         value[b] = lanes == kBlock ? read_cache<kFormat>(tile.v, at + b * kBlock)
                                    : read_cache<kFormat>(tile.v, at + b * kBlock, lanes);
+        if constexpr (kFormat == FloatFormat::kI8) value[b] = mul(value[b], all(scales[i]));
       }
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
@@ -256,9 +277,12 @@ inline void attend(const AttentionTile& tile) {
 }
 
 inline void attention_tile(const AttentionTile& tile) {
-  if (tile.format == FloatFormat::kF32) {
-    attend<FloatFormat::kF32>(tile);
-  } else {
-    attend<FloatFormat::kBF16>(tile);
+  switch (tile.format) {
+    case FloatFormat::kF32:
+      return attend<FloatFormat::kF32>(tile);
+    case FloatFormat::kI8:
+      return attend<FloatFormat::kI8>(tile);
+    default:
+      return attend<FloatFormat::kBF16>(tile);
   }
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "kernels/check.h"
@@ -15,7 +16,6 @@
 namespace octet {
 namespace {
 
-using cpu::FloatFormat;
 using cpu::kBlock;
 
 class CpuBackend : public Backend {
@@ -34,7 +34,7 @@ class CpuBackend : public Backend {
   void synchronize() override {}
 
   std::unique_ptr<PackedLinear> pack(const LinearWeight& weight) override {
-    auto packed = std::make_unique<cpu::CpuLinear>(weight);
+    auto packed = std::make_unique<cpu::CpuLinear>(weight, pool_);
     widest_ = std::max(widest_, packed->padded_in());
     mixed_ = mixed_ || packed->mixed();
     most_shards_ = std::max(most_shards_, packed->num_shards());
@@ -42,13 +42,14 @@ class CpuBackend : public Backend {
   }
 
   size_t reserve(int64_t max_rows) override {
+    const Shape digits{max_rows + cpu::kMaxInt8TileRows, widest_};
     scratch_ = {.max_rows = max_rows,
-                .low = cpu::allocate_host(DType::kI8, {max_rows, widest_}),
+                .low = cpu::allocate_host(DType::kI8, digits),
                 .high = {},
                 .groups = {},
                 .rows = std::vector<cpu::QuantizedRow>(max_rows * most_shards_)};
     if (mixed_) {
-      scratch_.high = cpu::allocate_host(DType::kI8, {max_rows, widest_});
+      scratch_.high = cpu::allocate_host(DType::kI8, digits);
       scratch_.groups.resize(max_rows * widest_ / cpu::kGroup);
     }
     for (const Tensor& digits : {scratch_.low, scratch_.high}) {  // pages are taken here
@@ -182,6 +183,16 @@ void CpuBackend::rope_store(const RopeStoreArgs& args) {
       }
     }
   };
+  const auto store_int8 = [&](const Tensor& cache, const Tensor& scales, int64_t scale_at,
+                              int64_t at, const float* from, int64_t stride) {
+    constexpr float kNone = std::numeric_limits<float>::infinity();
+    thread_local std::vector<int8_t> digits;
+    digits.resize(static_cast<size_t>(d));
+    cpu::QuantizedRow quantized{.low = digits.data()};
+    kernels_.quantize(from, d, d, kNone, kNone, &quantized);
+    for (int64_t k = 0; k < d; ++k) cache.data<int8_t>()[at + k * stride] = digits[k];
+    scales.data<float>()[scale_at] = quantized.scale;
+  };
   for_rows(args.positions.numel(), [&](int64_t i) {
     float* row = args.qkv.data<float>() + i * width;
     const float* cosines =
@@ -212,11 +223,19 @@ void CpuBackend::rope_store(const RopeStoreArgs& args) {
     }
     const int64_t slot = args.slots.data<int32_t>()[i];
     for (int64_t head = 0; head < num_kv; ++head) {
-      const int64_t block = (slot / block_size * num_kv + head) * block_size * d;
+      const int64_t first = (slot / block_size * num_kv + head) * block_size;
       const int64_t place = slot % block_size, group = place / kBlock * kBlock;
       const int64_t keys = std::min<int64_t>(kBlock, block_size - group);
-      store(args.cache.k, block + group * d + place - group, row + (num_q + head) * d, keys);
-      store(args.cache.v, block + place * d, row + (num_q + num_kv + head) * d, 1);
+      const int64_t k_at = (first + group) * d + place - group, v_at = (first + place) * d;
+      const float* k = row + (num_q + head) * d;
+      const float* v = k + num_kv * d;
+      if (args.cache.k.dtype() == DType::kI8) {
+        store_int8(args.cache.k, args.cache.k_scales, first + place, k_at, k, keys);
+        store_int8(args.cache.v, args.cache.v_scales, first + place, v_at, v, 1);
+      } else {
+        store(args.cache.k, k_at, k, keys);
+        store(args.cache.v, v_at, v, 1);
+      }
     }
   });
 }
@@ -245,6 +264,9 @@ void CpuBackend::attention(const AttentionArgs& args) {
   const int64_t block_size = args.cache.k.dim(2), max_blocks = args.block_tables.dim(1);
   const int64_t head_stride = block_size * d, element = dtype_size(args.cache.k.dtype());
   const int64_t runs = std::ssize(token_runs_);
+  const auto scales_of = [&](const Tensor& scales, int64_t kv) {
+    return scales.empty() ? nullptr : scales.data<float>() + kv * block_size;
+  };
   pool_.run(runs * num_kv, [&](int thread, int64_t task) {
     const TokenRun& run = token_runs_[runs - 1 - task / num_kv];
     const int64_t kv = task % num_kv;
@@ -260,8 +282,11 @@ void CpuBackend::attention(const AttentionArgs& args) {
         .padded = static_cast<int>(padded),
         .k = args.cache.k.raw_data() + kv * head_stride * element,
         .v = args.cache.v.raw_data() + kv * head_stride * element,
-        .format = args.cache.k.dtype() == DType::kF32 ? FloatFormat::kF32 : FloatFormat::kBF16,
+        .k_scales = scales_of(args.cache.k_scales, kv),
+        .v_scales = scales_of(args.cache.v_scales, kv),
+        .format = cpu::format_of(args.cache.k.dtype()),
         .block_stride = num_kv * head_stride,
+        .scale_stride = num_kv * block_size,
         .block_size = static_cast<int>(block_size),
         .table = args.block_tables.data<int32_t>() + run.sequence * max_blocks,
         .scale = args.scale,
@@ -294,8 +319,8 @@ std::unique_ptr<Backend> make_cpu_backend(const cpu::KernelTable& kernels, int t
 }
 
 std::span<const cpu::KernelTable* const> cpu_kernel_tables() {
-  static const std::array<const cpu::KernelTable*, 2> tables{&cpu::avx512_vnni_kernels(),
-                                                             &cpu::avx2_kernels()};
+  static const std::array<const cpu::KernelTable*, 3> tables{
+      &cpu::amx_kernels(), &cpu::avx512_vnni_kernels(), &cpu::avx2_kernels()};
   return tables;
 }
 

@@ -1,8 +1,10 @@
 #include "kernels/cpu/cpu_linear.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 
 #include "kernels/check.h"
 #include "kernels/cpu/host_memory.h"
@@ -10,9 +12,10 @@
 namespace octet::cpu {
 namespace {
 
-constexpr int kTileFloats = kMaxRows * kMaxBlocks * kBlock;
-constexpr int64_t kAhead = 1024;     // bytes that weights are fetched ahead of their use
-constexpr int64_t kRowsOfTask = 48;  // rows that one task takes through its blocks
+constexpr int kLine = kMaxBlocks * kBlock;  // floats of a tile's row
+constexpr int64_t kAhead = 1024;            // bytes that weights are fetched ahead of their use
+
+}  // namespace
 
 FloatFormat format_of(DType dtype) {
   return dtype == DType::kF32    ? FloatFormat::kF32
@@ -21,9 +24,7 @@ FloatFormat format_of(DType dtype) {
                                  : FloatFormat::kI8;
 }
 
-}  // namespace
-
-CpuLinear::CpuLinear(const LinearWeight& weight)
+CpuLinear::CpuLinear(const LinearWeight& weight, ThreadPool& pool)
     : dtype_(weight.weight.dtype()),
       product_(weight.product),
       outlier_threshold_(weight.outlier_threshold),
@@ -52,10 +53,20 @@ CpuLinear::CpuLinear(const LinearWeight& weight)
       if (source >= 0) bias_.data<float>()[row] = weight.bias.data<float>()[source];
     }
   }
+  pack_scales(weight.scales);
   if (quantized()) {
-    pack_int8(weight);
+    pack_int8(weight, pool);
   } else {
-    pack_float(weight);
+    switch (dtype_size(dtype_)) {
+      case 1:
+        pack_float<uint8_t>(weight, pool);
+        break;
+      case 2:
+        pack_float<uint16_t>(weight, pool);
+        break;
+      default:
+        pack_float<uint32_t>(weight, pool);
+    }
   }
   bytes_ = layout.bytes();
 }
@@ -68,45 +79,62 @@ int64_t CpuLinear::source_row(int64_t packed_row) const {
   return block % 2 == 0 ? output : out_features_ + output;
 }
 
-void CpuLinear::pack_int8(const LinearWeight& weight) {
-  packed_ = allocate_host(DType::kU8, {padded_rows_, padded_in_});
+// A block's rows are read side by side and its memory is written once, in order.
+template <typename T, typename PackBlock>
+void CpuLinear::pack_blocks(const LinearWeight& weight, ThreadPool& pool,
+                            const PackBlock& pack_block) {
+  const std::vector<T> padding(static_cast<size_t>(in_features_));
+  pool.run(padded_rows_ / kBlock, [&](int, int64_t block) {
+    std::array<const T*, kBlock> rows;
+    for (int lane = 0; lane < kBlock; ++lane) {
+      const int64_t source = source_row(block * kBlock + lane);
+      rows[lane] = source < 0
+                       ? padding.data()
+                       : reinterpret_cast<const T*>(weight.weight.raw_data()) + source * in_features_;
+    }
+    pack_block(rows, reinterpret_cast<T*>(packed_.raw_data()) + block * kBlock * padded_in_);
+  });
+}
+
+void CpuLinear::pack_scales(const Tensor& scales) {
+  if (scales.empty()) return;
   scales_ = Tensor::host(DType::kF32, {padded_rows_});
-  if (packed_.bytes() > 0) std::memset(packed_.raw_data(), 128, packed_.bytes());
   for (int64_t row = 0; row < padded_rows_; ++row) {
     const int64_t source = source_row(row);
-    if (source < 0) continue;
-    scales_.data<float>()[row] = weight.scales.data<float>()[source];
-    const int8_t* from = weight.weight.data<int8_t>() + source * in_features_;
-    uint8_t* block = packed_.data<uint8_t>() + row / kBlock * kBlock * padded_in_;
-    for (const Shard& shard : shards_) {
-      for (int64_t k = shard.begin; k < shard.end; ++k) {
-        const int64_t place = shard.place + k - shard.begin;
-        block[(place / kGroup * kBlock + row % kBlock) * kGroup + place % kGroup] =
-            static_cast<uint8_t>(from[k] + 128);
-      }
-    }
+    if (source >= 0) scales_.data<float>()[row] = scales.data<float>()[source];
   }
 }
 
-void CpuLinear::pack_float(const LinearWeight& weight) {
-  if (!weight.scales.empty()) {
-    scales_ = Tensor::host(DType::kF32, {padded_rows_});
-    for (int64_t row = 0; row < padded_rows_; ++row) {
-      const int64_t source = source_row(row);
-      if (source >= 0) scales_.data<float>()[row] = weight.scales.data<float>()[source];
+void CpuLinear::pack_int8(const LinearWeight& weight, ThreadPool& pool) {
+  packed_ = allocate_host(DType::kU8, {padded_rows_, padded_in_});
+  pack_blocks<uint8_t>(weight, pool, [&](const auto& rows, uint8_t* to) {
+    const auto add_group = [&](int64_t k, auto columns) {
+      for (const uint8_t* row : rows) {
+        uint32_t group = 0;
+        std::memcpy(&group, row + k, columns);
+        group ^= 0x80808080;  // w + 128, in padding too
+        std::memcpy(to, &group, kGroup);
+        to += kGroup;
+      }
+    };
+    for (const Shard& shard : shards_) {
+      int64_t k = shard.begin;
+      for (; k + kGroup <= shard.end; k += kGroup) {
+        add_group(k, std::integral_constant<size_t, kGroup>());
+      }
+      if (k < shard.end) add_group(k, static_cast<size_t>(shard.end - k));
     }
-  }
+  });
+}
+
+template <typename T>
+void CpuLinear::pack_float(const LinearWeight& weight, ThreadPool& pool) {
   packed_ = allocate_host(dtype_, {padded_rows_, padded_in_});
-  const size_t size = dtype_size(dtype_);
-  for (int64_t row = 0; row < padded_rows_; ++row) {
-    const int64_t source = source_row(row);
-    if (source < 0) continue;
-    const std::byte* from = weight.weight.raw_data() + source * in_features_ * size;
-    std::byte* block = packed_.raw_data() + row / kBlock * kBlock * padded_in_ * size;
+  pack_blocks<T>(weight, pool, [&](const auto& rows, T* to) {
     for (int64_t k = 0; k < in_features_; ++k) {
-      std::memcpy(block + (k * kBlock + row % kBlock) * size, from + k * size, size);
+      for (const T* row : rows) *to++ = row[k];
     }
-  }
+  });
 }
 
 void CpuLinear::unpack_row(int64_t row, float* out) const {
@@ -161,21 +189,23 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
   // has a run of blocks, whose next column is fetched during the last rows of the one before.
   const int64_t unit = activation_ == Activation::kSiluGate ? 2 : 1;  // blocks that stay together
   const int64_t blocks = padded_rows_ / kBlock, units = blocks / unit;
-  const int64_t bands = (n + kRowsOfTask - 1) / kRowsOfTask;
+  const int64_t bands = (n + kernels.band_rows - 1) / kernels.band_rows;
+  const int64_t rows_of_tile = quantized() ? kernels.int8_rows : kFloatTileRows;
   const int64_t runs =
       bands > 1 ? (blocks + kMaxBlocks - 1) / kMaxBlocks : std::min(units, runs_of_blocks(pool));
   pool.run(runs * bands, [&](int, int64_t task) {
-    const int64_t run = task / bands, first_row = task % bands * kRowsOfTask;
-    const int64_t end = std::min(n, first_row + kRowsOfTask);
+    const int64_t run = task / bands, first_row = task % bands * kernels.band_rows;
+    const int64_t end = std::min(n, first_row + kernels.band_rows);
     const int64_t first = bands > 1 ? run * kMaxBlocks : units * run / runs * unit;
     const int64_t last =
         bands > 1 ? std::min(blocks, first + kMaxBlocks) : units * (run + 1) / runs * unit;
     for (int64_t block = first; block < last; block += kMaxBlocks) {
-      for (int64_t row = first_row; row < end; row += kMaxRows) {
-        const bool next = row > first_row && row + kMaxRows >= end && block + kMaxBlocks < last;
+      for (int64_t row = first_row; row < end; row += rows_of_tile) {
+        const bool next =
+            row > first_row && row + rows_of_tile >= end && block + kMaxBlocks < last;
         tile(kernels, scratch, x,
              {.row = row,
-              .rows = static_cast<int>(std::min<int64_t>(kMaxRows, end - row)),
+              .rows = static_cast<int>(std::min(rows_of_tile, end - row)),
               .block = block,
               .blocks = static_cast<int>(std::min<int64_t>(kMaxBlocks, last - block)),
               .ahead = next ? kMaxBlocks * kBlock * padded_in_ : kAhead},
@@ -193,17 +223,17 @@ int64_t CpuLinear::runs_of_blocks(const ThreadPool& pool) const {
 
 void CpuLinear::tile(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
                      const Place& place, const Tensor& out) const {
-  alignas(64) float slots[kMaxShards][kTileFloats];
-  const int64_t n = x.dim(0);
+  alignas(64) float slots[kMaxShards * kMaxInt8TileRows * kLine];
+  const int64_t n = x.dim(0), slot = place.rows * kLine;
   for (size_t r = 0; r < roots_.size(); ++r) {
     const Root& root = roots_[r];
-    leaves(kernels, scratch, x, place, root, slots[0]);
+    leaves(kernels, scratch, x, place, root, slots);
     for (const TreeAdd& add : root.adds) {
-      float* to = slots[add.target];
-      const float* from = slots[add.source];
-      for (int i = 0; i < place.rows * kMaxBlocks * kBlock; ++i) to[i] += from[i];
+      float* to = slots + add.target * slot;
+      const float* from = slots + add.source * slot;
+      for (int64_t i = 0; i < slot; ++i) to[i] += from[i];
     }
-    finish(kernels, slots[0], place,
+    finish(kernels, slots, place,
            out.data<float>() + static_cast<int64_t>(r) * n * out_features_);
   }
 }
@@ -215,19 +245,24 @@ void CpuLinear::leaves(const KernelTable& kernels, const LinearScratch& scratch,
   for (int i = 0; i < root.num_leaves; ++i) {
     const int index = root.first_leaf + i;
     const Shard& shard = shards_[index];
-    float* leaf = slots + i * kTileFloats;
+    float* leaf = slots + i * rows * kLine;
     if (quantized()) {
-      kernels.int8_tile(
-          {.x = scratch.rows.data() + row * num_shards() + index,
-           .x_stride = num_shards(),
-           .weights = packed_.data<uint8_t>() + (block * padded_in_ + shard.place) * kBlock,
-           .block_stride = kBlock * padded_in_,
-           .scales = scales_.data<float>() + block * kBlock,
-           .rows = rows,
-           .blocks = blocks,
-           .groups = shard.padded / kGroup,
-           .ahead = ahead,
-           .leaf = leaf});
+      const Int8Tile tile{
+          .x = scratch.rows.data() + row * num_shards() + index,
+          .x_stride = num_shards(),
+          .row_stride = padded_in_,
+          .weights = packed_.data<uint8_t>() + (block * padded_in_ + shard.place) * kBlock,
+          .block_stride = kBlock * padded_in_,
+          .scales = scales_.data<float>() + block * kBlock,
+          .rows = rows,
+          .blocks = blocks,
+          .groups = shard.padded / kGroup,
+          .ahead = ahead,
+          .leaf = leaf};
+      kernels.int8_low(tile);
+      for (int r = 0; r < rows; ++r) {
+        if (tile.x[r * tile.x_stride].num_groups > 0) kernels.int8_high(tile, r);
+      }
       continue;
     }
     kernels.float_tile(
@@ -243,7 +278,7 @@ void CpuLinear::leaves(const KernelTable& kernels, const LinearScratch& scratch,
     if (scales_.empty()) continue;
     const float* scales = scales_.data<float>() + block * kBlock;
     for (int r = 0; r < rows; ++r) {
-      float* to = leaf + r * kMaxBlocks * kBlock;
+      float* to = leaf + r * kLine;
       for (int o = 0; o < blocks * kBlock; ++o) to[o] *= scales[o];
     }
   }
@@ -258,7 +293,7 @@ void CpuLinear::finish(const KernelTable& kernels, float* sums, const Place& pla
   const int64_t count =
       std::min<int64_t>(gated ? blocks / 2 * kBlock : blocks * kBlock, out_features_ - first);
   for (int r = 0; r < rows; ++r) {
-    float* line = sums + r * kMaxBlocks * kBlock;
+    float* line = sums + r * kLine;
     if (!bias_.empty()) {
       const float* bias = bias_.data<float>() + block * kBlock;
       for (int o = 0; o < blocks * kBlock; ++o) line[o] += bias[o];

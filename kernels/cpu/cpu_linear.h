@@ -18,7 +18,8 @@ namespace octet::cpu {
 // out by its own padded_in().
 struct LinearScratch {
   int64_t max_rows = 0;
-  Tensor low, high;                // [max_rows, widest padded in] kI8; high may be empty
+  Tensor low, high;                // [max_rows + kMaxInt8TileRows, widest padded in] kI8; high may
+                                   // be empty
   std::vector<uint16_t> groups;    // [max_rows, widest padded in / kGroup], where high is not empty
   std::vector<QuantizedRow> rows;  // [max_rows, most shards]
   size_t bytes() const {
@@ -27,9 +28,11 @@ struct LinearScratch {
   }
 };
 
+FloatFormat format_of(DType dtype);  // REQUIRES: kF32, kBF16, kF16 or kI8
+
 class CpuLinear : public PackedLinear {
  public:
-  explicit CpuLinear(const LinearWeight& weight);
+  CpuLinear(const LinearWeight& weight, ThreadPool& pool);  // packs with all threads
 
   int64_t padded_in() const { return padded_in_; }
   int num_shards() const { return static_cast<int>(shards_.size()); }
@@ -62,8 +65,12 @@ class CpuLinear : public PackedLinear {
     int64_t ahead;
   };
 
-  void pack_int8(const LinearWeight& weight);
-  void pack_float(const LinearWeight& weight);
+  template <typename T, typename PackBlock>
+  void pack_blocks(const LinearWeight& weight, ThreadPool& pool, const PackBlock& pack_block);
+  void pack_scales(const Tensor& scales);
+  void pack_int8(const LinearWeight& weight, ThreadPool& pool);
+  template <typename T>
+  void pack_float(const LinearWeight& weight, ThreadPool& pool);
   int64_t source_row(int64_t packed_row) const;  // -1: padding
   void quantize_rows(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch,
                      const Tensor& x) const;

@@ -11,8 +11,10 @@
 namespace octet::cpu {
 
 inline constexpr int kBlock = 16;     // outputs of a weight block
-inline constexpr int kMaxRows = 6;    // rows of a tile
 inline constexpr int kMaxBlocks = 4;  // weight blocks of a tile
+inline constexpr int kFloatTileRows = 6;
+inline constexpr int kMaxInt8TileRows = 32;
+inline constexpr int kMaxTileColumns = 64;
 inline constexpr int kMaxAttentionRows = 12;
 inline constexpr int kGroup = 4;  // values along K that one int8 instruction takes
 
@@ -33,8 +35,9 @@ struct QuantizedRow {
 // One shard of a tile of int8 products, in fp32: leaves of the reduction tree. Weights are stored
 // as w + 128, unsigned.
 struct Int8Tile {
-  const QuantizedRow* x;  // row r is x[r * x_stride]
-  int64_t x_stride;
+  const QuantizedRow* x;  // row r is x[r * x_stride], its low digits x->low + r * row_stride;
+  int64_t x_stride;       // what lies behind them, kMaxInt8TileRows rows and kMaxTileColumns
+  int64_t row_stride;     // columns in all, may be read but is not used
   const uint8_t* weights;  // [blocks][groups][kBlock][kGroup]
   int64_t block_stride;    // bytes from block to block
   const float* scales;     // [blocks, kBlock]
@@ -87,8 +90,10 @@ struct AttentionTile {
   int d, padded;       // padded: up to a multiple of kBlock
   const void* k;       // the layer's cache at this KV head: position p is in block
   const void* v;       // table[p / block_size], block_stride elements from block to block
-  FloatFormat format;  // kF32 or kBF16
-  int64_t block_stride;
+  const float* k_scales;  // kI8: of position p, scale [p % block_size] of block table[p /
+  const float* v_scales;  // block_size], scale_stride floats from block to block
+  FloatFormat format;     // kF32, kBF16 or kI8
+  int64_t block_stride, scale_stride;
   int block_size;
   const int32_t* table;
   float scale;
@@ -103,7 +108,11 @@ struct KernelTable {
   // kW8A8.
   void (*quantize)(const float* x, int64_t n, int64_t padded, float threshold, float ratio,
                    QuantizedRow* row);
-  void (*int8_tile)(const Int8Tile& tile);  // see Backend::linear
+  int int8_rows;   // rows of an int8 tile at most
+  int band_rows;   // rows that go through a column of weights while it is in the cache
+  // See Backend::linear. The products of the low digits, then, of row r, those of the high digits.
+  void (*int8_low)(const Int8Tile& tile);
+  void (*int8_high)(const Int8Tile& tile, int r);
   void (*float_tile)(const FloatTile& tile);
   void (*norm_row)(const NormRow& row);
   void (*attention_tile)(const AttentionTile& tile);
@@ -115,5 +124,6 @@ struct KernelTable {
 
 const KernelTable& avx2_kernels();
 const KernelTable& avx512_vnni_kernels();
+const KernelTable& amx_kernels();  // AVX512 with VNNI and AMX
 
 }  // namespace octet::cpu

@@ -64,36 +64,46 @@ inline void int8_block(const Int8Tile& tile, int row, int block) {
   for (int r = 0; r < kRows; ++r) store_leaf(tile, row + r, block, join_halves(sums[r]));
 }
 
-void high_digits(const Int8Tile& tile, int r, int block) {
-  const QuantizedRow& row = tile.x[r * tile.x_stride];
-  const uint8_t* weights = tile.weights + block * tile.block_stride;
-  __m256i sums[4] = {};
-  for (int i = 0; i < row.num_groups; ++i) {
-    __m256i w[4];
-    widen_group(weights + row.groups[i] * kBlock * kGroup, w);
-    const __m256i wide = widen_four(row.high + i * kGroup);
-    for (int j = 0; j < 4; ++j) {
-      sums[j] = _mm256_add_epi32(sums[j], _mm256_madd_epi16(w[j], wide));
-    }
-  }
-  add_high(tile, r, block, join_halves(sums));
-}
-
-void int8_tile(const Int8Tile& tile) {
+void int8_low(const Int8Tile& tile) {
   for (int block = 0; block < tile.blocks; ++block) {
     int row = 0;
     for (; row + 2 <= tile.rows; row += 2) int8_block<2>(tile, row, block);
     if (row < tile.rows) int8_block<1>(tile, row, block);
-    for (int r = 0; r < tile.rows; ++r) {
-      if (tile.x[r * tile.x_stride].num_groups > 0) high_digits(tile, r, block);
+  }
+}
+
+void int8_high(const Int8Tile& tile, int r) {
+  const QuantizedRow& row = tile.x[r * tile.x_stride];
+  for (int block = 0; block < tile.blocks; ++block) {
+    const uint8_t* weights = tile.weights + block * tile.block_stride;
+    __m256i sums[4] = {};
+    for (int i = 0; i < row.num_groups; ++i) {
+      __m256i w[4];
+      widen_group(weights + row.groups[i] * kBlock * kGroup, w);
+      const __m256i wide = widen_four(row.high + i * kGroup);
+      for (int j = 0; j < 4; ++j) {
+        sums[j] = _mm256_add_epi32(sums[j], _mm256_madd_epi16(w[j], wide));
+      }
     }
+    add_high(tile, r, block, join_halves(sums));
   }
 }
 
 bool supported() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
-constexpr KernelTable kTable{"avx2",   supported,      quantize,  int8_tile, float_tile,
-                             norm_row, attention_tile, silu_gate, gelu,      gelu_tanh};
+constexpr KernelTable kTable{.name = "avx2",
+                             .supported = supported,
+                             .quantize = quantize,
+                             .int8_rows = 6,
+                             .band_rows = 48,
+                             .int8_low = int8_low,
+                             .int8_high = int8_high,
+                             .float_tile = float_tile,
+                             .norm_row = norm_row,
+                             .attention_tile = attention_tile,
+                             .silu_gate = silu_gate,
+                             .gelu = gelu,
+                             .gelu_tanh = gelu_tanh};
 
 }  // namespace
 

@@ -46,7 +46,7 @@ size_t linear_scratch_bytes(std::span<const LinearShape> weights, int64_t max_ro
     most_shards = std::max(most_shards, static_cast<int64_t>(layout.shards.size()));
     mixed = mixed || layout.mixed;
   }
-  const auto values = static_cast<size_t>(max_rows * widest);
+  const auto values = static_cast<size_t>((max_rows + kMaxInt8TileRows) * widest);
   const size_t groups = static_cast<size_t>(max_rows * widest / kGroup) * sizeof(uint16_t);
   return allocated_bytes(values) + (mixed ? allocated_bytes(values) + groups : 0) +
          static_cast<size_t>(max_rows * most_shards) * sizeof(QuantizedRow);

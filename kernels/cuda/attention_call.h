@@ -22,6 +22,8 @@ struct AttentionCall {
   const float* alibi_slopes = nullptr;  // [num_q] or null
   const void* k = nullptr;              // [num_blocks, num_kv, block_size, head_dim]
   const void* v = nullptr;
+  const float* k_scales = nullptr;  // [num_blocks, num_kv, block_size], kI8 only
+  const float* v_scales = nullptr;
   DType cache_dtype = DType::kF32;
   int block_size = 1;
   float* out = nullptr;  // [n, num_q * head_dim]
@@ -40,7 +42,7 @@ struct AttentionCall {
 // All rows of the call, each by the kernel that its cache's dtype and its sequence's rows ask for.
 void attention(const AttentionCall& call, cudaStream_t stream);
 
-// Any row, any cache dtype: one warp a row and head. The only one for kF32 caches.
+// Any row, any cache dtype: one warp a row and head. The only one for kF32 and kI8 caches.
 void attention_plain(const AttentionCall& call, cudaStream_t stream);
 
 // kBF16 caches. Sequences with one row in this call; leaves the others alone.

@@ -37,10 +37,12 @@ __global__ void plain_kernel(AttentionCall call) {
   const int32_t* table = call.block_tables + int64_t{s} * call.max_blocks;
   const T* keys = static_cast<const T*>(call.k);
   const T* values = static_cast<const T*>(call.v);
-  const auto at = [&](int p) {
-    return ((table[p / call.block_size] * int64_t{call.num_kv} + kv) * call.block_size +
-            p % call.block_size) *
-           d;
+  const auto vector = [&](int p) {
+    return (table[p / call.block_size] * int64_t{call.num_kv} + kv) * call.block_size +
+           p % call.block_size;
+  };
+  const auto scale_of = [&](const float* scales, int p) {
+    return scales == nullptr ? 1.0f : scales[vector(p)];
   };
   for (int k = lane; k < d; k += 32) {
     q[k] = call.qkv[int64_t{row} * call.width() + head * d + k];
@@ -54,9 +56,10 @@ __global__ void plain_kernel(AttentionCall call) {
     if (from >= to) continue;
     float part_maximum = -INFINITY, part_sum = 0;
     for (int p = from + lane; p < to; p += 32) {
-      const T* key = keys + at(p);
+      const T* key = keys + vector(p) * d;
       float dot = 0;
       for (int k = 0; k < d; ++k) dot = fmaf(q[k], to_float(key[k]), dot);
+      dot *= scale_of(call.k_scales, p);
       const float score = fmaf(slope, static_cast<float>(p - position), dot * call.scale);
       scores[p - from] = score;
       part_maximum = fmaxf(part_maximum, score);
@@ -71,8 +74,10 @@ __global__ void plain_kernel(AttentionCall call) {
     __syncwarp();
     for (int k = lane; k < d; k += 32) {
       float value = 0;
-      for (int p = from; p < to; ++p)
-        value = fmaf(scores[p - from], to_float(values[at(p) + k]), value);
+      for (int p = from; p < to; ++p) {
+        const float stored = to_float(values[vector(p) * d + k]) * scale_of(call.v_scales, p);
+        value = fmaf(scores[p - from], stored, value);
+      }
       part[k] = value;
     }
     const float joint = fmaxf(maximum, part_maximum);
@@ -90,8 +95,9 @@ __global__ void plain_kernel(AttentionCall call) {
 
 void attention_plain(const AttentionCall& call, cudaStream_t stream) {
   if (call.n == 0 || call.num_q == 0) return;
-  const auto kernel =
-      call.cache_dtype == DType::kF32 ? plain_kernel<float> : plain_kernel<__nv_bfloat16>;
+  const auto kernel = call.cache_dtype == DType::kF32  ? plain_kernel<float>
+                      : call.cache_dtype == DType::kI8 ? plain_kernel<int8_t>
+                                                       : plain_kernel<__nv_bfloat16>;
   launch(kernel, dim3(call.n, call.num_q), dim3(32),
          (kAttentionSplit + 3 * call.head_dim) * sizeof(float), stream, call);
 }

@@ -160,6 +160,8 @@ void CudaBackend::rope_store(const RopeStoreArgs& args) {
                     .cos_sin = args.cos_sin.data<float>(),
                     .k = args.cache.k.raw_data(),
                     .v = args.cache.v.raw_data(),
+                    .k_scales = args.cache.k_scales.data<float>(),
+                    .v_scales = args.cache.v_scales.data<float>(),
                     .cache_dtype = args.cache.k.dtype()},
                    stream());
 }
@@ -183,6 +185,8 @@ void CudaBackend::attention(const AttentionArgs& args) {
                    .alibi_slopes = args.alibi_slopes.data<float>(),
                    .k = args.cache.k.raw_data(),
                    .v = args.cache.v.raw_data(),
+                   .k_scales = args.cache.k_scales.data<float>(),
+                   .v_scales = args.cache.v_scales.data<float>(),
                    .cache_dtype = args.cache.k.dtype(),
                    .block_size = to_int(args.cache.k.dim(2)),
                    .out = args.out.data<float>(),

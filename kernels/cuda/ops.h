@@ -51,6 +51,8 @@ struct RopeCall {
   const float* cos_sin = nullptr;      // [max_positions, rotary]
   void* k = nullptr;                   // the cache
   void* v = nullptr;
+  float* k_scales = nullptr;  // kI8 only
+  float* v_scales = nullptr;
   DType cache_dtype = DType::kF32;
 };
 void rope_store(const RopeCall& call, cudaStream_t stream);

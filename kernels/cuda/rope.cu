@@ -20,6 +20,30 @@ __device__ void normalise(float* x, const float* weight, int d, float eps) {
   __syncwarp();
 }
 
+// A vector as the cache keeps it; `scale` is that of int8.
+template <typename T>
+__device__ void store_vector(T* to, float*, const float* x, int d) {
+  for (int k = threadIdx.x; k < d; k += 32) store_as(to + k, x[k]);
+}
+
+__device__ void store_vector(int8_t* to, float* scale, const float* x, int d) {
+  float absmax = 0, sum = 0;
+  for (int k = threadIdx.x; k < d; k += 32) {
+    absmax = fmaxf(absmax, fabsf(x[k]));
+    sum += fabsf(x[k]);
+  }
+  for (int offset = 16; offset > 0; offset /= 2) {
+    absmax = fmaxf(absmax, __shfl_xor_sync(0xffffffffu, absmax, offset));
+    sum += __shfl_xor_sync(0xffffffffu, sum, offset);
+  }
+  const bool finite = sum < INFINITY;
+  const float inverse = finite && absmax > 0 ? 127.0f / absmax : 0.0f;
+  for (int k = threadIdx.x; k < d; k += 32) {
+    to[k] = finite ? static_cast<int8_t>(__float2int_rn(x[k] * inverse)) : int8_t{0};
+  }
+  if (threadIdx.x == 0) *scale = finite ? absmax / 127.0f : NAN;
+}
+
 template <typename T>
 __global__ void rope_kernel(RopeCall call) {
   let_successor_start();
@@ -51,9 +75,10 @@ __global__ void rope_kernel(RopeCall call) {
   const int kv = is_value ? head - call.num_q - call.num_kv : head - call.num_q;
   const int64_t slot = call.slots[row];
   const int64_t block = slot / call.block_size, place = slot % call.block_size;
-  T* to = static_cast<T*>(is_value ? call.v : call.k) +
-          ((block * call.num_kv + kv) * call.block_size + place) * d;
-  for (int k = lane; k < d; k += 32) store_as(to + k, x[k]);
+  const int64_t vector = (block * call.num_kv + kv) * call.block_size + place;
+  float* scales = is_value ? call.v_scales : call.k_scales;
+  store_vector(static_cast<T*>(is_value ? call.v : call.k) + vector * d,
+               scales == nullptr ? nullptr : scales + vector, x, d);
 }
 
 }  // namespace
@@ -61,8 +86,9 @@ __global__ void rope_kernel(RopeCall call) {
 void rope_store(const RopeCall& call, cudaStream_t stream) {
   const int heads = call.num_q + 2 * call.num_kv;
   if (call.n == 0 || heads == 0) return;
-  const auto kernel =
-      call.cache_dtype == DType::kF32 ? rope_kernel<float> : rope_kernel<__nv_bfloat16>;
+  const auto kernel = call.cache_dtype == DType::kF32  ? rope_kernel<float>
+                      : call.cache_dtype == DType::kI8 ? rope_kernel<int8_t>
+                                                       : rope_kernel<__nv_bfloat16>;
   launch(kernel, dim3(call.n, (heads + kHeadsOfBlock - 1) / kHeadsOfBlock), dim3(32, kHeadsOfBlock),
          0, stream, call);
 }

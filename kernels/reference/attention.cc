@@ -45,7 +45,11 @@ void attention(const AttentionArgs& args) {
         const int kv = (args.heads.q_begin + head) / args.heads.group - args.heads.kv_begin;
         const float* q = args.qkv.data<float>() + row * width + int64_t{head} * d;
         const auto at = [&](int p) {
-          return ((table[p / block_size] * int64_t{num_kv} + kv) * block_size + p % block_size) * d;
+          return (table[p / block_size] * int64_t{num_kv} + kv) * block_size + p % block_size;
+        };
+        const auto read = [&](const Tensor& cache, const Tensor& scales, int p, int k) {
+          const float stored = element(cache, at(p) * d + k);
+          return scales.empty() ? stored : stored * scales.data<float>()[at(p)];
         };
         Partial total{.values = std::vector<float>(d)};
         for (int split = 0; split <= position; split += kAttentionSplit) {
@@ -55,7 +59,7 @@ void attention(const AttentionArgs& args) {
           std::vector<float> scores;
           for (int p = from; p < to; ++p) {
             float dot = 0;
-            for (int k = 0; k < d; ++k) dot += q[k] * element(args.cache.k, at(p) + k);
+            for (int k = 0; k < d; ++k) dot += q[k] * read(args.cache.k, args.cache.k_scales, p, k);
             float score = dot * args.scale;
             if (!args.alibi_slopes.empty()) {
               score += args.alibi_slopes.data<float>()[head] * static_cast<float>(p - position);
@@ -66,7 +70,9 @@ void attention(const AttentionArgs& args) {
           for (int p = from; p < to; ++p) {
             const float weight = std::exp(scores[p - from] - part.maximum);
             part.sum += weight;
-            for (int k = 0; k < d; ++k) part.values[k] += weight * element(args.cache.v, at(p) + k);
+            for (int k = 0; k < d; ++k) {
+              part.values[k] += weight * read(args.cache.v, args.cache.v_scales, p, k);
+            }
           }
           merge(total, part);
         }

@@ -50,6 +50,30 @@ void add_norm(const AddNormArgs& args) {
   }
 }
 
+namespace {
+
+// The key or value x of d elements, as vector `i` of a cache.
+void store_vector(const Tensor& cache, const Tensor& scales, int64_t i, const float* x, int d) {
+  if (cache.dtype() != DType::kI8) {
+    for (int k = 0; k < d; ++k) store(cache, i * d + k, x[k]);
+    return;
+  }
+  float absmax = 0;
+  bool finite = true;
+  for (int k = 0; k < d; ++k) {
+    absmax = std::max(absmax, std::fabs(x[k]));
+    finite = finite && std::isfinite(x[k]);
+  }
+  const float inverse = finite && absmax > 0 ? 127.0f / absmax : 0.0f;
+  for (int k = 0; k < d; ++k) {
+    const float q = finite ? std::nearbyint(x[k] * inverse) : 0.0f;
+    cache.data<int8_t>()[i * d + k] = static_cast<int8_t>(q);
+  }
+  scales.data<float>()[i] = finite ? absmax / 127.0f : std::numeric_limits<float>::quiet_NaN();
+}
+
+}  // namespace
+
 void rope_store(const RopeStoreArgs& args) {
   const int d = args.head_dim, num_q = args.heads.num_q(), num_kv = args.heads.num_kv();
   const int rotary = args.style == RopeStyle::kNone ? 0 : static_cast<int>(args.cos_sin.dim(1));
@@ -81,11 +105,10 @@ void rope_store(const RopeStoreArgs& args) {
     }
     const int32_t slot = args.slots.data<int32_t>()[i];
     for (int head = 0; head < num_kv; ++head) {
-      const int64_t to = ((slot / block_size * num_kv + head) * block_size + slot % block_size) * d;
-      for (int k = 0; k < d; ++k) {
-        store(args.cache.k, to + k, row[int64_t{num_q + head} * d + k]);
-        store(args.cache.v, to + k, row[int64_t{num_q + num_kv + head} * d + k]);
-      }
+      const int64_t to = (slot / block_size * num_kv + head) * block_size + slot % block_size;
+      store_vector(args.cache.k, args.cache.k_scales, to, row + int64_t{num_q + head} * d, d);
+      store_vector(args.cache.v, args.cache.v_scales, to, row + int64_t{num_q + num_kv + head} * d,
+                   d);
     }
   }
 }

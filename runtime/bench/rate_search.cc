@@ -13,14 +13,20 @@ constexpr double kStep = 1.25;
 SearchResult find_highest_rate(const SearchOptions& options,
                                const std::function<AfterProbe(double, Probe&)>& measure) {
   SearchResult result;
+  const int majority = options.probes_of_rate / 2 + 1;
   double rate = options.first_rate;
   while (rate >= options.least_rate && rate <= options.most_rate) {
-    Probe probe{.rate = rate};
-    const AfterProbe after = measure(rate, probe);
-    if (after == AfterProbe::kDiscard) break;
-    result.probes.push_back(probe);
-    (probe.kept ? result.highest_kept : result.lowest_failed) = rate;
-    if (after == AfterProbe::kEnd) break;
+    int kept = 0, failed = 0;
+    AfterProbe after = AfterProbe::kGoOn;
+    while (after == AfterProbe::kGoOn && kept < majority && failed < majority) {
+      Probe probe{.rate = rate};
+      after = measure(rate, probe);
+      if (after == AfterProbe::kDiscard) break;
+      result.probes.push_back(probe);
+      ++(probe.kept ? kept : failed);
+    }
+    if (kept + failed > 0) (kept > failed ? result.highest_kept : result.lowest_failed) = rate;
+    if (after != AfterProbe::kGoOn) break;
     if (result.lowest_failed == 0) {
       rate *= kStep;
     } else if (result.highest_kept == 0) {

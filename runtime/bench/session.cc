@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <utility>
 
 #include "runtime/bench/result_file.h"
@@ -75,19 +76,20 @@ BenchReport measure(Target& target, std::vector<PlannedRequest> requests,
 }
 
 BenchReport search_rate(Target& target, const std::vector<PlannedRequest>& requests,
-                        const LoadOptions& options, double tolerance,
+                        const LoadOptions& options, SearchOptions search,
                         const std::function<void(const Probe&)>& on_probe) {
   std::vector<PlannedRequest> sent = requests;
-  BenchReport best;
-  SearchOptions search{.first_rate = options.arrivals.rate, .tolerance = tolerance};
+  BenchReport otherwise;  // where no rate is kept
+  search.first_rate = options.arrivals.rate;
   if (std::isinf(search.first_rate)) {
     LoadOptions at_once = options;
     at_once.own_times = false;
-    best = report_of(send(target, sent, at_once, "all at once", never), options);
-    search.first_rate =
-        kBelowFull * best.metrics.per_second(static_cast<double>(best.metrics.completed));
-    if (best.metrics.failed > 0 || best.measurement.interrupted) return best;
+    otherwise = report_of(send(target, sent, at_once, "all at once", never), options);
+    search.first_rate = kBelowFull * otherwise.metrics.per_second(
+                                         static_cast<double>(otherwise.metrics.completed));
+    if (otherwise.metrics.failed > 0 || otherwise.measurement.interrupted) return otherwise;
   }
+  std::map<double, BenchReport> kept;
   bool interrupted = false, first = true;
   std::string given_up, ended_early;
   const auto probe_rate = [&](double rate, Probe& probe) {
@@ -104,7 +106,7 @@ BenchReport search_rate(Target& target, const std::vector<PlannedRequest>& reque
     if (report.measurement.interrupted) {
       interrupted = true;
       ended_early = "interrupted";
-      if (best.measurement.records.empty()) best = std::move(report);
+      if (first) otherwise = std::move(report);
       return AfterProbe::kDiscard;
     }
     probe.kept = !probe.cut_short && report.metrics.keeps(options.statistic_limits);
@@ -117,18 +119,21 @@ BenchReport search_rate(Target& target, const std::vector<PlannedRequest>& reque
     if (server_is_gone(report.metrics)) {
       given_up = fmt::format("at {:.3f} requests/s {}", rate, failure_line(report.metrics));
       ended_early = "the server is gone";
-    } else if (std::exchange(first, false) && !probe.kept &&
-               breaks_alone(target, requests, options)) {
+    } else if (first && !probe.kept && breaks_alone(target, requests, options)) {
       ended_early = "a request alone breaks them too";
     }
-    if (probe.kept || best.measurement.records.empty()) best = std::move(report);
+    if (probe.kept) kept.insert_or_assign(rate, report);
+    if (std::exchange(first, false)) otherwise = std::move(report);
     return ended_early.empty() ? AfterProbe::kGoOn : AfterProbe::kEnd;
   };
-  best.search = find_highest_rate(search, probe_rate);
-  best.search->ended_early = ended_early;
-  best.measurement.interrupted = interrupted;
-  best.measurement.given_up = given_up;
-  return best;
+  SearchResult found = find_highest_rate(search, probe_rate);
+  const auto best = kept.find(found.highest_kept);
+  BenchReport report = best == kept.end() ? std::move(otherwise) : std::move(best->second);
+  report.search = std::move(found);
+  report.search->ended_early = ended_early;
+  report.measurement.interrupted = interrupted;
+  report.measurement.given_up = given_up;
+  return report;
 }
 
 void save_results(const std::filesystem::path& folder, const std::string& name,

@@ -6,31 +6,44 @@ namespace octet {
 
 namespace {
 
-int64_t half_block_bytes(const KVCacheConfig& config) {
-  const int64_t scale = config.dtype == DType::kI8 ? sizeof(float) : 0;
-  return int64_t{config.num_kv_heads} * config.block_size *
-         (config.head_dim * static_cast<int64_t>(dtype_size(config.dtype)) + scale);
-}
+// Of one layer's keys, or values: elements and scales of `blocks` blocks.
+struct HalfBytes {
+  HalfBytes(const KVCacheConfig& config, int64_t blocks) {
+    const int64_t vectors = blocks * config.num_kv_heads * config.block_size;
+    elements = vectors * config.head_dim * static_cast<int64_t>(dtype_size(config.dtype));
+    if (config.dtype == DType::kI8) scales = vectors * static_cast<int64_t>(sizeof(float));
+  }
+  int64_t elements = 0, scales = 0;
+};
 
 }  // namespace
 
 int64_t kv_block_bytes(const KVCacheConfig& config) {
-  return int64_t{2} * config.num_layers * half_block_bytes(config);
+  const HalfBytes half(config, 1);
+  return int64_t{2} * config.num_layers * (half.elements + half.scales);
 }
 
 size_t kv_cache_bytes(const KVCacheConfig& config, const Backend& backend) {
-  const auto half = static_cast<size_t>(config.num_blocks * half_block_bytes(config));
-  return size_t{2} * static_cast<size_t>(config.num_layers) * backend.allocated_bytes(half);
+  const HalfBytes half(config, config.num_blocks);
+  size_t bytes = backend.allocated_bytes(static_cast<size_t>(half.elements));
+  if (half.scales > 0) bytes += backend.allocated_bytes(static_cast<size_t>(half.scales));
+  return size_t{2} * static_cast<size_t>(config.num_layers) * bytes;
 }
 
 KVCache::KVCache(Backend& backend, const KVCacheConfig& config) : config_(config) {
-  OCTET_CHECK(config.dtype == DType::kF32 || config.dtype == DType::kBF16, "dtype {}",
-              dtype_name(config.dtype));
-  const Shape shape{config.num_blocks, config.num_kv_heads, config.block_size, config.head_dim};
+  OCTET_CHECK(config.dtype == DType::kF32 || config.dtype == DType::kBF16 ||
+                  config.dtype == DType::kI8,
+              "dtype {}", dtype_name(config.dtype));
+  const Shape vectors{config.num_blocks, config.num_kv_heads, config.block_size};
+  const Shape elements{config.num_blocks, config.num_kv_heads, config.block_size, config.head_dim};
   layers_.reserve(config.num_layers);
   for (int i = 0; i < config.num_layers; ++i) {
-    layers_.push_back(
-        {.k = backend.allocate(config.dtype, shape), .v = backend.allocate(config.dtype, shape)});
+    KVCacheView& layer = layers_.emplace_back();
+    layer.k = backend.allocate(config.dtype, elements);
+    layer.v = backend.allocate(config.dtype, elements);
+    if (config.dtype != DType::kI8) continue;
+    layer.k_scales = backend.allocate(DType::kF32, vectors);
+    layer.v_scales = backend.allocate(DType::kF32, vectors);
   }
 }
 

@@ -16,7 +16,7 @@ struct KVCacheConfig {
   int block_size = 16;   // tokens
   int num_kv_heads = 0;  // of this rank; may be 0
   int head_dim = 0;
-  DType dtype = DType::kF32;  // kF32 or kBF16; kI8, with a scale a token and head, is planned only
+  DType dtype = DType::kF32;  // kF32, kBF16, or kI8 with a scale a token and head
 };
 
 // Bytes of one block over all layers, keys and values.

@@ -29,34 +29,38 @@ Request request_of(uint64_t id, int tokens, int max_tokens) {
   return request;
 }
 
-// Time between two steps that decode all of the sequences.
+// Time between two steps that decode all of the sequences: the mean, as a run's rate is of its whole
+// time.
 double decode_seconds(Engine& engine, int sequences) {
   for (int i = 0; i < sequences; ++i) {
     engine.submit(request_of(static_cast<uint64_t>(i), kPromptTokens, kTokens));
   }
-  std::vector<double> intervals;
+  double seconds = 0;
+  int intervals = 0;
   auto last = std::chrono::steady_clock::now();
   bool decoded = false;
   engine.run(
       [&](const std::vector<RequestOutput>& outputs) {
         const bool all = static_cast<int>(outputs.size()) == sequences;
-        if (all && decoded) intervals.push_back(seconds_since(last));
+        if (all && decoded) {
+          seconds += seconds_since(last);
+          ++intervals;
+        }
         decoded = all;
         last = std::chrono::steady_clock::now();
       },
       true);
-  return undisturbed(std::move(intervals));
+  return seconds / intervals;
 }
 
 double prefill_seconds(Engine& engine) {
-  std::vector<double> seconds;
-  for (uint64_t i = 0; i < 5; ++i) {
-    const double before = engine.stats().step_seconds;
+  constexpr int kPrompts = 5;
+  const double before = engine.stats().step_seconds;
+  for (uint64_t i = 0; i < kPrompts; ++i) {
     engine.submit(request_of(i, kReferenceRows, 1));
     engine.run([](const std::vector<RequestOutput>&) {}, true);
-    seconds.push_back(engine.stats().step_seconds - before);
   }
-  return undisturbed(std::move(seconds));
+  return (engine.stats().step_seconds - before) / kPrompts;
 }
 
 using SecondsByRows = std::map<int, std::vector<double>>;
@@ -100,8 +104,9 @@ std::vector<ProfileTable> measure_engine(const Measurement& measurement,
   std::vector<double> rows, in_place, overhead;
   for (const auto& [n, seconds_by_round] : few) {
     const StepShape shape = shape_of_rows(n);
-    const double seconds = undisturbed(seconds_by_round);
-    const double layer = std::max(0.0, (undisturbed(many.at(n)) - seconds) / (deep - shallow));
+    const double seconds = Summary(seconds_by_round).median();
+    const double layer =
+        std::max(0.0, (Summary(many.at(n)).median() - seconds) / (deep - shallow));
     rows.push_back(n);
     in_place.push_back(layer / step.layer(shape));
     overhead.push_back(std::max(0.0, seconds - shallow * layer - step.ends(shape)));

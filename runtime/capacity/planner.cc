@@ -34,12 +34,13 @@ class GroupPlanner {
 
   GroupPlan plan() {
     GroupPlan group{.size = size_};
-    KVCacheConfig cache = cache_of(0);
+    KVCacheConfig cache =
+        plan_kv_cache(plan_.options, plan_.files.args, plan_.partition, 0, size_);
     group.kv_bytes_of_token = static_cast<double>(kv_block_bytes(cache)) / plan_.options.block_size;
     group.kv_bytes_of_sequence =
         static_cast<double>(kv_block_bytes(cache)) * max_blocks_per_sequence(plan_.options);
     for (int rank = 0; rank < size_; ++rank) {
-      const RankLedger ledger = ledger_of(rank);
+      const RankLedger ledger = rank_ledger(plan_, backend_, rank, size_);
       if (rank == 0 || needed(ledger) > needed(group.ledger)) group.ledger = ledger;
     }
     group.memory = memory();
@@ -116,22 +117,8 @@ class GroupPlanner {
   // machine has free.
   static EngineOptions options_of(const PlanRequest& request) {
     EngineOptions options = request.options;
-    options.kv_cache_dtype = request.kv_cache_dtype == "int8" ? "auto" : request.kv_cache_dtype;
     options.kv_cache_memory = int64_t{1} << 52;
     return options;
-  }
-
-  KVCacheConfig cache_of(int rank) const {
-    KVCacheConfig cache =
-        plan_kv_cache(plan_.options, plan_.files.args, plan_.partition, rank, size_);
-    if (request_.kv_cache_dtype == "int8") cache.dtype = DType::kI8;
-    return cache;
-  }
-
-  RankLedger ledger_of(int rank) const {
-    RankLedger ledger = rank_ledger(plan_, backend_, rank, size_);
-    ledger.kv_cache = kv_cache_bytes(cache_of(rank), backend_);
-    return ledger;
   }
 
   // On a CPU weights are staged where they stay.
@@ -264,12 +251,16 @@ void require_lengths(const PlanRequest& request, int max_model_len) {
 }
 
 void note_what_does_not_run(CapacityPlan& plan, const HardwareProfile& hardware) {
-  if (plan.kv_cache_dtype == "int8") {
-    plan.notes.push_back("not runnable by this build: an int8 KV cache is planned only");
-  }
   if (hardware.device != "cpu" && devices_with_memory(hardware.device) == 0) {
     plan.notes.push_back(
         fmt::format("not runnable here: there is no device \"{}\"", hardware.device));
+  }
+  if (plan.kv_cache_dtype == "int8" && hardware.device == "cuda") {
+    plan.notes.push_back(
+        "attention over an int8 cache is slower than this: its kernel on a GPU is the plain one");
+  }
+  if (plan.kv_cache_dtype == "int8" && hardware.find("attention", 1) != nullptr) {
+    plan.notes.push_back("attention's times are those over a 16-bit cache");
   }
   if (hardware.find("linear.column", 1) == nullptr) {
     plan.notes.push_back(fmt::format(
@@ -299,7 +290,7 @@ CapacityPlan plan_capacity(const PlanRequest& request, const HardwareProfile& ha
   require_plausible(request, hardware, network);
   CapacityPlan plan{.model = request.options.model.string(),
                     .hardware = hardware.name,
-                    .kv_cache_dtype = request.kv_cache_dtype,
+                    .kv_cache_dtype = {},
                     .currency = costs.currency,
                     .request = request};
   const auto backend = sizing_backend(hardware);
@@ -308,9 +299,7 @@ CapacityPlan plan_capacity(const PlanRequest& request, const HardwareProfile& ha
     plan.groups.push_back(planner.plan());
     plan.max_model_len = planner.parts().options.max_model_len;
     plan.context = static_cast<int>(planner.context());
-    if (plan.kv_cache_dtype == "auto") {
-      plan.kv_cache_dtype = planner.parts().options.kv_cache_dtype;
-    }
+    plan.kv_cache_dtype = planner.parts().options.kv_cache_dtype;
     require_lengths(request, plan.max_model_len);
     if (request.rate > 0) plan.clusters.push_back(planner.cluster(plan.groups.back(), costs));
   }

@@ -19,8 +19,8 @@ struct EngineOptions {
   // "auto": llm-int8 where the checkpoint has int8 weights, else none.
   std::string quantization = "auto";
   float outlier_threshold = kOutlierThreshold;  // llm-int8
-  std::string kv_cache_dtype =
-      "auto";             // "auto": bfloat16 for int8, float32 for none | "float32" | "bfloat16"
+  // "auto": bfloat16 for int8 weights, float32 for none | "float32" | "bfloat16" | "int8".
+  std::string kv_cache_dtype = "auto";
   int max_model_len = 0;  // 0: the model's max_position_embeddings
   int max_num_seqs = 64;  // sequences in one step
   int max_num_batched_tokens = 512;  // tokens in one step; longer prompts are taken in chunks

@@ -36,7 +36,9 @@ KVCacheConfig cache_shape(const EngineOptions& options, const ModelArgs& args, i
           .block_size = options.block_size,
           .num_kv_heads = kv_heads,
           .head_dim = args.head_dim,
-          .dtype = options.kv_cache_dtype == "bfloat16" ? DType::kBF16 : DType::kF32};
+          .dtype = options.kv_cache_dtype == "int8"       ? DType::kI8
+                   : options.kv_cache_dtype == "bfloat16" ? DType::kBF16
+                                                          : DType::kF32};
 }
 
 }  // namespace
@@ -68,9 +70,10 @@ EngineOptions resolve_options(EngineOptions options, const ModelArgs& args,
   if (options.kv_cache_dtype == "auto") {
     options.kv_cache_dtype = options.quantization == "none" ? "float32" : "bfloat16";
   }
-  if (options.kv_cache_dtype != "float32" && options.kv_cache_dtype != "bfloat16") {
-    throw InputError(fmt::format("--kv-cache-dtype is \"{}\", must be auto, float32 or bfloat16",
-                                 options.kv_cache_dtype));
+  const std::string& kept = options.kv_cache_dtype;
+  if (kept != "float32" && kept != "bfloat16" && kept != "int8") {
+    throw InputError(fmt::format(
+        "--kv-cache-dtype is \"{}\", must be auto, float32, bfloat16 or int8", kept));
   }
   if (options.max_model_len == 0) options.max_model_len = args.max_position_embeddings;
   require_range("--max-model-len", options.max_model_len, 1, args.max_position_embeddings);

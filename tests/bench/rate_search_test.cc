@@ -49,6 +49,34 @@ TEST(RateSearch, WhatWasFoundBeforeAnInterruptionIsKept) {
   EXPECT_EQ(found.highest_kept, found.probes.back().rate);
 }
 
+TEST(RateSearch, MostProbesOfARateDecide) {
+  int probes = 0;
+  const auto disturbed = [&](double rate, Probe& probe) {  // each third probe says the opposite
+    probe.kept = (rate <= 50) != (++probes % 3 == 0);
+    return AfterProbe::kGoOn;
+  };
+  const SearchOptions options{.first_rate = 40, .tolerance = 0.01, .probes_of_rate = 3};
+  const SearchResult found = find_highest_rate(options, disturbed);
+  EXPECT_LE(found.highest_kept, 50);
+  EXPECT_GT(found.lowest_failed, 50);
+  EXPECT_LE(found.lowest_failed, found.highest_kept * 1.01);
+  EXPECT_EQ(found.probes.size(), probes);
+}
+
+TEST(RateSearch, ARateWhoseProbesWereInterruptedIsDecidedByThoseThereAre) {
+  for (const bool kept : {false, true}) {
+    int probes = 0;
+    const SearchOptions options{.first_rate = 4, .probes_of_rate = 3};
+    const SearchResult found = find_highest_rate(options, [&](double, Probe& probe) {
+      probe.kept = kept;
+      return ++probes == 2 ? AfterProbe::kDiscard : AfterProbe::kGoOn;
+    });
+    EXPECT_EQ(found.probes.size(), 1);
+    EXPECT_EQ(found.highest_kept, kept ? 4 : 0);
+    EXPECT_EQ(found.lowest_failed, kept ? 0 : 4);
+  }
+}
+
 std::vector<Record> records(int slow, int quick) {
   std::vector<Record> all;
   for (int i = 0; i < slow + quick; ++i) {

@@ -53,6 +53,16 @@ TEST_P(Exactness, SameBitsAtAnyRanksBatchAndChunking) {
   }
 }
 
+TEST_P(Exactness, SameBitsWithAnInt8Cache) {
+  const auto expected = run({.kv_cache_dtype = "int8", .max_num_seqs = 1}, 1);
+  EXPECT_NE(expected, run({.max_num_seqs = 1}, 1));
+  for (const int ranks : {1, 3}) {
+    const EngineOptions chunked{
+        .kv_cache_dtype = "int8", .max_num_seqs = 7, .max_num_batched_tokens = 11};
+    EXPECT_EQ(run(chunked, ranks), expected) << ranks << " ranks";
+  }
+}
+
 TEST_P(Exactness, SameBitsWhenBlocksRunOut) {
   const auto expected = run({.max_num_seqs = 1}, 1);
   const TinyLlama& shape = GetParam().shape;

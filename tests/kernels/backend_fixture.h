@@ -22,7 +22,7 @@ struct BackendCase {
 
 inline std::vector<BackendCase> backend_cases() {
   std::vector<BackendCase> cases{{"reference", "auto", 1}};
-  for (const char* isa : {"avx2", "avx512-vnni"}) {
+  for (const char* isa : {"avx2", "avx512-vnni", "amx-int8"}) {
     for (const int threads : {1, 3}) cases.push_back({"cpu", isa, threads});
   }
   cases.push_back({"cuda", "auto", 1});
@@ -143,7 +143,8 @@ class BackendTest : public ::testing::TestWithParam<BackendCase> {
     OnDevice on(backend);
     RopeStoreArgs there = args;
     for (Tensor* t : {&there.qkv, &there.q_norm, &there.k_norm, &there.positions, &there.slots,
-                      &there.cos_sin, &there.cache.k, &there.cache.v}) {
+                      &there.cos_sin, &there.cache.k, &there.cache.v, &there.cache.k_scales,
+                      &there.cache.v_scales}) {
       *t = on(*t);
     }
     backend.rope_store(there);
@@ -152,7 +153,8 @@ class BackendTest : public ::testing::TestWithParam<BackendCase> {
     OnDevice on(backend);
     AttentionArgs there = args;
     for (Tensor* t : {&there.qkv, &there.cu_seqlens, &there.context_lens, &there.block_tables,
-                      &there.alibi_slopes, &there.cache.k, &there.cache.v, &there.out}) {
+                      &there.alibi_slopes, &there.cache.k, &there.cache.v, &there.cache.k_scales,
+                      &there.cache.v_scales, &there.out}) {
       *t = on(*t);
     }
     backend.attention(there);

@@ -12,10 +12,12 @@ TEST_P(BackendLinear, Int8HasTheReferencesBitsWhateverTheShape) {
            {1, 1}, {16, 64}, {17, 3}, {64, 100}, {200, 257}, {130, 576}, {520, 1100}}) {
     LinearWeight weight = random_weight(DType::kI8, out, in);
     if (out % 2 == 1) weight.bias = random({out});
-    const Tensor x = random({9, in}, 3);
-    const Tensor actual = apply(*backend_, weight, x), expected = apply(*reference_, weight, x);
-    EXPECT_TRUE(same_bits(actual.data<float>(), expected.data<float>(), actual.numel()))
-        << out << " x " << in;
+    for (const int64_t rows : {9, 16, 23, 70}) {
+      const Tensor x = random({rows, in}, 3);
+      const Tensor actual = apply(*backend_, weight, x), expected = apply(*reference_, weight, x);
+      EXPECT_TRUE(same_bits(actual.data<float>(), expected.data<float>(), actual.numel()))
+          << rows << " x " << in << " to " << out;
+    }
   }
 }
 
@@ -25,8 +27,8 @@ TEST_P(BackendLinear, OutliersHaveTheReferencesBits_InAnyRowAndPlace) {
            {33, 1}, {40, 63}, {64, 64}, {70, 300}, {48, 577}, {520, 1100}}) {
     LinearWeight weight = random_weight(DType::kI8, out, in);
     weight.product = Int8Product::kLlmInt8;
-    const Tensor x = random({13, in});
-    for (int64_t row = 0; row < 13; row += 2) {
+    const Tensor x = random({43, in});
+    for (int64_t row = 0; row < 43; row += 2) {
       for (int64_t k = row % in; k < in; k += 41)
         x.data<float>()[row * in + k] *= 10.0f + 50 * (k % 2);
     }

@@ -11,6 +11,16 @@ class BackendOps : public testing::BackendTest {
     std::copy(values.begin(), values.end(), tensor.data<int32_t>());
     return tensor;
   }
+  // Zeros.
+  static KVCacheView cache_of(DType dtype, Shape shape) {
+    KVCacheView cache{.k = Tensor::host(dtype, shape), .v = Tensor::host(dtype, shape)};
+    if (dtype == DType::kI8) {
+      const Shape vectors{shape[0], shape[1], shape[2]};
+      cache.k_scales = Tensor::host(DType::kF32, vectors);
+      cache.v_scales = Tensor::host(DType::kF32, vectors);
+    }
+    return cache;
+  }
   // Random keys and values in every slot, the same in both: `ours` by the back end under test,
   // `expected` by the reference.
   void fill(const KVCacheView& ours, const KVCacheView& expected, HeadRange heads) {
@@ -124,7 +134,7 @@ TEST_P(BackendOps, RowsOfANormAreAlone) {
 
 TEST_P(BackendOps, RotationAndCacheAgreeWithTheReference) {
   for (const RopeStyle style : {RopeStyle::kNone, RopeStyle::kHalf, RopeStyle::kInterleaved}) {
-    for (const DType dtype : {DType::kF32, DType::kBF16}) {
+    for (const DType dtype : {DType::kF32, DType::kBF16, DType::kI8}) {
       RopeStoreArgs args{
           .qkv = random({20, 7 * 12}),
           .positions = integers({20}, 0, 50),
@@ -133,11 +143,11 @@ TEST_P(BackendOps, RotationAndCacheAgreeWithTheReference) {
           .style = style,
           .heads = {.q_begin = 2, .q_end = 5, .kv_begin = 0, .kv_end = 2, .group = 3},
           .head_dim = 12,
-          .cache = {Tensor::host(dtype, {6, 2, 4, 12}), Tensor::host(dtype, {6, 2, 4, 12})}};
+          .cache = cache_of(dtype, {6, 2, 4, 12})};
       for (int i = 0; i < 20; ++i) args.slots.data<int32_t>()[i] = (i * 7) % 24;
       RopeStoreArgs expected = args;
       expected.qkv = copy(args.qkv);
-      expected.cache = {copy(args.cache.k), copy(args.cache.v)};
+      expected.cache = cache_of(dtype, {6, 2, 4, 12});
       rope_store(*backend_, args);
       rope_store(*reference_, expected);
       expect_near(args.qkv, expected.qkv, 1e-6f);
@@ -155,12 +165,11 @@ TEST_P(BackendOps, NormsOfHeadsComeBeforeTheirRotation) {
                      .cos_sin = random({50, 12}),
                      .heads = {.q_begin = 2, .q_end = 5, .kv_begin = 0, .kv_end = 2, .group = 3},
                      .head_dim = 20,
-                     .cache = {Tensor::host(DType::kF32, {3, 2, 4, 20}),
-                               Tensor::host(DType::kF32, {3, 2, 4, 20})}};
+                     .cache = cache_of(DType::kF32, {3, 2, 4, 20})};
   for (int i = 0; i < 9; ++i) args.slots.data<int32_t>()[i] = i;
   RopeStoreArgs expected = args;
   expected.qkv = copy(args.qkv);
-  expected.cache = {copy(args.cache.k), copy(args.cache.v)};
+  expected.cache = cache_of(DType::kF32, {3, 2, 4, 20});
   rope_store(*backend_, args);
   rope_store(*reference_, expected);
   expect_near(args.qkv, expected.qkv, 1e-5f);
@@ -180,13 +189,16 @@ TEST_P(BackendOps, AttentionAgreesWithTheReference) {
                                 {{0, 3, 0, 3, 1}, 8, 37, 24, false, DType::kF32},
                                 {{0, 4, 0, 1, 4}, 64, 300, 16, true, DType::kBF16},
                                 {{0, 20, 0, 1, 20}, 96, 0, 64, false, DType::kBF16},
-                                {{0, 2, 0, 1, 2}, 32, 0, 3, false, DType::kBF16}};
+                                {{0, 2, 0, 1, 2}, 32, 0, 3, false, DType::kBF16},
+                                {{0, 4, 0, 2, 2}, 64, 0, 16, true, DType::kI8},
+                                {{1, 6, 0, 2, 3}, 20, 37, 24, false, DType::kI8},
+                                {{0, 2, 0, 1, 2}, 32, 0, 3, false, DType::kI8}};
   for (const Form& form : forms) {
     const int64_t num_q = form.heads.num_q(), num_kv = form.heads.num_kv();
     const int max_blocks = (600 + form.block_size - 1) / form.block_size;
     const Shape shape{3 * max_blocks, num_kv, form.block_size, form.d};
-    const KVCacheView cache{Tensor::host(form.dtype, shape), Tensor::host(form.dtype, shape)};
-    const KVCacheView expected_cache{copy(cache.k), copy(cache.v)};
+    const KVCacheView cache = cache_of(form.dtype, shape);
+    const KVCacheView expected_cache = cache_of(form.dtype, shape);
     fill(cache, expected_cache, form.heads);
     AttentionArgs args{.qkv = random({46, (num_q + 2 * num_kv) * form.d}),
                        .cu_seqlens = int32s({0, 40, 45, 46}),
@@ -227,9 +239,36 @@ TEST_P(BackendOps, AttentionAgreesWithTheReference) {
   }
 }
 
+// What is not finite in a key or a value is not lost in an int8 cache, and stays in its own.
+TEST_P(BackendOps, AnInt8CacheKeepsWhatIsNotFinite) {
+  RopeStoreArgs args{.qkv = random({2, 3 * 16}),
+                     .positions = int32s({0, 1}),
+                     .slots = int32s({0, 1}),
+                     .style = RopeStyle::kNone,
+                     .heads = {0, 1, 0, 1, 1},
+                     .head_dim = 16,
+                     .cache = cache_of(DType::kI8, {1, 1, 16, 16})};
+  args.qkv.data<float>()[48 + 32 + 5] = std::numeric_limits<float>::infinity();  // row 1's value
+  std::fill_n(args.qkv.data<float>() + 16, 16, 0.0f);                            // row 0's key
+  rope_store(*backend_, args);
+  AttentionArgs read{.qkv = args.qkv,
+                     .cu_seqlens = int32s({0, 1, 2}),
+                     .context_lens = int32s({1, 2}),
+                     .block_tables = int32s({0, 0}).reshape({2, 1}),
+                     .heads = args.heads,
+                     .head_dim = 16,
+                     .alibi_slopes = {},
+                     .cache = args.cache,
+                     .out = Tensor::host(DType::kF32, {2, 16})};
+  attention(*backend_, read);
+  for (int k = 0; k < 16; ++k) {
+    EXPECT_NEAR(read.out.data<float>()[k], args.qkv.data<float>()[32 + k], 0.02f);
+    EXPECT_TRUE(std::isnan(read.out.data<float>()[16 + k]));
+  }
+}
+
 TEST_P(BackendOps, ARankWithoutHeadsHasNothingToDo) {
-  const KVCacheView cache{Tensor::host(DType::kF32, {2, 0, 4, 8}),
-                          Tensor::host(DType::kF32, {2, 0, 4, 8})};
+  const KVCacheView cache = cache_of(DType::kF32, {2, 0, 4, 8});
   const Tensor none = Tensor::host(DType::kF32, {3, 0});
   rope_store(*backend_, {.qkv = none,
                          .positions = int32s({0, 1, 2}),

@@ -1,11 +1,14 @@
-// The KernelTable for AVX512 with VNNI; compiled with that set's flags.
+// The KernelTables for AVX512 with VNNI, and for the same with AMX, which multiplies many int8 rows
+// as tiles; compiled with AVX512's flags.
 #include <immintrin.h>
 
+#include "kernels/cpu/amx_tiles.h"
 #include "kernels/cpu/kernel_table.h"
 
 namespace octet::cpu {
 namespace {
 
+constexpr int kVnniRows = 6;
 // A tile of float accumulators that fits the registers.
 constexpr int kFloatRows = 6;
 constexpr int kFloatBlocks = 4;
@@ -26,7 +29,7 @@ inline void multiply_add(__m512i& sums, __m512i w, __m512i x) {
 
 // gcc keeps an array of accumulators in registers only where the loops over it are unrolled early.
 template <int kRows, int kBlocks>
-inline void low_digits(const Int8Tile& tile) {
+inline void vnni_low(const Int8Tile& tile) {
   __m512i acc[kRows][kBlocks];
   const int8_t* x[kRows];
 #pragma GCC unroll 8
@@ -64,37 +67,37 @@ inline void low_digits(const Int8Tile& tile) {
 }
 
 template <int kRows>
-inline void low_digits(const Int8Tile& tile) {
+inline void vnni_low(const Int8Tile& tile) {
   switch (tile.blocks) {
     case 1:
-      return low_digits<kRows, 1>(tile);
+      return vnni_low<kRows, 1>(tile);
     case 2:
-      return low_digits<kRows, 2>(tile);
+      return vnni_low<kRows, 2>(tile);
     case 3:
-      return low_digits<kRows, 3>(tile);
+      return vnni_low<kRows, 3>(tile);
     default:
-      return low_digits<kRows, 4>(tile);
+      return vnni_low<kRows, 4>(tile);
   }
 }
 
-void low_digits(const Int8Tile& tile) {
+void vnni_low(const Int8Tile& tile) {
   switch (tile.rows) {
     case 1:
-      return low_digits<1>(tile);
+      return vnni_low<1>(tile);
     case 2:
-      return low_digits<2>(tile);
+      return vnni_low<2>(tile);
     case 3:
-      return low_digits<3>(tile);
+      return vnni_low<3>(tile);
     case 4:
-      return low_digits<4>(tile);
+      return vnni_low<4>(tile);
     case 5:
-      return low_digits<5>(tile);
+      return vnni_low<5>(tile);
     default:
-      return low_digits<6>(tile);
+      return vnni_low<6>(tile);
   }
 }
 
-void high_digits(const Int8Tile& tile, int r) {
+void int8_high(const Int8Tile& tile, int r) {
   const QuantizedRow& row = tile.x[r * tile.x_stride];
   for (int b = 0; b < tile.blocks; ++b) {
     const uint8_t* weights = tile.weights + b * tile.block_stride;
@@ -109,24 +112,43 @@ void high_digits(const Int8Tile& tile, int r) {
   }
 }
 
-void int8_tile(const Int8Tile& tile) {
-  low_digits(tile);
-  for (int r = 0; r < tile.rows; ++r) {
-    if (tile.x[r * tile.x_stride].num_groups > 0) high_digits(tile, r);
-  }
-}
+#include "kernels/cpu/int8_amx.h"
 
-bool supported() {
+bool vnni_supported() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
          __builtin_cpu_supports("avx512vnni");
 }
 
-constexpr KernelTable kTable{"avx512-vnni", supported,      quantize,  int8_tile, float_tile,
-                             norm_row,      attention_tile, silu_gate, gelu,      gelu_tanh};
+bool amx_supported() { return vnni_supported() && amx::available(); }
+
+constexpr KernelTable kVnni{.name = "avx512-vnni",
+                            .supported = vnni_supported,
+                            .quantize = quantize,
+                            .int8_rows = kVnniRows,
+                            .band_rows = 48,
+                            .int8_low = vnni_low,
+                            .int8_high = int8_high,
+                            .float_tile = float_tile,
+                            .norm_row = norm_row,
+                            .attention_tile = attention_tile,
+                            .silu_gate = silu_gate,
+                            .gelu = gelu,
+                            .gelu_tanh = gelu_tanh};
+
+constexpr KernelTable with_amx(KernelTable table) {
+  table.name = "amx-int8";
+  table.supported = amx_supported;
+  table.int8_rows = kAmxRows;
+  table.band_rows = 256;
+  table.int8_low = amx_low;
+  return table;
+}
+constexpr KernelTable kAmx = with_amx(kVnni);
 
 }  // namespace
 
-const KernelTable& avx512_vnni_kernels() { return kTable; }
+const KernelTable& avx512_vnni_kernels() { return kVnni; }
+const KernelTable& amx_kernels() { return kAmx; }
 
 }  // namespace octet::cpu

@@ -1,0 +1,65 @@
+// The AMX instructions that the int8 kernel uses: eight tile registers of 16 rows by 64 bytes. Any
+// flags will do; nothing is shared between files of different flags. The tests put another header
+// of this name in front of this one, which computes the same in plain C++
+// (tests/kernels/amx_emulation).
+#pragma once
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstdint>
+
+namespace octet::cpu::amx {
+
+inline constexpr int kTileRows = 16, kTileBytes = 64;  // a row's bytes
+
+// Does the machine have int8 tiles, and does Linux (5.16 and later) let this process use them? The
+// first call asks for that; threads of before and after it are included.
+static inline bool available() {
+  static const bool granted = [] {
+    constexpr int kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XTILEDATA
+    return __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-int8") &&
+           syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  }();
+  return granted;
+}
+
+// Gives all tiles of the calling thread their full size. REQUIRES: available(), for all below.
+static inline void configure_thread() {
+  struct alignas(64) Configuration {
+    uint8_t palette = 1, start_row = 0, reserved[14] = {};
+    uint16_t bytes[16] = {kTileBytes, kTileBytes, kTileBytes, kTileBytes,
+                          kTileBytes, kTileBytes, kTileBytes, kTileBytes};
+    uint8_t rows[16] = {kTileRows, kTileRows, kTileRows, kTileRows,
+                        kTileRows, kTileRows, kTileRows, kTileRows};
+  };
+  static_assert(sizeof(Configuration) == 64);
+  thread_local bool configured = false;
+  if (configured) return;
+  const Configuration configuration;
+  asm volatile("ldtilecfg %0" : : "m"(configuration));
+  configured = true;
+}
+
+template <int kTile>
+static inline void zero() {
+  asm volatile("tilezero %%tmm%c0" : : "i"(kTile));
+}
+
+template <int kTile>
+static inline void load(const void* data, int64_t stride) {
+  asm volatile("tileloadd (%1,%2,1), %%tmm%c0" : : "i"(kTile), "r"(data), "r"(stride) : "memory");
+}
+
+template <int kTile>
+static inline void store(void* data, int64_t stride) {
+  asm volatile("tilestored %%tmm%c0, (%1,%2,1)" : : "i"(kTile), "r"(data), "r"(stride) : "memory");
+}
+
+// sums[m][n] += the sum over k of x[m][k] * w[k / 4][4 * n + k % 4]: int8 by uint8 to int32.
+template <int kSums, int kX, int kW>
+static inline void multiply_add() {
+  asm volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kSums), "i"(kX), "i"(kW));
+}
+
+}  // namespace octet::cpu::amx

@@ -1,0 +1,85 @@
+// Low digits of many rows as AMX tiles. Included only by kernels_avx512.cc, after its VNNI kernel,
+// inside its unnamed namespace.
+
+constexpr int kGroupBytes = kBlock * kGroup;  // of the weights of a block
+constexpr int kTileGroups = amx::kTileBytes / kGroup;
+constexpr int kWeightTileBytes = kTileGroups * kGroupBytes;
+constexpr int kAmxRows = 2 * amx::kTileRows;
+constexpr int64_t kLeastAhead = 4 * kWeightTileBytes;
+static_assert(kAmxRows <= kMaxInt8TileRows && kTileGroups * kGroup <= kMaxTileColumns &&
+              kGroupBytes == amx::kTileBytes);
+
+// body.operator()<i>() for i = 0 .. kEnd - 1; tile registers are named by constants.
+template <int kEnd, int i = 0, typename Body>
+inline void unroll(const Body& body) {
+  if constexpr (i < kEnd) {
+    body.template operator()<i>();
+    unroll<kEnd, i + 1>(body);
+  }
+}
+
+// The sums of kRowTiles by kBlocks tiles stay in registers 0 to 3; the others hold the inputs, which
+// each serve kBlocks products, and the weights, which serve kRowTiles.
+template <int kRowTiles, int kBlocks>
+inline void amx_low(const Int8Tile& tile, int first_block) {
+  constexpr int kSums = kRowTiles * kBlocks, kX = 4, kW = kX + kRowTiles, kWeightTiles = 8 - kW;
+  static_assert(kSums <= 4);
+  unroll<kSums>([]<int t>() { amx::zero<t>(); });
+  const int64_t ahead = tile.ahead > kLeastAhead ? tile.ahead : kLeastAhead;
+  const auto add_products = [&](const int8_t* x, const uint8_t* weights, int64_t block_stride) {
+    unroll<kRowTiles>(
+        [&]<int r>() { amx::load<kX + r>(x + r * amx::kTileRows * tile.row_stride, tile.row_stride); });
+    unroll<kBlocks>([&]<int b>() {
+      constexpr int w = kW + b % kWeightTiles;
+      const uint8_t* block = weights + b * block_stride;
+      amx::load<w>(block, kGroupBytes);
+      for (int i = 0; i < kTileGroups; ++i) {
+        _mm_prefetch(reinterpret_cast<const char*>(block + ahead + i * kGroupBytes), _MM_HINT_T0);
+      }
+      unroll<kRowTiles>([&]<int r>() { amx::multiply_add<r * kBlocks + b, kX + r, w>(); });
+    });
+  };
+  const int8_t* x = tile.x->low;
+  const uint8_t* weights = tile.weights + first_block * tile.block_stride;
+  int64_t group = 0;
+  for (; group + kTileGroups <= tile.groups; group += kTileGroups) {
+    add_products(x + group * kGroup, weights + group * kGroupBytes, tile.block_stride);
+  }
+  if (const int64_t left = (tile.groups - group) * kGroupBytes; left > 0) {
+    // No weights behind the last ones, whatever the inputs there are.
+    alignas(64) uint8_t last[kBlocks * kWeightTileBytes] = {};
+    for (int b = 0; b < kBlocks; ++b) {
+      __builtin_memcpy(last + b * kWeightTileBytes,
+                       weights + b * tile.block_stride + group * kGroupBytes, left);
+    }
+    add_products(x + group * kGroup, last, kWeightTileBytes);
+  }
+  alignas(64) int32_t sums[kRowTiles * amx::kTileRows][kBlocks][kBlock];
+  unroll<kSums>([&]<int t>() {
+    amx::store<t>(sums[t / kBlocks * amx::kTileRows][t % kBlocks], sizeof sums[0]);
+  });
+  for (int r = 0; r < tile.rows; ++r) {
+    for (int b = 0; b < kBlocks; ++b) {
+      store_leaf(tile, r, first_block + b, {_mm512_load_si512(sums[r][b])});
+    }
+  }
+}
+
+void amx_low(const Int8Tile& tile) {
+  if (tile.rows <= kVnniRows) return vnni_low(tile);
+  amx::configure_thread();
+  if (tile.rows <= amx::kTileRows) {
+    switch (tile.blocks) {
+      case 1:
+        return amx_low<1, 1>(tile, 0);
+      case 2:
+        return amx_low<1, 2>(tile, 0);
+      case 3:
+        return amx_low<1, 3>(tile, 0);
+      default:
+        return amx_low<1, 4>(tile, 0);
+    }
+  }
+  for (int block = 0; block + 2 <= tile.blocks; block += 2) amx_low<2, 2>(tile, block);
+  if (tile.blocks % 2 != 0) amx_low<2, 1>(tile, tile.blocks - 1);
+}
