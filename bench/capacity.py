@@ -12,6 +12,7 @@ limit: random configurations under a memory limit (a control group; needs root):
 that it calls impossible may start.
 """
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -101,7 +102,7 @@ def speed(args):
             print(f"run {run + 1}:", *case, f"{planned[case][-1]:.1f} {measured[case][-1]:.1f}", file=sys.stderr, flush=True)
     rows, errors = [], []
     for case in cases:
-        over = [plan / actual - 1 for plan, actual in zip(planned[case], measured[case])]
+        over = [expected / actual - 1 for expected, actual in zip(planned[case], measured[case])]
         errors.append(statistics.median(over))
         rows.append((os.path.basename(case[0]), *case[1:], f"{statistics.median(planned[case]):.1f}",
                      f"{statistics.median(measured[case]):.1f}", f"{errors[-1]:+.1%}", f"{min(over):+.1%} to {max(over):+.1%}"))
@@ -149,6 +150,22 @@ def resident_at_end(command):
     return running.returncode, {rank: max(held[-10:]) for rank, held in samples.items()}, log.read()
 
 
+@contextlib.contextmanager
+def launcher():
+    """A coordinator that waits for its ranks."""
+    model = pathlib.Path(__file__).parent / "../tests/data/tinystories"
+    coordinator = subprocess.Popen([OCTET, "serve", model, "--external-group", "--port", "0"], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+    try:
+        time.sleep(1)
+        yield
+        if coordinator.poll() is not None:
+            raise SystemExit("the coordinator ended")
+    finally:
+        coordinator.terminate()
+        coordinator.wait()
+
+
 BLOOM_560M = {"model_type": "bloom", "hidden_size": 1024, "n_layer": 24, "n_head": 16, "seq_length": 2048,
               "vocab_size": 250880}
 LEDGER_MODELS = [("smollm2-135m", 0), ("bloom-560m", 0), ("tinyllama-1.1b", 0), ("llama2-7b", 6), ("opt-175b", 1),
@@ -182,9 +199,10 @@ def ledger(args):
             group = planned["groups"][0]
             ids = prompts(2, 192)
             command = generate(model, ids, 64, ranks, *cache, *depth)
-            if ranks == 1:  # a plan's ranks are under mpirun
+            if ranks == 1:  # a plan's ranks are under mpirun, and share the program with their launcher
                 command = ["mpirun", "--allow-run-as-root", "-n", "1", *command]
-            code, held, log = resident_at_end(command)
+            with launcher() if ranks == 1 else contextlib.nullcontext():
+                code, held, log = resident_at_end(command)
             os.unlink(ids)
             if code:
                 raise SystemExit(log)
@@ -228,7 +246,7 @@ def limit(args):
         length, sequences = chance.choice((256, 512, 1024)), chance.choice((1, 2, 4))
         flags = ["--num-hidden-layers", chance.randint(1, most), "--max-model-len", length, "--max-num-seqs", sequences,
                  "--max-num-batched-tokens", chance.choice((64, 256, 512)),
-                 "--kv-cache-dtype", chance.choice(("bfloat16", "float32"))]
+                 "--kv-cache-dtype", chance.choice(("bfloat16", "float32", "int8"))]
         free = plan(model, args.hardware, *flags, "--tp", ranks, "--memory", 1 << 40)["groups"][0]["ledger"]
         whole = ranks * (free["peak"] + reserved(args.profile, ranks)) + args.profile["facts"]["launcher_bytes"]["value"]
         bytes_of_limit = int(whole * chance.uniform(0.6, 1.5))
@@ -270,7 +288,9 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out")
     args = parser.parse_intermixed_args()
-    if args.what != "speed":
+    if (args.what == "speed") == bool(args.hardware):
+        parser.error("--hardware is for ledger and limit, which need it")
+    if args.hardware:
         args.profile = json.load(open(args.hardware))
     lines = {"speed": speed, "ledger": ledger, "limit": limit}[args.what](args)
     text = "\n".join([f"`bench/capacity.py {args.what}` on {machine()}", "", *lines]) + "\n"

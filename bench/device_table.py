@@ -42,9 +42,10 @@ def main():
         table(f"int8 linear, {kind}, by rows (share of memory read; M = 2048: of the mma.sync ceiling)",
               ["shape"] + [f"M={m}" for m in ROWS + [2048]],
               [[shape] + [cell(results, f"linear.{kind}.{shape}.m{m}") for m in ROWS + [2048]] for shape in SHAPES])
-    table("Attention, 12 heads of 128, context 2048, bf16", ["what", "figure"],
-          [[f"decode, batch {b}", cell(results, f"attention.decode.b{b}")] for b in (1, 8, 32, 64, 128)] +
-          [["prefill of 2048", cell(results, "attention.prefill.2048")]])
+    table("Attention, 12 heads of 128, context 2048", ["what", "K and V in bf16", "in int8"],
+          [[f"decode, batch {b}", cell(results, f"attention.decode.b{b}"), cell(results, f"attention.decode.int8.b{b}")]
+           for b in (1, 8, 32, 64, 128)] +
+          [["prefill of 2048", cell(results, "attention.prefill.2048"), cell(results, "attention.prefill.int8.2048")]])
     table("One rank of gpt3-175b at tp 8, 96 layers, dummy weights, context 2048; reduces not included",
           ["what", "w8a8", "LLM.int8()", "LLM.int8() over w8a8", "at least", "aim"],
           [[f"step, batch {b}", cell(results, f"step.w8a8.b{b}"), cell(results, f"step.llm_int8.b{b}"),

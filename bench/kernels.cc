@@ -100,6 +100,7 @@ class KernelBench {
       for (const int context : {512, 2048}) add_attention(shape, 1, 512, context);
       for (const int batch : {1, 8}) {
         for (const int context : {128, 512, 2048}) add_attention(shape, batch, 1, context);
+        add_attention(shape, batch, 1, 2048, DType::kI8);
       }
     }
     go();
@@ -204,13 +205,26 @@ class KernelBench {
   }
 
   // `rows` queries each of `batch` sequences, the last of `context` positions.
-  void add_attention(const AttentionShape& shape, int batch, int rows, int context) {
-    add(fmt::format("attention/{}/batch:{}/rows:{}/context:{}", shape.name, batch, rows, context),
-        [=, this](auto& state) { time_attention(state, shape, batch, rows, context); });
+  void add_attention(const AttentionShape& shape, int batch, int rows, int context,
+                     DType cache = DType::kBF16) {
+    add(fmt::format("attention{}/{}/batch:{}/rows:{}/context:{}",
+                    cache == DType::kI8 ? "_int8_kv" : "", shape.name, batch, rows, context),
+        [=, this](auto& state) { time_attention(state, shape, batch, rows, context, cache); });
+  }
+
+  KVCacheView filled_cache(DType dtype, Shape shape) {
+    KVCacheView cache{.k = filled(*backend_, dtype, shape, 5),
+                      .v = filled(*backend_, dtype, shape, 6)};
+    if (dtype == DType::kI8) {
+      const Shape vectors{shape[0], shape[1], shape[2]};
+      cache.k_scales = filled(*backend_, DType::kF32, vectors, 7);
+      cache.v_scales = filled(*backend_, DType::kF32, vectors, 8);
+    }
+    return cache;
   }
 
   void time_attention(benchmark::State& state, const AttentionShape& shape, int batch, int rows,
-                      int context) {
+                      int context, DType dtype) {
     const int d = shape.head_dim, blocks = (context + kBlockSize - 1) / kBlockSize;
     std::vector<int32_t> cu, lengths(batch, context), table(batch * blocks);
     for (int s = 0; s <= batch; ++s) cu.push_back(s * rows);
@@ -226,14 +240,15 @@ class KernelBench {
         .head_dim = d,
         .scale = 0.125f,
         .alibi_slopes = {},
-        .cache = {filled(*backend_, DType::kBF16, cache, 5),
-                  filled(*backend_, DType::kBF16, cache, 6)},
+        .cache = filled_cache(dtype, cache),
         .out = backend_->allocate(DType::kF32, {n, shape.heads * d})};
     for (auto _ : state) {
       backend_->attention(args);
       backend_->synchronize();
     }
-    const auto bytes = static_cast<double>(args.cache.k.bytes() + args.cache.v.bytes());
+    const auto bytes =
+        static_cast<double>(args.cache.k.bytes() + args.cache.v.bytes() +
+                            args.cache.k_scales.bytes() + args.cache.v_scales.bytes());
     double positions = 0;  // seen by all rows of a sequence
     for (int row = 0; row < rows; ++row) positions += context - row;
     const double ops = 4.0 * d * shape.heads * positions * batch;

@@ -10,8 +10,8 @@ namespace octet::bench {
 // aligned to 64, bytes a multiple of 1024. Returns something of every line read.
 uint64_t read_streams(const std::byte* data, size_t bytes);
 
-// Multiply-adds on registers alone, enough chains of them; the best instruction that this machine has. Returns
-// the operations done (a multiply-add is two).
+// Multiply-adds on registers alone, enough independent sums for throughput to count; the best
+// instruction that this machine has. Returns the operations done (a multiply-add is two).
 double int8_multiply_adds(int rounds);
 double float_multiply_adds(int rounds);
 const char* int8_instruction();  // "amx-int8" | "avx512-vnni" | "avx2 maddubs"

@@ -105,7 +105,7 @@ int run(int argc, char** argv) {
   decode->add_option("--tokens", flags.decode.tokens, "Steps of a run");
   decode->callback([&] {
     code = in_world(flags.tensor_parallel_size, [&](World& world) {
-      engine = options_of_rank(engine, world);
+      engine = place_rank(engine, world);
       bench_decode(world, engine, flags.decode);
     });
   });
@@ -114,7 +114,7 @@ int run(int argc, char** argv) {
   prefill->add_option("--prompt", flags.prompts, "Tokens")->delimiter(',');
   prefill->callback([&] {
     code = in_world(flags.tensor_parallel_size, [&](World& world) {
-      engine = options_of_rank(engine, world);
+      engine = place_rank(engine, world);
       bench_prefill(world, engine, flags.prompts);
     });
   });

@@ -53,6 +53,9 @@ inline constexpr int kMagnitudeChains = 16;  // of a slice's sum of magnitudes
 // Widest shard of an int8 weight: a product of a signed and an unsigned byte row of that width is
 // less than 2^31.
 inline constexpr int64_t kMaxInt8Columns = 65'536;
+// Rows, keys and values whose magnitudes are all below are rounded to zeros: 127 / magnitude would
+// not be a number.
+inline constexpr float kLeastAbsmax = 4e-37f;
 inline constexpr int kHighDigit = 254;  // value = scale * (254 * high + low)
 
 // A linear layer's weights as they were read: host memory, needed only during pack(). Several
@@ -128,8 +131,9 @@ struct KVCacheView {
   Tensor k;  // [num_blocks, num_kv, block_size, d] kF32, kBF16 or kI8
   Tensor v;  // [num_blocks, num_kv, block_size, d] as k
   // kI8 only. The d elements x of a key or value are kept as q = round(x * (127 / absmax)), ties to
-  // even, and the scale absmax / 127; they are read as q * scale, which is NaN where an x is not
-  // finite.
+  // even, and the scale absmax / 127; they are read as q * scale. Where their magnitudes have no
+  // finite sum the scale is NaN, and so is what a row that sees them makes of them, unless its
+  // weight for them is 0.
   Tensor k_scales;  // [num_blocks, num_kv, block_size]
   Tensor v_scales;  // [num_blocks, num_kv, block_size]
 };

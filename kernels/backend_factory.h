@@ -12,7 +12,7 @@ namespace octet {
 struct BackendOptions {
   std::string device = "auto";  // "auto" | "cpu" | "reference" | "cuda" where built
   std::string isa =
-      "auto";          // cpu: "auto" | "avx2" | "avx512-vnni" | "amx-int8"; the best that the machine has
+      "auto";  // cpu: "auto" | "avx2" | "avx512-vnni" | "amx-int8"; the best that the machine has
   int threads = 0;     // cpu: 0 = as many as this process may run on
   int local_rank = 0;  // cuda: of this process on its host; takes the device of that number, modulo
                        // how many there are

@@ -228,8 +228,9 @@ Verb add_bench_serve(CLI::App& bench) {
       ->check(between(0.001, 1.0))
       ->capture_default_str();
   command
-      ->add_option("--search-probes", flags->search_options.probes_of_rate,
-                   "Probes of a rate at most; most of them decide. Odd; for a machine that is not quiet")
+      ->add_option(
+          "--search-probes", flags->search_options.probes_of_rate,
+          "Probes of a rate at most; most of them decide. Odd; for a machine that is not quiet")
       ->check(CLI::IsMember({1, 3, 5, 7, 9}))
       ->capture_default_str();
   command->add_option("--metric-percentiles", flags->percentiles, "On the terminal; files have all")

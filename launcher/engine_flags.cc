@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "comm/numa.h"
 #include "launcher/flag_checks.h"
 #include "runtime/models/presets.h"
 #include "runtime/request/error.h"
@@ -121,8 +122,10 @@ void require_tokenizer(const EngineOptions& options, const char* instead) {
       fmt::format("{} is a preset, which has no tokenizer: {}", options.model.string(), instead));
 }
 
-EngineOptions options_of_rank(EngineOptions options, const World& world) {
+EngineOptions place_rank(EngineOptions options, const World& world) {
+  // Counted before this process is bound: the host's, not this rank's.
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
+  if (options.device != "cuda") bind_to_numa_nodes(world.local_rank(), world.local_size());
   if (options.threads == 0) options.threads = std::max(1, cores / world.local_size());
   options.local_rank = world.local_rank();
   options.ranks_on_host = world.local_size();

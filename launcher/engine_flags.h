@@ -26,8 +26,8 @@ void add_source_flags(CLI::App& command, std::string& load_format, int& num_hidd
 // give.
 void require_tokenizer(const EngineOptions& options, const char* instead);
 
-// The options of one rank: its place on its host and, when the flag was not given, its share of the
-// host's cores.
-EngineOptions options_of_rank(EngineOptions options, const World& world);
+// Binds this rank, unless its device is a GPU, to its share of the host's NUMA nodes, and gives its
+// options: its place on its host and, when the flag was not given, its share of the host's cores.
+EngineOptions place_rank(EngineOptions options, const World& world);
 
 }  // namespace octet

@@ -12,7 +12,7 @@ bool needs_mpirun(const EngineOptions& options, int tensor_parallel_size) {
 int run_engine_group(const char* verb, const EngineOptions& options, int tensor_parallel_size,
                      const std::function<void(Engine&)>& work) {
   return run_in_world(verb, [&](World& world) {
-    const EngineOptions own = options_of_rank(options, world);
+    const EngineOptions own = place_rank(options, world);
     const bool lone = own.communicator == "lone";
     const int size = lone ? tensor_parallel_size : world.size();
     CommOptions comm = comm_options(own, size);

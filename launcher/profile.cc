@@ -50,7 +50,7 @@ std::string today() {
 
 int measure_part(const ProfileFlags& flags) {
   return run_in_world("profile", [&](World& world) {
-    const EngineOptions options = options_of_rank(flags.engine, world);
+    const EngineOptions options = place_rank(flags.engine, world);
     const auto communicator =
         world.make_communicator(measurement_comm_options(options, world.size()));
     Progress progress(fmt::format("{} rank(s)", world.size()), "%", 10);

@@ -156,7 +156,7 @@ int run(const VerifyFlags& flags) {
     if (flags.tensor_parallel_size > 1) return run_under_mpirun(flags.tensor_parallel_size);
   }
   return run_in_world("verify", [&](World& world) {
-    const EngineOptions engine = options_of_rank(flags.engine, world);
+    const EngineOptions engine = place_rank(flags.engine, world);
     VerifyOptions options{.tested = engine, .reference = engine, .prompts = {}};
     options.tolerance = flags.tolerance;
     options.reference.model = flags.against;

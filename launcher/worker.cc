@@ -19,7 +19,7 @@ struct WorkerFlags {
 
 int run(const WorkerFlags& flags) {
   return run_in_world("worker", [&](World& world) {
-    const EngineOptions options = options_of_rank(flags.engine, world);
+    const EngineOptions options = place_rank(flags.engine, world);
     const auto communicator = world.make_communicator(comm_options(options, world.size()));
     run_rank(options, *communicator, [&](Engine& engine) { lead_group(engine, flags.link); });
     return kExitOk;

@@ -24,7 +24,9 @@ static inline bool available() {
   return granted;
 }
 
-// Gives all tiles of the calling thread their full size. REQUIRES: available(), for all below.
+// Gives all tiles of the calling thread their full size, once. REQUIRES, for all below:
+// available(); nobody else configures this thread's tiles; no fork() in between, whose child would
+// have none.
 static inline void configure_thread() {
   struct alignas(64) Configuration {
     uint8_t palette = 1, start_row = 0, reserved[14] = {};

@@ -42,7 +42,7 @@ class CpuBackend : public Backend {
   }
 
   size_t reserve(int64_t max_rows) override {
-    const Shape digits{max_rows + cpu::kMaxInt8TileRows, widest_};
+    const Shape digits = cpu::digits_shape(max_rows, widest_);
     scratch_ = {.max_rows = max_rows,
                 .low = cpu::allocate_host(DType::kI8, digits),
                 .high = {},
@@ -243,7 +243,7 @@ void CpuBackend::rope_store(const RopeStoreArgs& args) {
 // A task is a run of tokens of one sequence times the query heads of one KV head. Late tokens have
 // the longest contexts; they go first.
 void CpuBackend::attention(const AttentionArgs& args) {
-  static_assert(cpu::kSplit == kAttentionSplit);
+  static_assert(cpu::kSplit == kAttentionSplit && cpu::kLeast == kLeastAbsmax);
   const HeadRange& heads = args.heads;
   const int64_t d = args.head_dim, num_q = heads.num_q(), num_kv = heads.num_kv();
   const int64_t width = (num_q + 2 * num_kv) * d;

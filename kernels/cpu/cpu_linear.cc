@@ -18,10 +18,17 @@ constexpr int64_t kAhead = 1024;            // bytes that weights are fetched ah
 }  // namespace
 
 FloatFormat format_of(DType dtype) {
-  return dtype == DType::kF32    ? FloatFormat::kF32
-         : dtype == DType::kBF16 ? FloatFormat::kBF16
-         : dtype == DType::kF16  ? FloatFormat::kF16
-                                 : FloatFormat::kI8;
+  switch (dtype) {
+    case DType::kF32:
+      return FloatFormat::kF32;
+    case DType::kBF16:
+      return FloatFormat::kBF16;
+    case DType::kF16:
+      return FloatFormat::kF16;
+    default:
+      OCTET_CHECK(dtype == DType::kI8, "dtype {}", dtype_name(dtype));
+      return FloatFormat::kI8;
+  }
 }
 
 CpuLinear::CpuLinear(const LinearWeight& weight, ThreadPool& pool)
@@ -88,9 +95,9 @@ void CpuLinear::pack_blocks(const LinearWeight& weight, ThreadPool& pool,
     std::array<const T*, kBlock> rows;
     for (int lane = 0; lane < kBlock; ++lane) {
       const int64_t source = source_row(block * kBlock + lane);
-      rows[lane] = source < 0
-                       ? padding.data()
-                       : reinterpret_cast<const T*>(weight.weight.raw_data()) + source * in_features_;
+      rows[lane] =
+          source < 0 ? padding.data()
+                     : reinterpret_cast<const T*>(weight.weight.raw_data()) + source * in_features_;
     }
     pack_block(rows, reinterpret_cast<T*>(packed_.raw_data()) + block * kBlock * padded_in_);
   });
@@ -201,8 +208,7 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
         bands > 1 ? std::min(blocks, first + kMaxBlocks) : units * (run + 1) / runs * unit;
     for (int64_t block = first; block < last; block += kMaxBlocks) {
       for (int64_t row = first_row; row < end; row += rows_of_tile) {
-        const bool next =
-            row > first_row && row + rows_of_tile >= end && block + kMaxBlocks < last;
+        const bool next = row > first_row && row + rows_of_tile >= end && block + kMaxBlocks < last;
         tile(kernels, scratch, x,
              {.row = row,
               .rows = static_cast<int>(std::min(rows_of_tile, end - row)),
@@ -233,8 +239,7 @@ void CpuLinear::tile(const KernelTable& kernels, const LinearScratch& scratch, c
       const float* from = slots + add.source * slot;
       for (int64_t i = 0; i < slot; ++i) to[i] += from[i];
     }
-    finish(kernels, slots, place,
-           out.data<float>() + static_cast<int64_t>(r) * n * out_features_);
+    finish(kernels, slots, place, out.data<float>() + static_cast<int64_t>(r) * n * out_features_);
   }
 }
 

@@ -18,9 +18,8 @@ namespace octet::cpu {
 // out by its own padded_in().
 struct LinearScratch {
   int64_t max_rows = 0;
-  Tensor low, high;                // [max_rows + kMaxInt8TileRows, widest padded in] kI8; high may
-                                   // be empty
-  std::vector<uint16_t> groups;    // [max_rows, widest padded in / kGroup], where high is not empty
+  Tensor low, high;              // digits_shape(max_rows, widest padded in) kI8; high may be empty
+  std::vector<uint16_t> groups;  // [max_rows, widest padded in / kGroup], where high is not empty
   std::vector<QuantizedRow> rows;  // [max_rows, most shards]
   size_t bytes() const {
     return allocated_bytes(low.bytes()) + allocated_bytes(high.bytes()) +
@@ -28,11 +27,12 @@ struct LinearScratch {
   }
 };
 
-FloatFormat format_of(DType dtype);  // REQUIRES: kF32, kBF16, kF16 or kI8
+FloatFormat format_of(DType dtype);  // REQUIRES: a dtype of FloatFormat
 
 class CpuLinear : public PackedLinear {
  public:
-  CpuLinear(const LinearWeight& weight, ThreadPool& pool);  // packs with all threads
+  // Packs with all threads of the pool, as its one caller.
+  CpuLinear(const LinearWeight& weight, ThreadPool& pool);
 
   int64_t padded_in() const { return padded_in_; }
   int num_shards() const { return static_cast<int>(shards_.size()); }

@@ -18,32 +18,34 @@ inline void unroll(const Body& body) {
   }
 }
 
-// The sums of kRowTiles by kBlocks tiles stay in registers 0 to 3; the others hold the inputs, which
-// each serve kBlocks products, and the weights, which serve kRowTiles.
+// The sums of kRowTiles by kBlocks tiles stay in registers 0 to 3; the others hold the inputs,
+// which each serve kBlocks products, and the weights, which serve kRowTiles.
 template <int kRowTiles, int kBlocks>
 inline void amx_low(const Int8Tile& tile, int first_block) {
   constexpr int kSums = kRowTiles * kBlocks, kX = 4, kW = kX + kRowTiles, kWeightTiles = 8 - kW;
   static_assert(kSums <= 4);
   unroll<kSums>([]<int t>() { amx::zero<t>(); });
   const int64_t ahead = tile.ahead > kLeastAhead ? tile.ahead : kLeastAhead;
-  const auto add_products = [&](const int8_t* x, const uint8_t* weights, int64_t block_stride) {
-    unroll<kRowTiles>(
-        [&]<int r>() { amx::load<kX + r>(x + r * amx::kTileRows * tile.row_stride, tile.row_stride); });
+  const int8_t* x = tile.x->low;
+  const uint8_t* weights = tile.weights + first_block * tile.block_stride;
+  // The products of kTileGroups groups from `group` on, whose weights are read at `from`.
+  const auto add_products = [&](int64_t group, const uint8_t* from, int64_t block_stride) {
+    unroll<kRowTiles>([&]<int r>() {
+      amx::load<kX + r>(x + group * kGroup + r * amx::kTileRows * tile.row_stride, tile.row_stride);
+    });
     unroll<kBlocks>([&]<int b>() {
       constexpr int w = kW + b % kWeightTiles;
-      const uint8_t* block = weights + b * block_stride;
-      amx::load<w>(block, kGroupBytes);
+      amx::load<w>(from + b * block_stride, kGroupBytes);
+      const uint8_t* next = weights + b * tile.block_stride + group * kGroupBytes + ahead;
       for (int i = 0; i < kTileGroups; ++i) {
-        _mm_prefetch(reinterpret_cast<const char*>(block + ahead + i * kGroupBytes), _MM_HINT_T0);
+        _mm_prefetch(reinterpret_cast<const char*>(next + i * kGroupBytes), _MM_HINT_T0);
       }
       unroll<kRowTiles>([&]<int r>() { amx::multiply_add<r * kBlocks + b, kX + r, w>(); });
     });
   };
-  const int8_t* x = tile.x->low;
-  const uint8_t* weights = tile.weights + first_block * tile.block_stride;
   int64_t group = 0;
   for (; group + kTileGroups <= tile.groups; group += kTileGroups) {
-    add_products(x + group * kGroup, weights + group * kGroupBytes, tile.block_stride);
+    add_products(group, weights + group * kGroupBytes, tile.block_stride);
   }
   if (const int64_t left = (tile.groups - group) * kGroupBytes; left > 0) {
     // No weights behind the last ones, whatever the inputs there are.
@@ -52,7 +54,7 @@ inline void amx_low(const Int8Tile& tile, int first_block) {
       __builtin_memcpy(last + b * kWeightTileBytes,
                        weights + b * tile.block_stride + group * kGroupBytes, left);
     }
-    add_products(x + group * kGroup, last, kWeightTileBytes);
+    add_products(group, last, kWeightTileBytes);
   }
   alignas(64) int32_t sums[kRowTiles * amx::kTileRows][kBlocks][kBlock];
   unroll<kSums>([&]<int t>() {

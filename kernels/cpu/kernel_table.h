@@ -16,7 +16,8 @@ inline constexpr int kFloatTileRows = 6;
 inline constexpr int kMaxInt8TileRows = 32;
 inline constexpr int kMaxTileColumns = 64;
 inline constexpr int kMaxAttentionRows = 12;
-inline constexpr int kGroup = 4;  // values along K that one int8 instruction takes
+inline constexpr float kLeast = 4e-37f;  // kLeastAbsmax
+inline constexpr int kGroup = 4;         // values along K that one int8 instruction takes
 
 enum class FloatFormat { kF32, kBF16, kF16, kI8 };
 
@@ -35,9 +36,9 @@ struct QuantizedRow {
 // One shard of a tile of int8 products, in fp32: leaves of the reduction tree. Weights are stored
 // as w + 128, unsigned.
 struct Int8Tile {
-  const QuantizedRow* x;  // row r is x[r * x_stride], its low digits x->low + r * row_stride;
-  int64_t x_stride;       // what lies behind them, kMaxInt8TileRows rows and kMaxTileColumns
-  int64_t row_stride;     // columns in all, may be read but is not used
+  const QuantizedRow* x;   // row r is x[r * x_stride], its low digits x->low + r * row_stride;
+  int64_t x_stride;        // what lies behind them, kMaxInt8TileRows rows and kMaxTileColumns
+  int64_t row_stride;      // columns in all, may be read but is not used
   const uint8_t* weights;  // [blocks][groups][kBlock][kGroup]
   int64_t block_stride;    // bytes from block to block
   const float* scales;     // [blocks, kBlock]
@@ -85,11 +86,11 @@ inline constexpr int kScoreStride = kSplit + 2 * kBlock;
 
 // Query rows of one sequence that read one KV head, close to each other in position.
 struct AttentionTile {
-  AttentionRow* rows;  // [num_rows]
-  int num_rows;        // at most kMaxAttentionRows
-  int d, padded;       // padded: up to a multiple of kBlock
-  const void* k;       // the layer's cache at this KV head: position p is in block
-  const void* v;       // table[p / block_size], block_stride elements from block to block
+  AttentionRow* rows;     // [num_rows]
+  int num_rows;           // at most kMaxAttentionRows
+  int d, padded;          // padded: up to a multiple of kBlock
+  const void* k;          // the layer's cache at this KV head: position p is in block
+  const void* v;          // table[p / block_size], block_stride elements from block to block
   const float* k_scales;  // kI8: of position p, scale [p % block_size] of block table[p /
   const float* v_scales;  // block_size], scale_stride floats from block to block
   FloatFormat format;     // kF32, kBF16 or kI8
@@ -108,8 +109,8 @@ struct KernelTable {
   // kW8A8.
   void (*quantize)(const float* x, int64_t n, int64_t padded, float threshold, float ratio,
                    QuantizedRow* row);
-  int int8_rows;   // rows of an int8 tile at most
-  int band_rows;   // rows that go through a column of weights while it is in the cache
+  int int8_rows;  // rows of an int8 tile at most
+  int band_rows;  // rows that go through a column of weights while it is in the cache
   // See Backend::linear. The products of the low digits, then, of row r, those of the high digits.
   void (*int8_low)(const Int8Tile& tile);
   void (*int8_high)(const Int8Tile& tile, int r);

@@ -4,7 +4,6 @@
 
 #include "kernels/check.h"
 #include "kernels/cpu/host_memory.h"
-#include "kernels/cpu/kernel_table.h"
 
 namespace octet::cpu {
 namespace {
@@ -46,7 +45,7 @@ size_t linear_scratch_bytes(std::span<const LinearShape> weights, int64_t max_ro
     most_shards = std::max(most_shards, static_cast<int64_t>(layout.shards.size()));
     mixed = mixed || layout.mixed;
   }
-  const auto values = static_cast<size_t>((max_rows + kMaxInt8TileRows) * widest);
+  const auto values = static_cast<size_t>(digits_shape(max_rows, widest).numel());
   const size_t groups = static_cast<size_t>(max_rows * widest / kGroup) * sizeof(uint16_t);
   return allocated_bytes(values) + (mixed ? allocated_bytes(values) + groups : 0) +
          static_cast<size_t>(max_rows * most_shards) * sizeof(QuantizedRow);

@@ -7,7 +7,9 @@
 #include <span>
 #include <vector>
 
+#include "kernels/cpu/kernel_table.h"
 #include "kernels/linear_shape.h"
+#include "kernels/tensor.h"
 
 namespace octet::cpu {
 
@@ -31,6 +33,13 @@ struct LinearLayout {
  private:
   size_t bytes_ = 0;
 };
+
+// Low or high digits of up to max_rows rows, `widest` bytes each. Behind them lies what a tile may
+// read in vain: rows up to kMaxInt8TileRows, and, because a tile's rows are not all beyond,
+// columns.
+inline Shape digits_shape(int64_t max_rows, int64_t widest) {
+  return {max_rows + kMaxInt8TileRows, widest};
+}
 
 // Of LinearScratch for rows of these layers.
 size_t linear_scratch_bytes(std::span<const LinearShape> weights, int64_t max_rows);

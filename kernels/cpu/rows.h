@@ -80,7 +80,7 @@ inline void quantize(const float* x, int64_t n, int64_t padded, float threshold,
   if (absmax < limit || absmax == 0) {
     row->scale = absmax / 127.0f;
     row->low_sum = quantize_low(x, n, padded, all(__builtin_inff()),
-                                absmax > 0 ? 127.0f / absmax : 0.0f, row->low);
+                                absmax >= kLeast ? 127.0f / absmax : 0.0f, row->low);
     return;
   }
   Vec16 top_below = zero();

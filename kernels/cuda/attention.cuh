@@ -1,4 +1,4 @@
-// The one order of attention over a kBF16 cache, for decode and prefill alike.
+// The one order of attention over a kBF16 or kI8 cache, for decode and prefill alike.
 //
 // - A row's keys go in chunks of 64 positions, four chunks a split of kAttentionSplit, both counted
 //   from position 0. Each split starts afresh (m = -inf, l = 0, O = 0).
@@ -10,8 +10,12 @@
 // - Split end: merge() into the total, left to right. The result is O / l + 0.
 // Keys at or beyond the context's end are read as zeros, dimensions are padded with zeros to a
 // multiple of 16. A chunk or split masked for a row changes nothing of it and may be left out.
+//
+// kI8: K and V are the stored integers, exact in bf16; S *= the key's scale before ALiBi, and O,
+// but not l, takes P times the value's scale, in two digits.
 #pragma once
 
+#include "kernels/cuda/attention_call.h"
 #include "kernels/cuda/device.cuh"
 
 namespace octet::cuda {
@@ -50,6 +54,77 @@ __device__ inline int swizzled(int row, int chunk) {
 // joint).
 __device__ inline float merge(float total, float a, float part, float b) {
   return fmaf(total, a, part * b);
+}
+
+// Chunks of keys and values in shared memory. What comes from a cache of T, and the bf16 tiles that
+// are multiplied: the same memory for bf16 (swizzled rows of 2 * kDims bytes).
+template <int kDims, typename T>
+struct ChunkLayout {
+  static constexpr bool kInt8 = sizeof(T) == 1;
+  static constexpr int kPieceElements = 16 / sizeof(T);  // of one copy
+  static constexpr int kPieces = kDims / kPieceElements;
+  static constexpr int kRowBytes = 2 * kDims;
+  static constexpr int kTileBytes = kAttentionChunk * kRowBytes;
+  static constexpr int kHalfBytes = kAttentionChunk * kDims * sizeof(T);  // keys, or values
+  static constexpr int kStageBytes = 2 * kHalfBytes;
+};
+
+// Byte, in its half of a stage, of a piece of a key.
+template <int kDims, typename T>
+__device__ inline int piece_place(int key, int piece) {
+  using C = ChunkLayout<kDims, T>;
+  if constexpr (C::kInt8) return (key * C::kPieces + piece) * 16;
+  return swizzled<C::kRowBytes>(key, piece);
+}
+
+// Bytes 0 and 2 of `spread`, int8, as bf16. A bf16 of 128 or more holds seven bits behind its
+// exponent: 128 + the low seven, minus 128, or minus 256 where the sign is set.
+__device__ inline uint32_t widen_pair(uint32_t spread) {
+  const auto pair = [](uint32_t bits) {
+    return __halves2bfloat162(__ushort_as_bfloat16(static_cast<unsigned short>(bits)),
+                              __ushort_as_bfloat16(static_cast<unsigned short>(bits >> 16)));
+  };
+  const __nv_bfloat162 wide = __hsub2(pair((spread & 0x007f007fu) | 0x43004300u),
+                                      pair((spread & 0x00800080u) | 0x43004300u));
+  return pack_bf16(wide.x, wide.y);
+}
+
+// Eight int8 as eight bf16.
+__device__ inline uint4 widen_eight(uint32_t first, uint32_t second) {
+  return make_uint4(
+      widen_pair(__byte_perm(first, 0, 0x4140)), widen_pair(__byte_perm(first, 0, 0x4342)),
+      widen_pair(__byte_perm(second, 0, 0x4140)), widen_pair(__byte_perm(second, 0, 0x4342)));
+}
+
+// The pieces that this thread has copied to `stage`, of keys then values, as bf16 in the tiles.
+template <int kDims, int kThreads>
+__device__ inline void widen_chunk(const std::byte* stage, std::byte* tiles) {
+  using C = ChunkLayout<kDims, int8_t>;
+#pragma unroll 2
+  for (int i = threadIdx.x; i < kAttentionChunk * C::kPieces; i += kThreads) {
+    const int key = i / C::kPieces, piece = i % C::kPieces;
+    const int from = piece_place<kDims, int8_t>(key, piece);
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const uint4 raw = *reinterpret_cast<const uint4*>(stage + half * C::kHalfBytes + from);
+      std::byte* to = tiles + half * C::kTileBytes;
+      *reinterpret_cast<uint4*>(to + swizzled<C::kRowBytes>(key, 2 * piece)) =
+          widen_eight(raw.x, raw.y);
+      *reinterpret_cast<uint4*>(to + swizzled<C::kRowBytes>(key, 2 * piece + 1)) =
+          widen_eight(raw.z, raw.w);
+    }
+  }
+}
+
+// A weight times its value's scale. A key that is masked has no say, whatever its scale; a row
+// whose keys of a split are all NaN leaves the split out.
+__device__ inline float scaled_weight(float weight, float scale) {
+  return weight == 0 ? 0.0f : weight * scale;
+}
+
+inline bool attention_takes(const AttentionCall& call) {
+  const int piece = call.cache_dtype == DType::kI8 ? 16 : 8;
+  return call.cache_dtype != DType::kF32 && call.head_dim % piece == 0 && call.head_dim <= 256;
 }
 
 // O / l. Never -0: a chunk that is masked may or may not have made it +0.

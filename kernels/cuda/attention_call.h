@@ -42,10 +42,10 @@ struct AttentionCall {
 // All rows of the call, each by the kernel that its cache's dtype and its sequence's rows ask for.
 void attention(const AttentionCall& call, cudaStream_t stream);
 
-// Any row, any cache dtype: one warp a row and head. The only one for kF32 and kI8 caches.
+// Any row, any cache dtype: one warp a row and head. The only one for kF32 caches.
 void attention_plain(const AttentionCall& call, cudaStream_t stream);
 
-// kBF16 caches. Sequences with one row in this call; leaves the others alone.
+// kBF16 and kI8 caches. Sequences with one row in this call; leaves the others alone.
 bool attention_decode_accepts(const AttentionCall& call);
 void attention_decode(const AttentionCall& call, cudaStream_t stream);
 
@@ -53,7 +53,7 @@ void attention_decode(const AttentionCall& call, cudaStream_t stream);
 // attention_prefill. Accepts what attention_decode does.
 void attention_row_by_row(const AttentionCall& call, cudaStream_t stream);
 
-// kBF16 caches. Sequences with more than one row; leaves the others alone.
+// kBF16 and kI8 caches. Sequences with more than one row; leaves the others alone.
 bool attention_prefill_accepts(const AttentionCall& call);
 void attention_prefill(const AttentionCall& call, cudaStream_t stream);
 

@@ -26,25 +26,29 @@ struct Round {
   int splits = 1;     // at most, of a sequence
 };
 
-// kDims: head_dim padded. Shared memory: [stage][K, V][64 keys][kDims] bf16, swizzled by 16 bytes;
-// P in two digits; maxima; q in two digits; cache rows of the split's keys.
-template <int kDims>
-struct Layout {
-  static constexpr int kRowBytes = 2 * kDims;
-  static constexpr int kTileBytes = kAttentionChunk * kRowBytes;
-  static constexpr int kStageBytes = 2 * kTileBytes;
+// kDims: head_dim padded. Shared memory: [stage][K, V] of a chunk; its bf16 tiles where the cache
+// is int8; P in two digits, then P by the values' scales; maxima; q in two digits; cache rows of
+// the split's keys; their scales.
+template <int kDims, typename T>
+struct Layout : ChunkLayout<kDims, T> {
+  using Chunk = ChunkLayout<kDims, T>;
+  using Chunk::kInt8, Chunk::kRowBytes, Chunk::kTileBytes, Chunk::kStageBytes;
   static constexpr int kWeightRowBytes = 2 * kAttentionChunk;
-  static constexpr int kWeights = kStages * kStageBytes;
-  static constexpr int kMaxima = kWeights + 2 * kTileRows * kWeightRowBytes;
+  static constexpr int kWeightBytes = kTileRows * kWeightRowBytes;  // of one digit
+  static constexpr int kTiles = kStages * kStageBytes;
+  static constexpr int kWeights = kTiles + (kInt8 ? 2 * kTileBytes : 0);
+  static constexpr int kScaledWeights = kWeights + (kInt8 ? 2 * kWeightBytes : 0);
+  static constexpr int kMaxima = kScaledWeights + 2 * kWeightBytes;
   static constexpr int kQuery = kMaxima + kWarps * kTileRows * 4;
   static constexpr int kQueryBytes = kTileRows * kRowBytes;  // of one digit
   static constexpr int kRows = kQuery + 2 * kQueryBytes;
-  static constexpr int kSharedBytes = kRows + kAttentionSplit * 4 + 16;
+  static constexpr int kScales = kRows + kAttentionSplit * 4;  // of keys, of values
+  static constexpr int kSharedBytes = kScales + (kInt8 ? 2 * kAttentionSplit * 4 : 0) + 16;
 };
 
-template <int kDims>
+template <int kDims, typename T>
 class Split {
-  using L = Layout<kDims>;
+  using L = Layout<kDims, T>;
   static constexpr int kSteps = kDims / 16;
   static constexpr int kTiles = kDims / 8 / kWarps;  // eights of dimensions of a warp
 
@@ -90,8 +94,11 @@ class Split {
       } else {
         wait_copies<0>();
       }
+      if constexpr (L::kInt8) {
+        widen_chunk<kDims, kThreads>(shared_ + stage * L::kStageBytes, shared_ + L::kTiles);
+      }
       __syncthreads();
-      take(chunk, stage);
+      take(chunk, shared_ + (L::kInt8 ? L::kTiles : stage * L::kStageBytes));
       __syncthreads();
     }
     if (first_split == last_split) {
@@ -111,24 +118,31 @@ class Split {
                      ? -1
                      : (table[p / call_.block_size] * call_.num_kv + kv_) * call_.block_size +
                            p % call_.block_size;
+      if constexpr (L::kInt8) {
+        key_scales()[i] = rows_[i] < 0 ? 0.0f : call_.k_scales[rows_[i]];
+        value_scales()[i] = rows_[i] < 0 ? 0.0f : call_.v_scales[rows_[i]];
+      }
     }
     __syncthreads();
   }
 
+  // By position in the split.
+  __device__ float* key_scales() const { return reinterpret_cast<float*>(shared_ + L::kScales); }
+  __device__ float* value_scales() const { return key_scales() + kAttentionSplit; }
+
   __device__ void load(int chunk, int stage) {
-    constexpr int kChunks = kDims / 8;
-    const auto* keys = static_cast<const __nv_bfloat16*>(call_.k);
-    const auto* values = static_cast<const __nv_bfloat16*>(call_.v);
+    const auto* keys = static_cast<const T*>(call_.k);
+    const auto* values = static_cast<const T*>(call_.v);
     std::byte* to = shared_ + stage * L::kStageBytes;
 #pragma unroll
-    for (int i = threadIdx.x; i < kAttentionChunk * kChunks; i += kThreads) {
-      const int key = i / kChunks, part = i % kChunks;
+    for (int i = threadIdx.x; i < kAttentionChunk * L::kPieces; i += kThreads) {
+      const int key = i / L::kPieces, piece = i % L::kPieces;
       const int row = rows_[chunk % kChunksOfSplit * kAttentionChunk + key];
-      const bool here = row >= 0 && part * 8 < call_.head_dim;
-      const int64_t at = here ? int64_t{row} * call_.head_dim + part * 8 : 0;
-      const int place = swizzled<L::kRowBytes>(key, part);
+      const bool here = row >= 0 && piece * L::kPieceElements < call_.head_dim;
+      const int64_t at = here ? int64_t{row} * call_.head_dim + piece * L::kPieceElements : 0;
+      const int place = piece_place<kDims, T>(key, piece);
       copy_async16(to + place, keys + at, here ? 16 : 0);
-      copy_async16(to + L::kTileBytes + place, values + at, here ? 16 : 0);
+      copy_async16(to + L::kHalfBytes + place, values + at, here ? 16 : 0);
     }
     commit_copies();
   }
@@ -160,8 +174,7 @@ class Split {
   }
 
   // One chunk: scores of this warp's keys, weights of all, values of this warp's dimensions.
-  __device__ void take(int chunk, int stage) {
-    const std::byte* keys = shared_ + stage * L::kStageBytes;
+  __device__ void take(int chunk, const std::byte* keys) {
     const std::byte* values = keys + L::kTileBytes;
     const int g = lane_ / 4, t = lane_ % 4;
     float scores[2][4] = {};
@@ -184,8 +197,9 @@ class Split {
     for (int n = 0; n < 2; ++n) {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        const int p = chunk * kAttentionChunk + warp_ * kKeysOfWarp + 8 * n + 2 * t + i % 2;
+        const int p = chunk * kAttentionChunk + key_of(n, i);
         float& score = scores[n][i];
+        if constexpr (L::kInt8) score *= key_scales()[p % kAttentionSplit];
         if (call_.alibi_slopes != nullptr) {
           score = fmaf(slope_[i / 2], static_cast<float>(p - position_), score);
         }
@@ -212,18 +226,22 @@ class Split {
       factor[i] = rescale(maximum_[i], maximum);
       maximum_[i] = maximum;
     }
-    std::byte* weights = shared_ + L::kWeights;
 #pragma unroll
     for (int n = 0; n < 2; ++n) {
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
-        uint32_t high, low;
-        split_digits(softmax_weight(scores[n][2 * i], maximum_[i]),
-                     softmax_weight(scores[n][2 * i + 1], maximum_[i]), high, low);
-        const int place =
-            swizzled<L::kWeightRowBytes>(g + 8 * i, warp_ * kKeysOfWarp / 8 + n) + 4 * t;
-        *reinterpret_cast<uint32_t*>(weights + place) = high;
-        *reinterpret_cast<uint32_t*>(weights + kTileRows * L::kWeightRowBytes + place) = low;
+        float pair[2];
+#pragma unroll
+        for (int j = 0; j < 2; ++j) pair[j] = softmax_weight(scores[n][2 * i + j], maximum_[i]);
+        store_weights(L::kWeights, n, i, pair);
+        if constexpr (L::kInt8) {
+#pragma unroll
+          for (int j = 0; j < 2; ++j) {
+            const int p = chunk * kAttentionChunk + key_of(n, j);
+            pair[j] = scaled_weight(pair[j], value_scales()[p % kAttentionSplit]);
+          }
+          store_weights(L::kScaledWeights, n, i, pair);
+        }
       }
     }
     __syncthreads();
@@ -233,19 +251,38 @@ class Split {
 #pragma unroll
       for (int n = 0; n < kTiles; ++n) values_[n][i] *= factor[i / 2];
     }
-    mix(weights, values);
+    mix(values);
   }
 
-  __device__ void mix(const std::byte* weights, const std::byte* values) {
+  // In its chunk, the key of element i of this lane's n-th score tile.
+  __device__ int key_of(int n, int i) const {
+    return warp_ * kKeysOfWarp + 8 * n + lane_ % 4 * 2 + i % 2;
+  }
+
+  // Two neighbouring weights, of row g + 8 * i, in two digits.
+  __device__ void store_weights(int where, int n, int i, const float (&pair)[2]) const {
+    uint32_t high, low;
+    split_digits(pair[0], pair[1], high, low);
+    std::byte* to = shared_ + where + lane_ % 4 * 4 +
+                    swizzled<L::kWeightRowBytes>(lane_ / 4 + 8 * i, warp_ * kKeysOfWarp / 8 + n);
+    *reinterpret_cast<uint32_t*>(to) = high;
+    *reinterpret_cast<uint32_t*>(to + L::kWeightBytes) = low;
+  }
+
+  __device__ void mix(const std::byte* values) {
     const uint32_t ones[2] = {0x3f803f80u, 0x3f803f80u};
 #pragma unroll
     for (int step = 0; step < kAttentionChunk / 16; ++step) {
       uint32_t high[4], low[4];
       const int place = swizzled<L::kWeightRowBytes>(lane_ % 16, 2 * step + lane_ / 16);
-      load_matrices(high, weights + place);
-      load_matrices(low, weights + kTileRows * L::kWeightRowBytes + place);
+      load_matrices(high, shared_ + L::kWeights + place);
+      load_matrices(low, shared_ + L::kWeights + L::kWeightBytes + place);
       mma_bf16(sum_, high, ones);
       mma_bf16(sum_, low, ones);
+      if constexpr (L::kInt8) {
+        load_matrices(high, shared_ + L::kScaledWeights + place);
+        load_matrices(low, shared_ + L::kScaledWeights + L::kWeightBytes + place);
+      }
 #pragma unroll
       for (int n = 0; n < kTiles; n += 2) {
         uint32_t v[4];
@@ -348,18 +385,29 @@ class Split {
   float values_[kTiles][4] = {};
 };
 
-template <int kDims>
+template <int kDims, typename T>
 __global__ void __launch_bounds__(kThreads)
     decode_kernel(const __grid_constant__ AttentionCall call, const __grid_constant__ Round round) {
   let_successor_start();
   wait_for_predecessor();
-  Split<kDims>(call, round).run();
+  Split<kDims, T>(call, round).run();
 }
 
-template <int kDims>
+template <int kDims, typename T>
 void launch_round(const AttentionCall& call, const Round& round, cudaStream_t stream) {
-  launch(decode_kernel<kDims>, dim3(round.splits, round.count * round.kvs * round.row_tiles),
-         dim3(kThreads), Layout<kDims>::kSharedBytes, stream, call, round);
+  launch(decode_kernel<kDims, T>, dim3(round.splits, round.count * round.kvs * round.row_tiles),
+         dim3(kThreads), Layout<kDims, T>::kSharedBytes, stream, call, round);
+}
+
+template <typename T>
+void launch_round(const AttentionCall& call, const Round& round, cudaStream_t stream) {
+  if (call.head_dim <= 64) {
+    launch_round<64, T>(call, round, stream);
+  } else if (call.head_dim <= 128) {
+    launch_round<128, T>(call, round, stream);
+  } else {
+    launch_round<256, T>(call, round, stream);
+  }
 }
 
 // How many (row, KV head, tile of its query heads) have room at once.
@@ -388,12 +436,10 @@ void launch_rounds(const AttentionCall& call, bool by_row, cudaStream_t stream) 
                         .kvs = std::min(kvs, call.num_kv - kv),
                         .row_tiles = row_tiles,
                         .splits = splits};
-      if (call.head_dim <= 64) {
-        launch_round<64>(call, round, stream);
-      } else if (call.head_dim <= 128) {
-        launch_round<128>(call, round, stream);
+      if (call.cache_dtype == DType::kI8) {
+        launch_round<int8_t>(call, round, stream);
       } else {
-        launch_round<256>(call, round, stream);
+        launch_round<__nv_bfloat16>(call, round, stream);
       }
     }
   }
@@ -402,8 +448,7 @@ void launch_rounds(const AttentionCall& call, bool by_row, cudaStream_t stream) 
 }  // namespace
 
 bool attention_decode_accepts(const AttentionCall& call) {
-  return call.cache_dtype == DType::kBF16 && call.head_dim % 8 == 0 && call.head_dim <= 256 &&
-         row_tiles_of(call) <= room(call, splits_of(call));
+  return attention_takes(call) && row_tiles_of(call) <= room(call, splits_of(call));
 }
 
 void attention_decode(const AttentionCall& call, cudaStream_t stream) {

@@ -16,19 +16,20 @@ constexpr int kStages = 2;
 constexpr int kChunksOfSplit = kAttentionSplit / kAttentionChunk;
 constexpr int kTiles = kAttentionChunk / 8;  // of a warp's scores
 
-// kDims: head_dim padded. Shared memory: [stage][K, V][64 keys][kDims] bf16; q in two digits; cache
-// rows of the keys of two splits.
-template <int kDims>
-struct Layout {
+// kDims: head_dim padded. Shared memory: [stage][K, V] of a chunk; its bf16 tiles where the cache
+// is int8; q in two digits; cache rows of the keys of two splits; their scales.
+template <int kDims, typename T>
+struct Layout : ChunkLayout<kDims, T> {
+  using Chunk = ChunkLayout<kDims, T>;
+  using Chunk::kInt8, Chunk::kRowBytes, Chunk::kTileBytes, Chunk::kStageBytes;
   static constexpr int kHalves = kDims > 128 ? 2 : 1;  // of the dimensions, a warp each
   static constexpr int kRows = 16 * kWarps / kHalves;
-  static constexpr int kRowBytes = 2 * kDims;
-  static constexpr int kTileBytes = kAttentionChunk * kRowBytes;
-  static constexpr int kStageBytes = 2 * kTileBytes;
-  static constexpr int kQuery = kStages * kStageBytes;
+  static constexpr int kTiles = kStages * kStageBytes;
+  static constexpr int kQuery = kTiles + (kInt8 ? 2 * kTileBytes : 0);
   static constexpr int kQueryBytes = kRows * kRowBytes;  // of one digit
   static constexpr int kCacheRows = kQuery + 2 * kQueryBytes;
-  static constexpr int kSharedBytes = kCacheRows + 2 * kAttentionSplit * 4;
+  static constexpr int kScales = kCacheRows + 2 * kAttentionSplit * 4;  // of keys, of values
+  static constexpr int kSharedBytes = kScales + (kInt8 ? 4 * kAttentionSplit * 4 : 0);
 };
 
 // A sum under a maximum, of rows g and g + 8 of a warp's tile.
@@ -49,9 +50,9 @@ struct Sums {
   }
 };
 
-template <int kDims>
+template <int kDims, typename T>
 class RowTile {
-  using L = Layout<kDims>;
+  using L = Layout<kDims, T>;
   static constexpr int kEights = kDims / L::kHalves / 8;  // eights of dimensions of a warp
 
  public:
@@ -76,6 +77,9 @@ class RowTile {
         wait_copies<1>();
       } else {
         wait_copies<0>();
+      }
+      if constexpr (L::kInt8) {
+        widen_chunk<kDims, kThreads>(stage_of(chunk), dynamic_shared() + L::kTiles);
       }
       __syncthreads();
       if (sees(chunk)) take(chunk);
@@ -139,28 +143,42 @@ class RowTile {
 #pragma unroll 1
     for (int i = threadIdx.x; i < kAttentionSplit; i += kThreads) {
       const int p = split * kAttentionSplit + i;
-      cache_rows(split)[i] =
-          p < first_key_ || p > last_key_
-              ? -1
-              : (table[p / call_.block_size] * call_.num_kv + kv_) * call_.block_size +
-                    p % call_.block_size;
+      const int row = p < first_key_ || p > last_key_
+                          ? -1
+                          : (table[p / call_.block_size] * call_.num_kv + kv_) * call_.block_size +
+                                p % call_.block_size;
+      cache_rows(split)[i] = row;
+      if constexpr (L::kInt8) {
+        key_scales(split)[i] = row < 0 ? 0.0f : call_.k_scales[row];
+        value_scales(split)[i] = row < 0 ? 0.0f : call_.v_scales[row];
+      }
     }
+  }
+  // By position in the split.
+  __device__ float* key_scales(int split) const {
+    return reinterpret_cast<float*>(dynamic_shared() + L::kScales) + split % 2 * kAttentionSplit;
+  }
+  __device__ float* value_scales(int split) const {
+    return key_scales(split) + 2 * kAttentionSplit;
+  }
+
+  __device__ std::byte* stage_of(int chunk) const {
+    return dynamic_shared() + chunk % kStages * L::kStageBytes;
   }
 
   __device__ void load(int chunk) const {
-    constexpr int kParts = kDims / 8;
-    const auto* keys = static_cast<const __nv_bfloat16*>(call_.k);
-    const auto* values = static_cast<const __nv_bfloat16*>(call_.v);
+    const auto* keys = static_cast<const T*>(call_.k);
+    const auto* values = static_cast<const T*>(call_.v);
     const int* rows = cache_rows(chunk / kChunksOfSplit) + chunk % kChunksOfSplit * kAttentionChunk;
-    std::byte* to = dynamic_shared() + chunk % kStages * L::kStageBytes;
+    std::byte* to = stage_of(chunk);
 #pragma unroll 1
-    for (int i = threadIdx.x; i < kAttentionChunk * kParts; i += kThreads) {
-      const int key = i / kParts, part = i % kParts;
-      const bool here = rows[key] >= 0 && part * 8 < call_.head_dim;
-      const int64_t at = here ? int64_t{rows[key]} * call_.head_dim + part * 8 : 0;
-      const int place = swizzled<L::kRowBytes>(key, part);
+    for (int i = threadIdx.x; i < kAttentionChunk * L::kPieces; i += kThreads) {
+      const int key = i / L::kPieces, piece = i % L::kPieces;
+      const bool here = rows[key] >= 0 && piece * L::kPieceElements < call_.head_dim;
+      const int64_t at = here ? int64_t{rows[key]} * call_.head_dim + piece * L::kPieceElements : 0;
+      const int place = piece_place<kDims, T>(key, piece);
       copy_async16(to + place, keys + at, here ? 16 : 0);
-      copy_async16(to + L::kTileBytes + place, values + at, here ? 16 : 0);
+      copy_async16(to + L::kHalfBytes + place, values + at, here ? 16 : 0);
     }
     commit_copies();
   }
@@ -185,12 +203,12 @@ class RowTile {
   }
 
   __device__ void take(int chunk) {
-    const std::byte* keys = dynamic_shared() + chunk % kStages * L::kStageBytes;
+    const std::byte* keys = L::kInt8 ? dynamic_shared() + L::kTiles : stage_of(chunk);
     float scores[kTiles][4] = {};
     score(keys, scores);
     mask(chunk, scores);
     soften(scores);
-    mix(keys + L::kTileBytes, scores);
+    mix(chunk, keys + L::kTileBytes, scores);
   }
 
   __device__ void score(const std::byte* keys, float (&scores)[kTiles][4]) const {
@@ -230,6 +248,7 @@ class RowTile {
         for (int i = 0; i < 2; ++i) {
           const int p = chunk * kAttentionChunk + n * 8 + 2 * t + i;
           float& score = scores[n][2 * half + i];
+          if constexpr (L::kInt8) score *= key_scales(chunk / kChunksOfSplit)[p % kAttentionSplit];
           if (sloped) score = fmaf(slope, static_cast<float>(p - position), score);
           if (p < first || p > position) score = -INFINITY;
         }
@@ -261,7 +280,7 @@ class RowTile {
     }
   }
 
-  __device__ void mix(const std::byte* values, const float (&weights)[kTiles][4]) {
+  __device__ void mix(int chunk, const std::byte* values, const float (&weights)[kTiles][4]) {
     const uint32_t ones[2] = {0x3f803f80u, 0x3f803f80u};
 #pragma unroll
     for (int step = 0; step < kAttentionChunk / 16; ++step) {
@@ -274,6 +293,16 @@ class RowTile {
       }
       mma_bf16(part_.sum, high, ones);
       mma_bf16(part_.sum, low, ones);
+      if constexpr (L::kInt8) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          const float* pair = weights[2 * step + i / 2] + i % 2 * 2;
+          const int p = chunk * kAttentionChunk + (2 * step + i / 2) * 8 + lane() % 4 * 2;
+          const float* scales = value_scales(chunk / kChunksOfSplit) + p % kAttentionSplit;
+          split_digits(scaled_weight(pair[0], scales[0]), scaled_weight(pair[1], scales[1]),
+                       high[i], low[i]);
+        }
+      }
 #pragma unroll
       for (int n = 0; n < kEights; n += 2) {
         uint32_t v[4];
@@ -332,33 +361,41 @@ class RowTile {
   Sums<kEights> part_, total_;
 };
 
-template <int kDims>
+template <int kDims, typename T>
 __global__ void __launch_bounds__(kThreads, kDims > 128 ? 1 : 2)
     prefill_kernel(const __grid_constant__ AttentionCall call) {
   let_successor_start();
   wait_for_predecessor();
-  RowTile<kDims>(call).run();
+  RowTile<kDims, T>(call).run();
 }
 
-template <int kDims>
+template <int kDims, typename T>
 void launch_tiles(const AttentionCall& call, cudaStream_t stream) {
-  launch(prefill_kernel<kDims>, dim3(call.n / Layout<kDims>::kRows + call.num_seqs, call.num_q),
-         dim3(kThreads), Layout<kDims>::kSharedBytes, stream, call);
+  using L = Layout<kDims, T>;
+  launch(prefill_kernel<kDims, T>, dim3(call.n / L::kRows + call.num_seqs, call.num_q),
+         dim3(kThreads), L::kSharedBytes, stream, call);
+}
+
+template <typename T>
+void launch_tiles(const AttentionCall& call, cudaStream_t stream) {
+  if (call.head_dim <= 64) {
+    launch_tiles<64, T>(call, stream);
+  } else if (call.head_dim <= 128) {
+    launch_tiles<128, T>(call, stream);
+  } else {
+    launch_tiles<256, T>(call, stream);
+  }
 }
 
 }  // namespace
 
-bool attention_prefill_accepts(const AttentionCall& call) {
-  return call.cache_dtype == DType::kBF16 && call.head_dim % 8 == 0 && call.head_dim <= 256;
-}
+bool attention_prefill_accepts(const AttentionCall& call) { return attention_takes(call); }
 
 void attention_prefill(const AttentionCall& call, cudaStream_t stream) {
-  if (call.head_dim <= 64) {
-    launch_tiles<64>(call, stream);
-  } else if (call.head_dim <= 128) {
-    launch_tiles<128>(call, stream);
+  if (call.cache_dtype == DType::kI8) {
+    launch_tiles<int8_t>(call, stream);
   } else {
-    launch_tiles<256>(call, stream);
+    launch_tiles<__nv_bfloat16>(call, stream);
   }
 }
 

@@ -68,7 +68,7 @@ __device__ inline void quantize_slice(const QuantizeCall& call, int row, int lea
     limit = fminf(kOutlierRatio * (sum / static_cast<float>(n)), call.outlier_threshold);
   }
   if (absmax < limit || absmax == 0) {
-    const float inverse = absmax > 0 ? 127.0f / absmax : 0.0f;
+    const float inverse = absmax >= kLeastAbsmax ? 127.0f / absmax : 0.0f;
     for (int k = threadIdx.x; k < padded; k += blockDim.x) {
       low[k] = k < n ? to_int8(x[k] * inverse) : int8_t{0};
     }

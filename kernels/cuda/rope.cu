@@ -37,7 +37,7 @@ __device__ void store_vector(int8_t* to, float* scale, const float* x, int d) {
     sum += __shfl_xor_sync(0xffffffffu, sum, offset);
   }
   const bool finite = sum < INFINITY;
-  const float inverse = finite && absmax > 0 ? 127.0f / absmax : 0.0f;
+  const float inverse = finite && absmax >= kLeastAbsmax ? 127.0f / absmax : 0.0f;
   for (int k = threadIdx.x; k < d; k += 32) {
     to[k] = finite ? static_cast<int8_t>(__float2int_rn(x[k] * inverse)) : int8_t{0};
   }

@@ -90,7 +90,7 @@ float Linear::int8_leaf(const float* x, int64_t o, int64_t begin, int64_t end) c
   const bool outliers = absmax >= limit && absmax > 0;
   const float most = 127.0f * kHighDigit + 126.0f;
   const float scale = outliers ? std::max(below / 127.0f, absmax / most) : absmax / 127.0f;
-  const float inverse = outliers ? 1.0f / scale : absmax > 0 ? 127.0f / absmax : 0.0f;
+  const float inverse = outliers ? 1.0f / scale : absmax >= kLeastAbsmax ? 127.0f / absmax : 0.0f;
   int32_t low_sum = 0, high_sum = 0;
   for (int64_t k = begin; k < end; ++k) {
     const int32_t w = weight_.data<int8_t>()[o * in_features_ + k];

@@ -58,13 +58,13 @@ void store_vector(const Tensor& cache, const Tensor& scales, int64_t i, const fl
     for (int k = 0; k < d; ++k) store(cache, i * d + k, x[k]);
     return;
   }
-  float absmax = 0;
-  bool finite = true;
+  float absmax = 0, sum = 0;
   for (int k = 0; k < d; ++k) {
     absmax = std::max(absmax, std::fabs(x[k]));
-    finite = finite && std::isfinite(x[k]);
+    sum += std::fabs(x[k]);
   }
-  const float inverse = finite && absmax > 0 ? 127.0f / absmax : 0.0f;
+  const bool finite = std::isfinite(sum);
+  const float inverse = finite && absmax >= kLeastAbsmax ? 127.0f / absmax : 0.0f;
   for (int k = 0; k < d; ++k) {
     const float q = finite ? std::nearbyint(x[k] * inverse) : 0.0f;
     cache.data<int8_t>()[i * d + k] = static_cast<int8_t>(q);

@@ -10,11 +10,11 @@ constexpr double kStep = 1.25;
 
 }  // namespace
 
-SearchResult find_highest_rate(const SearchOptions& options,
+SearchResult find_highest_rate(double first_rate, const SearchOptions& options,
                                const std::function<AfterProbe(double, Probe&)>& measure) {
   SearchResult result;
   const int majority = options.probes_of_rate / 2 + 1;
-  double rate = options.first_rate;
+  double rate = first_rate;
   while (rate >= options.least_rate && rate <= options.most_rate) {
     int kept = 0, failed = 0;
     AfterProbe after = AfterProbe::kGoOn;
@@ -25,7 +25,8 @@ SearchResult find_highest_rate(const SearchOptions& options,
       result.probes.push_back(probe);
       ++(probe.kept ? kept : failed);
     }
-    if (kept + failed > 0) (kept > failed ? result.highest_kept : result.lowest_failed) = rate;
+    if (kept >= majority) result.highest_kept = rate;
+    if (failed >= majority) result.lowest_failed = rate;
     if (after != AfterProbe::kGoOn) break;
     if (result.lowest_failed == 0) {
       rate *= kStep;

@@ -19,24 +19,22 @@ struct Probe {
 };
 
 struct SearchOptions {
-  double first_rate = 1;
   double tolerance = 0.02;  // the answer lies within this of a rate that failed
   int probes_of_rate = 1;   // odd: at most so many, and what most of them say is so
   double least_rate = 1e-3, most_rate = 1e6;
 };
 
 struct SearchResult {
-  std::vector<Probe> probes;  // in the order in which they were measured; of a rate: next to another
+  std::vector<Probe> probes;  // in the order of measuring; those of a rate are adjacent
   double highest_kept = 0;    // requests/s; 0: none
   double lowest_failed = 0;   // 0: none
   std::string ended_early;    // why the search could not go on; "": it came to its end
 };
 
 // Steps up or down from first_rate by a quarter until one rate keeps and the next does not, then
-// halves what lies between. `measure` may end that; what was found up to then is returned, a rate
-// that is not decided yet by what its probes say so far, a draw being a failure.
+// halves what lies between. `measure` may end that; what was decided up to then is returned.
 enum class AfterProbe { kGoOn, kEnd, kDiscard };  // the last: ends, and the probe does not count
-SearchResult find_highest_rate(const SearchOptions& options,
+SearchResult find_highest_rate(double first_rate, const SearchOptions& options,
                                const std::function<AfterProbe(double rate, Probe& probe)>& measure);
 
 // Whether `so_far` already shows that a measurement of `planned` requests cannot keep the limits.

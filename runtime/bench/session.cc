@@ -61,6 +61,26 @@ bool breaks_alone(Target& target, const std::vector<PlannedRequest>& requests,
   return true;
 }
 
+// All requests once at this rate, to the end or until the limits are lost; fills in the probe.
+BenchReport send_at(Target& target, std::vector<PlannedRequest>& requests, LoadOptions options,
+                    double rate, Probe& probe) {
+  options.arrivals.rate = rate;
+  options.own_times = false;
+  const auto lost = [&](const std::vector<Record>& so_far) {
+    probe.cut_short = is_lost(so_far, requests.size(), options.statistic_limits);
+    return probe.cut_short;
+  };
+  const std::string label = fmt::format("{:.3f} requests/s", rate);
+  BenchReport report = report_of(send(target, requests, options, label, lost), options);
+  probe.kept = !probe.cut_short && report.metrics.keeps(options.statistic_limits);
+  for (const StatisticLimit& limit : options.statistic_limits) {
+    probe.values.push_back(report.metrics.value(limit));
+  }
+  probe.output_tokens_per_second =
+      report.metrics.per_second(static_cast<double>(report.metrics.output_tokens));
+  return report;
+}
+
 }  // namespace
 
 void warm_up(Target& target, const std::vector<PlannedRequest>& warmups) {
@@ -76,59 +96,43 @@ BenchReport measure(Target& target, std::vector<PlannedRequest> requests,
 }
 
 BenchReport search_rate(Target& target, const std::vector<PlannedRequest>& requests,
-                        const LoadOptions& options, SearchOptions search,
+                        const LoadOptions& options, const SearchOptions& search,
                         const std::function<void(const Probe&)>& on_probe) {
   std::vector<PlannedRequest> sent = requests;
-  BenchReport otherwise;  // where no rate is kept
-  search.first_rate = options.arrivals.rate;
-  if (std::isinf(search.first_rate)) {
+  double first_rate = options.arrivals.rate;
+  BenchReport otherwise;  // where no probe came to its end
+  if (std::isinf(first_rate)) {
     LoadOptions at_once = options;
     at_once.own_times = false;
     otherwise = report_of(send(target, sent, at_once, "all at once", never), options);
-    search.first_rate = kBelowFull * otherwise.metrics.per_second(
-                                         static_cast<double>(otherwise.metrics.completed));
+    first_rate =
+        kBelowFull * otherwise.metrics.per_second(static_cast<double>(otherwise.metrics.completed));
     if (otherwise.metrics.failed > 0 || otherwise.measurement.interrupted) return otherwise;
   }
-  std::map<double, BenchReport> kept;
-  bool interrupted = false, first = true;
+  std::map<double, BenchReport> reports;  // by rate, of a probe that kept it where one did
+  bool interrupted = false;
   std::string given_up, ended_early;
   const auto probe_rate = [&](double rate, Probe& probe) {
-    LoadOptions at_rate = options;
-    at_rate.arrivals.rate = rate;
-    at_rate.own_times = false;
-    BenchReport report =
-        report_of(send(target, sent, at_rate, fmt::format("{:.3f} requests/s", rate),
-                       [&](const std::vector<Record>& so_far) {
-                         probe.cut_short = is_lost(so_far, sent.size(), options.statistic_limits);
-                         return probe.cut_short;
-                       }),
-                  options);
+    BenchReport report = send_at(target, sent, options, rate, probe);
     if (report.measurement.interrupted) {
       interrupted = true;
       ended_early = "interrupted";
-      if (first) otherwise = std::move(report);
+      if (otherwise.measurement.records.empty()) otherwise = std::move(report);
       return AfterProbe::kDiscard;
     }
-    probe.kept = !probe.cut_short && report.metrics.keeps(options.statistic_limits);
-    for (const StatisticLimit& limit : options.statistic_limits) {
-      probe.values.push_back(report.metrics.value(limit));
-    }
-    probe.output_tokens_per_second =
-        report.metrics.per_second(static_cast<double>(report.metrics.output_tokens));
     on_probe(probe);
     if (server_is_gone(report.metrics)) {
       given_up = fmt::format("at {:.3f} requests/s {}", rate, failure_line(report.metrics));
       ended_early = "the server is gone";
-    } else if (first && !probe.kept && breaks_alone(target, requests, options)) {
+    } else if (reports.empty() && !probe.kept && breaks_alone(target, requests, options)) {
       ended_early = "a request alone breaks them too";
     }
-    if (probe.kept) kept.insert_or_assign(rate, report);
-    if (std::exchange(first, false)) otherwise = std::move(report);
+    if (probe.kept || !reports.contains(rate)) reports.insert_or_assign(rate, std::move(report));
     return ended_early.empty() ? AfterProbe::kGoOn : AfterProbe::kEnd;
   };
-  SearchResult found = find_highest_rate(search, probe_rate);
-  const auto best = kept.find(found.highest_kept);
-  BenchReport report = best == kept.end() ? std::move(otherwise) : std::move(best->second);
+  SearchResult found = find_highest_rate(first_rate, search, probe_rate);
+  const auto best = reports.find(found.highest_kept > 0 ? found.highest_kept : first_rate);
+  BenchReport report = best == reports.end() ? std::move(otherwise) : std::move(best->second);
   report.search = std::move(found);
   report.search->ended_early = ended_early;
   report.measurement.interrupted = interrupted;

@@ -39,10 +39,10 @@ BenchReport measure(Target& target, std::vector<PlannedRequest> requests,
 
 // Searches for the highest rate that keeps options.statistic_limits (REQUIRES some), sending
 // `requests` at each rate that is tried. Without a rate in options.arrivals it starts a little
-// below what the service answers when all come at once; search.first_rate is not looked at. The
-// report is of a probe of the highest rate that was kept, or of the first where none was.
+// below what the service answers when all come at once. The report is of a probe that kept the
+// highest rate kept, or of the first rate where none was.
 BenchReport search_rate(Target& target, const std::vector<PlannedRequest>& requests,
-                        const LoadOptions& options, SearchOptions search,
+                        const LoadOptions& options, const SearchOptions& search,
                         const std::function<void(const Probe&)>& on_probe);
 
 // NAME.json, NAME.csv and NAME.html in `folder`. Each is whole or not there. Tries all three;

@@ -31,19 +31,24 @@ size_t kv_cache_bytes(const KVCacheConfig& config, const Backend& backend) {
 }
 
 KVCache::KVCache(Backend& backend, const KVCacheConfig& config) : config_(config) {
-  OCTET_CHECK(config.dtype == DType::kF32 || config.dtype == DType::kBF16 ||
-                  config.dtype == DType::kI8,
-              "dtype {}", dtype_name(config.dtype));
+  OCTET_CHECK(
+      config.dtype == DType::kF32 || config.dtype == DType::kBF16 || config.dtype == DType::kI8,
+      "dtype {}", dtype_name(config.dtype));
   const Shape vectors{config.num_blocks, config.num_kv_heads, config.block_size};
   const Shape elements{config.num_blocks, config.num_kv_heads, config.block_size, config.head_dim};
+  const auto allocate = [&](DType dtype, Shape shape) {
+    Tensor tensor = backend.allocate(dtype, shape);
+    bytes_ += backend.allocated_bytes(tensor.bytes());
+    return tensor;
+  };
   layers_.reserve(config.num_layers);
   for (int i = 0; i < config.num_layers; ++i) {
     KVCacheView& layer = layers_.emplace_back();
-    layer.k = backend.allocate(config.dtype, elements);
-    layer.v = backend.allocate(config.dtype, elements);
+    layer.k = allocate(config.dtype, elements);
+    layer.v = allocate(config.dtype, elements);
     if (config.dtype != DType::kI8) continue;
-    layer.k_scales = backend.allocate(DType::kF32, vectors);
-    layer.v_scales = backend.allocate(DType::kF32, vectors);
+    layer.k_scales = allocate(DType::kF32, vectors);
+    layer.v_scales = allocate(DType::kF32, vectors);
   }
 }
 

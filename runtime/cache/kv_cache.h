@@ -22,7 +22,7 @@ struct KVCacheConfig {
 // Bytes of one block over all layers, keys and values.
 int64_t kv_block_bytes(const KVCacheConfig& config);
 
-// All that such a cache takes of a back end's memory.
+// All that such a cache will take of a back end's memory.
 size_t kv_cache_bytes(const KVCacheConfig& config, const Backend& backend);
 
 class KVCache {
@@ -31,9 +31,11 @@ class KVCache {
 
   const KVCacheConfig& config() const { return config_; }
   const KVCacheView& layer(int i) const { return layers_[i]; }
+  size_t bytes() const { return bytes_; }  // taken of the back end's memory
 
  private:
   KVCacheConfig config_;
+  size_t bytes_ = 0;
   std::vector<KVCacheView> layers_;
 };
 

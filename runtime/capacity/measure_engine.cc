@@ -3,6 +3,7 @@
 #include <map>
 
 #include "kernels/backend_factory.h"
+#include "kernels/check.h"
 #include "runtime/capacity/measurement.h"
 #include "runtime/capacity/reference_model.h"
 #include "runtime/capacity/step_cost.h"
@@ -29,8 +30,8 @@ Request request_of(uint64_t id, int tokens, int max_tokens) {
   return request;
 }
 
-// Time between two steps that decode all of the sequences: the mean, as a run's rate is of its whole
-// time.
+// Time between two steps that decode all of the sequences: the mean, as a run's rate is of its
+// whole time.
 double decode_seconds(Engine& engine, int sequences) {
   for (int i = 0; i < sequences; ++i) {
     engine.submit(request_of(static_cast<uint64_t>(i), kPromptTokens, kTokens));
@@ -50,6 +51,7 @@ double decode_seconds(Engine& engine, int sequences) {
         last = std::chrono::steady_clock::now();
       },
       true);
+  OCTET_CHECK(intervals > 0, "{} sequences never decoded together", sequences);
   return seconds / intervals;
 }
 
@@ -105,8 +107,7 @@ std::vector<ProfileTable> measure_engine(const Measurement& measurement,
   for (const auto& [n, seconds_by_round] : few) {
     const StepShape shape = shape_of_rows(n);
     const double seconds = Summary(seconds_by_round).median();
-    const double layer =
-        std::max(0.0, (Summary(many.at(n)).median() - seconds) / (deep - shallow));
+    const double layer = std::max(0.0, (Summary(many.at(n)).median() - seconds) / (deep - shallow));
     rows.push_back(n);
     in_place.push_back(layer / step.layer(shape));
     overhead.push_back(std::max(0.0, seconds - shallow * layer - step.ends(shape)));

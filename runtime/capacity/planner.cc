@@ -34,8 +34,7 @@ class GroupPlanner {
 
   GroupPlan plan() {
     GroupPlan group{.size = size_};
-    KVCacheConfig cache =
-        plan_kv_cache(plan_.options, plan_.files.args, plan_.partition, 0, size_);
+    KVCacheConfig cache = plan_kv_cache(plan_.options, plan_.files.args, plan_.partition, 0, size_);
     group.kv_bytes_of_token = static_cast<double>(kv_block_bytes(cache)) / plan_.options.block_size;
     group.kv_bytes_of_sequence =
         static_cast<double>(kv_block_bytes(cache)) * max_blocks_per_sequence(plan_.options);
@@ -203,6 +202,11 @@ void note_what_is_missing(CapacityPlan& plan, const HardwareProfile& hardware, c
     plan.notes.push_back(
         fmt::format("hardware {} has no table \"reduce\": reduces count as 0 ms", hardware.name));
   }
+  if (plan.kv_cache_dtype == "int8" && hardware.find("attention", 1) != nullptr) {
+    plan.notes.push_back(fmt::format(
+        "hardware {} has no attention over an int8 cache: its times are of a 16-bit one",
+        hardware.name));
+  }
   if (plan.clusters.empty()) return;
   if (!hardware.facts.contains("node_power")) {
     plan.notes.push_back(
@@ -254,13 +258,6 @@ void note_what_does_not_run(CapacityPlan& plan, const HardwareProfile& hardware)
   if (hardware.device != "cpu" && devices_with_memory(hardware.device) == 0) {
     plan.notes.push_back(
         fmt::format("not runnable here: there is no device \"{}\"", hardware.device));
-  }
-  if (plan.kv_cache_dtype == "int8" && hardware.device == "cuda") {
-    plan.notes.push_back(
-        "attention over an int8 cache is slower than this: its kernel on a GPU is the plain one");
-  }
-  if (plan.kv_cache_dtype == "int8" && hardware.find("attention", 1) != nullptr) {
-    plan.notes.push_back("attention's times are those over a 16-bit cache");
   }
   if (hardware.find("linear.column", 1) == nullptr) {
     plan.notes.push_back(fmt::format(

@@ -72,8 +72,8 @@ EngineOptions resolve_options(EngineOptions options, const ModelArgs& args,
   }
   const std::string& kept = options.kv_cache_dtype;
   if (kept != "float32" && kept != "bfloat16" && kept != "int8") {
-    throw InputError(fmt::format(
-        "--kv-cache-dtype is \"{}\", must be auto, float32, bfloat16 or int8", kept));
+    throw InputError(
+        fmt::format("--kv-cache-dtype is \"{}\", must be auto, float32, bfloat16 or int8", kept));
   }
   if (options.max_model_len == 0) options.max_model_len = args.max_position_embeddings;
   require_range("--max-model-len", options.max_model_len, 1, args.max_position_embeddings);

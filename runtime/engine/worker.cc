@@ -83,7 +83,7 @@ Worker::Worker(const EngineOptions& resolved, const Checkpoint& checkpoint, cons
       resolved.max_num_batched_tokens, resolved.max_num_seqs, max_blocks_per_sequence(resolved));
   input_buffer_ =
       backend_->allocate(DType::kI32, {static_cast<int64_t>(input_bytes / sizeof(int32_t))});
-  memory_.kv_cache = kv_cache_bytes(cache_->config(), *backend_);
+  memory_.kv_cache = cache_->bytes();
   memory_.workspace =
       backend_->allocated_bytes(workspace) + backend_->allocated_bytes(input_buffer_.bytes());
   memory_.backend = backend_->name();

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "kernels/backend_factory.h"
+#include "kernels/check.h"
 
 namespace octet::testing {
 
@@ -20,6 +21,16 @@ struct BackendCase {
   int threads = 1;
 };
 
+#ifdef OCTET_BACKEND_CASES
+// The CPU's of one instruction set, which is emulated: there wherever AVX512 is.
+inline std::vector<BackendCase> backend_cases() {
+  const auto isas = available_isas();
+  const bool wide = std::ranges::find(isas, "avx512-vnni") != isas.end();
+  OCTET_CHECK(!wide || std::ranges::find(isas, OCTET_BACKEND_CASES) != isas.end(),
+              "no {} although it is emulated", OCTET_BACKEND_CASES);
+  return {{"cpu", OCTET_BACKEND_CASES, 1}, {"cpu", OCTET_BACKEND_CASES, 3}};
+}
+#else
 inline std::vector<BackendCase> backend_cases() {
   std::vector<BackendCase> cases{{"reference", "auto", 1}};
   for (const char* isa : {"avx2", "avx512-vnni", "amx-int8"}) {
@@ -28,6 +39,7 @@ inline std::vector<BackendCase> backend_cases() {
   cases.push_back({"cuda", "auto", 1});
   return cases;
 }
+#endif
 
 inline std::string case_name(const ::testing::TestParamInfo<BackendCase>& info) {
   std::string name = info.param.device + info.param.isa + std::to_string(info.param.threads);
@@ -142,9 +154,9 @@ class BackendTest : public ::testing::TestWithParam<BackendCase> {
   static void rope_store(Backend& backend, const RopeStoreArgs& args) {
     OnDevice on(backend);
     RopeStoreArgs there = args;
-    for (Tensor* t : {&there.qkv, &there.q_norm, &there.k_norm, &there.positions, &there.slots,
-                      &there.cos_sin, &there.cache.k, &there.cache.v, &there.cache.k_scales,
-                      &there.cache.v_scales}) {
+    for (Tensor* t :
+         {&there.qkv, &there.q_norm, &there.k_norm, &there.positions, &there.slots, &there.cos_sin,
+          &there.cache.k, &there.cache.v, &there.cache.k_scales, &there.cache.v_scales}) {
       *t = on(*t);
     }
     backend.rope_store(there);

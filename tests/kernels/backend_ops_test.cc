@@ -239,31 +239,38 @@ TEST_P(BackendOps, AttentionAgreesWithTheReference) {
   }
 }
 
-// What is not finite in a key or a value is not lost in an int8 cache, and stays in its own.
+// What is not finite in a key or a value is not lost in an int8 cache, and is seen by those rows
+// alone that see it: together and one at a time.
 TEST_P(BackendOps, AnInt8CacheKeepsWhatIsNotFinite) {
-  RopeStoreArgs args{.qkv = random({2, 3 * 16}),
-                     .positions = int32s({0, 1}),
-                     .slots = int32s({0, 1}),
-                     .style = RopeStyle::kNone,
-                     .heads = {0, 1, 0, 1, 1},
-                     .head_dim = 16,
-                     .cache = cache_of(DType::kI8, {1, 1, 16, 16})};
-  args.qkv.data<float>()[48 + 32 + 5] = std::numeric_limits<float>::infinity();  // row 1's value
-  std::fill_n(args.qkv.data<float>() + 16, 16, 0.0f);                            // row 0's key
-  rope_store(*backend_, args);
-  AttentionArgs read{.qkv = args.qkv,
-                     .cu_seqlens = int32s({0, 1, 2}),
-                     .context_lens = int32s({1, 2}),
-                     .block_tables = int32s({0, 0}).reshape({2, 1}),
-                     .heads = args.heads,
-                     .head_dim = 16,
-                     .alibi_slopes = {},
-                     .cache = args.cache,
-                     .out = Tensor::host(DType::kF32, {2, 16})};
-  attention(*backend_, read);
-  for (int k = 0; k < 16; ++k) {
-    EXPECT_NEAR(read.out.data<float>()[k], args.qkv.data<float>()[32 + k], 0.02f);
-    EXPECT_TRUE(std::isnan(read.out.data<float>()[16 + k]));
+  for (const int of_row : {16, 32}) {  // a key, a value
+    RopeStoreArgs args{.qkv = random({2, 3 * 16}),
+                       .positions = int32s({0, 1}),
+                       .slots = int32s({0, 1}),
+                       .style = RopeStyle::kNone,
+                       .heads = {0, 1, 0, 1, 1},
+                       .head_dim = 16,
+                       .cache = cache_of(DType::kI8, {1, 1, 16, 16})};
+    args.qkv.data<float>()[48 + of_row + 5] = std::numeric_limits<float>::infinity();
+    std::fill_n(args.qkv.data<float>() + 16, 16, 0.0f);  // row 0's key
+    rope_store(*backend_, args);
+    AttentionArgs read{.qkv = args.qkv,
+                       .cu_seqlens = {},
+                       .context_lens = {},
+                       .block_tables = int32s({0, 0}).reshape({2, 1}),
+                       .heads = args.heads,
+                       .head_dim = 16,
+                       .alibi_slopes = {},
+                       .cache = args.cache,
+                       .out = Tensor::host(DType::kF32, {2, 16})};
+    for (const bool together : {false, true}) {
+      read.cu_seqlens = together ? int32s({0, 2}) : int32s({0, 1, 2});
+      read.context_lens = together ? int32s({2}) : int32s({1, 2});
+      attention(*backend_, read);
+      for (int k = 0; k < 16; ++k) {
+        EXPECT_NEAR(read.out.data<float>()[k], args.qkv.data<float>()[32 + k], 0.02f);
+        EXPECT_TRUE(of_row == 16 || std::isnan(read.out.data<float>()[16 + k]));
+      }
+    }
   }
 }
 

@@ -1,8 +1,10 @@
 // Prefill on the tensor cores against each row alone, on the emulation: same bits.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstddef>
 #include <random>
 #include <vector>
 
@@ -18,6 +20,7 @@ struct Batch {
   int heads = 2, group = 1, head_dim = 64, block_size = 16;
   int sliding_window = 0;
   bool alibi = false;
+  DType cache = DType::kBF16;
 };
 
 class Prefill : public ::testing::TestWithParam<cuda_emulation::Order> {
@@ -32,10 +35,16 @@ class Prefill : public ::testing::TestWithParam<cuda_emulation::Order> {
     return values;
   }
 
-  std::vector<uint16_t> cache(size_t count) {
-    std::vector<uint16_t> bits;
-    for (const float x : normal(count, 1.0f)) bits.push_back(f32_to_bf16(x));
-    return bits;
+  // `count` elements, as bytes.
+  std::vector<std::byte> cache(DType dtype, size_t count) {
+    std::vector<std::byte> bytes;
+    for (const float x : normal(count, dtype == DType::kI8 ? 40.0f : 1.0f)) {
+      const auto bits = static_cast<uint16_t>(
+          dtype == DType::kI8 ? static_cast<int>(std::clamp(x, -127.0f, 127.0f)) : f32_to_bf16(x));
+      bytes.push_back(std::byte(bits & 0xff));
+      if (dtype == DType::kBF16) bytes.push_back(std::byte(bits >> 8));
+    }
+    return bytes;
   }
 
   void expect_each_rows_bits(const Batch& batch) {
@@ -51,8 +60,10 @@ class Prefill : public ::testing::TestWithParam<cuda_emulation::Order> {
       blocks += max_blocks;
     }
     const int n = cu_seqlens.back(), kv_heads = batch.heads / batch.group;
-    const size_t elements = size_t(blocks) * kv_heads * batch.block_size * batch.head_dim;
-    const std::vector<uint16_t> k = cache(elements), v = cache(elements);
+    const size_t vectors = size_t(blocks) * kv_heads * batch.block_size;
+    const std::vector<std::byte> k = cache(batch.cache, vectors * batch.head_dim),
+                                 v = cache(batch.cache, vectors * batch.head_dim);
+    const std::vector<float> k_scales = normal(vectors, 0.02f), v_scales = normal(vectors, 0.02f);
     const std::vector<float> qkv =
         normal(size_t(n) * (batch.heads + 2 * kv_heads) * batch.head_dim, 1);
     const std::vector<float> slopes = normal(batch.heads, 0.1f);
@@ -74,7 +85,9 @@ class Prefill : public ::testing::TestWithParam<cuda_emulation::Order> {
                        .alibi_slopes = batch.alibi ? slopes.data() : nullptr,
                        .k = k.data(),
                        .v = v.data(),
-                       .cache_dtype = DType::kBF16,
+                       .k_scales = k_scales.data(),
+                       .v_scales = v_scales.data(),
+                       .cache_dtype = batch.cache,
                        .block_size = batch.block_size,
                        .partials = partials.data(),
                        .partial_floats = static_cast<int64_t>(partials.size()),
@@ -121,13 +134,27 @@ TEST_P(Prefill, HasThem_WithAlibi) {
 }
 
 TEST_P(Prefill, HasThem_AtAnyHeadDim) {
-  for (const int head_dim : {8, 80, 96, 192, 256}) {
-    expect_each_rows_bits({.rows = {18, 20},
-                           .contexts = {18, 70},
-                           .heads = 1,
-                           .head_dim = head_dim,
-                           .block_size = 4});
+  for (const DType cache : {DType::kBF16, DType::kI8}) {
+    for (const int head_dim : {8, 80, 96, 192, 256}) {
+      if (cache == DType::kI8 && head_dim % 16 != 0) continue;
+      expect_each_rows_bits({.rows = {18, 20},
+                             .contexts = {18, 70},
+                             .heads = 1,
+                             .head_dim = head_dim,
+                             .block_size = 4,
+                             .cache = cache});
+    }
   }
+}
+
+TEST_P(Prefill, HasThem_OverAnInt8Cache) {
+  expect_each_rows_bits({.rows = {20, 40},
+                         .contexts = {530, 290},
+                         .heads = 4,
+                         .group = 2,
+                         .sliding_window = 300,
+                         .alibi = true,
+                         .cache = DType::kI8});
 }
 
 INSTANTIATE_TEST_SUITE_P(Orders, Prefill,

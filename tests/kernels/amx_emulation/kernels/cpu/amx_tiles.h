@@ -1,5 +1,5 @@
-// What kernels/cpu/amx_tiles.h offers, in plain C++: kernels_avx512.cc built with this header in front
-// of that one runs its tiles on machines without AMX.
+// What kernels/cpu/amx_tiles.h offers, in plain C++: kernels_avx512.cc built with this header in
+// front of that one runs its tiles on machines without AMX.
 #pragma once
 
 #include <cstdint>
