@@ -206,9 +206,14 @@ class RowTile {
     const std::byte* keys = L::kInt8 ? dynamic_shared() + L::kTiles : stage_of(chunk);
     float scores[kTiles][4] = {};
     score(keys, scores);
+    if constexpr (L::kInt8) {
+      scale(key_scales(chunk / kChunksOfSplit), chunk, scores,
+            [](float score, float scale) { return score * scale; });
+    }
     mask(chunk, scores);
     soften(scores);
-    mix(chunk, keys + L::kTileBytes, scores);
+    if constexpr (L::kInt8) add_and_scale(chunk, scores);
+    mix(keys + L::kTileBytes, scores);
   }
 
   __device__ void score(const std::byte* keys, float (&scores)[kTiles][4]) const {
@@ -248,7 +253,6 @@ class RowTile {
         for (int i = 0; i < 2; ++i) {
           const int p = chunk * kAttentionChunk + n * 8 + 2 * t + i;
           float& score = scores[n][2 * half + i];
-          if constexpr (L::kInt8) score *= key_scales(chunk / kChunksOfSplit)[p % kAttentionSplit];
           if (sloped) score = fmaf(slope, static_cast<float>(p - position), score);
           if (p < first || p > position) score = -INFINITY;
         }
@@ -280,29 +284,53 @@ class RowTile {
     }
   }
 
-  __device__ void mix(int chunk, const std::byte* values, const float (&weights)[kTiles][4]) {
+  // Digits of the weights of one step's 16 keys.
+  __device__ static void split_step(const float (&weights)[kTiles][4], int step,
+                                    uint32_t (&high)[4], uint32_t (&low)[4]) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const float* pair = weights[2 * step + i / 2] + i % 2 * 2;
+      split_digits(pair[0], pair[1], high[i], low[i]);
+    }
+  }
+
+  __device__ void add_weights(const uint32_t (&high)[4], const uint32_t (&low)[4]) {
     const uint32_t ones[2] = {0x3f803f80u, 0x3f803f80u};
+    mma_bf16(part_.sum, high, ones);
+    mma_bf16(part_.sum, low, ones);
+  }
+
+  // Adds the weights up, then each takes its value's scale.
+  __device__ void add_and_scale(int chunk, float (&weights)[kTiles][4]) {
+#pragma unroll
+    for (int step = 0; step < kAttentionChunk / 16; ++step) {
+      uint32_t high[4], low[4];
+      split_step(weights, step, high, low);
+      add_weights(high, low);
+    }
+    scale(value_scales(chunk / kChunksOfSplit), chunk, weights,
+          [](float weight, float scale) { return scaled_weight(weight, scale); });
+  }
+
+  // f(x, its key's scale) of each score or weight.
+  template <typename F>
+  __device__ void scale(const float* of_split, int chunk, float (&x)[kTiles][4], const F& f) const {
+    const float* scales = of_split + chunk % kChunksOfSplit * kAttentionChunk + lane() % 4 * 2;
+#pragma unroll
+    for (int n = 0; n < kTiles; ++n) {
+      const float2 pair = *reinterpret_cast<const float2*>(scales + n * 8);
+#pragma unroll
+      for (int i = 0; i < 4; ++i) x[n][i] = f(x[n][i], i % 2 == 0 ? pair.x : pair.y);
+    }
+  }
+
+  __device__ void mix(const std::byte* values, const float (&weights)[kTiles][4]) {
 #pragma unroll
     for (int step = 0; step < kAttentionChunk / 16; ++step) {
       __syncwarp();  // or loads of later steps would take registers
       uint32_t high[4], low[4];
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const float* pair = weights[2 * step + i / 2] + i % 2 * 2;
-        split_digits(pair[0], pair[1], high[i], low[i]);
-      }
-      mma_bf16(part_.sum, high, ones);
-      mma_bf16(part_.sum, low, ones);
-      if constexpr (L::kInt8) {
-#pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          const float* pair = weights[2 * step + i / 2] + i % 2 * 2;
-          const int p = chunk * kAttentionChunk + (2 * step + i / 2) * 8 + lane() % 4 * 2;
-          const float* scales = value_scales(chunk / kChunksOfSplit) + p % kAttentionSplit;
-          split_digits(scaled_weight(pair[0], scales[0]), scaled_weight(pair[1], scales[1]),
-                       high[i], low[i]);
-        }
-      }
+      split_step(weights, step, high, low);
+      if constexpr (!L::kInt8) add_weights(high, low);
 #pragma unroll
       for (int n = 0; n < kEights; n += 2) {
         uint32_t v[4];
