@@ -17,7 +17,7 @@ namespace octet {
 inline constexpr double kTrainedTail = 0.7;
 
 struct PlanRequest {
-  EngineOptions options;  // what an engine would be started with
+  EngineOptions options;                   // what an engine would be started with
   std::vector<int> tensor_parallel_sizes;  // empty: 1 to what a node or the model's shards hold
   std::vector<int> batches{1, 8, 32, 64, 128};
   int input_tokens = 0, output_tokens = 0;  // of a request; 0: a context that is full (see context)

@@ -21,8 +21,8 @@ struct EngineOptions {
   float outlier_threshold = kOutlierThreshold;  // llm-int8
   // "auto": bfloat16 for int8 weights, float32 for none | "float32" | "bfloat16" | "int8".
   std::string kv_cache_dtype = "auto";
-  int max_model_len = 0;  // 0: the model's max_position_embeddings
-  int max_num_seqs = 64;  // sequences in one step
+  int max_model_len = 0;             // 0: the model's max_position_embeddings
+  int max_num_seqs = 64;             // sequences in one step
   int max_num_batched_tokens = 512;  // tokens in one step; longer prompts are taken in chunks
   bool enable_chunked_prefill =
       true;  // off: a prompt is taken whole, max_num_batched_tokens grows to max_model_len

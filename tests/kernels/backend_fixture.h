@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "kernels/backend_factory.h"
-#include "kernels/check.h"
 
 namespace octet::testing {
 
@@ -21,25 +20,8 @@ struct BackendCase {
   int threads = 1;
 };
 
-#ifdef OCTET_BACKEND_CASES
-// The CPU's of one instruction set, which is emulated: there wherever AVX512 is.
-inline std::vector<BackendCase> backend_cases() {
-  const auto isas = available_isas();
-  const bool wide = std::ranges::find(isas, "avx512-vnni") != isas.end();
-  OCTET_CHECK(!wide || std::ranges::find(isas, OCTET_BACKEND_CASES) != isas.end(),
-              "no {} although it is emulated", OCTET_BACKEND_CASES);
-  return {{"cpu", OCTET_BACKEND_CASES, 1}, {"cpu", OCTET_BACKEND_CASES, 3}};
-}
-#else
-inline std::vector<BackendCase> backend_cases() {
-  std::vector<BackendCase> cases{{"reference", "auto", 1}};
-  for (const char* isa : {"avx2", "avx512-vnni", "amx-int8"}) {
-    for (const int threads : {1, 3}) cases.push_back({"cpu", isa, threads});
-  }
-  cases.push_back({"cuda", "auto", 1});
-  return cases;
-}
-#endif
+// What a suite runs on: all_backends.cc, or amx_backend.cc.
+std::vector<BackendCase> backend_cases();
 
 inline std::string case_name(const ::testing::TestParamInfo<BackendCase>& info) {
   std::string name = info.param.device + info.param.isa + std::to_string(info.param.threads);
