@@ -290,8 +290,17 @@ def main():
     args = parser.parse_intermixed_args()
     if (args.what == "speed") == bool(args.hardware):
         parser.error("--hardware is for ledger and limit, which need it")
-    if args.hardware:
-        args.profile = json.load(open(args.hardware))
+    if (args.what == "speed") != bool(args.models):
+        parser.error("models are for speed, which needs some")
+    if args.runs < 1 or args.configurations < 1:
+        parser.error("--runs and --configurations are at least 1")
+    for model in args.models:  # found out before hours of work
+        plan(model, "h100", "--max-model-len", 1024)
+    try:
+        args.profile = json.load(open(args.hardware)) if args.hardware else None
+        open(args.out or os.devnull, "a").close()
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
     lines = {"speed": speed, "ledger": ledger, "limit": limit}[args.what](args)
     text = "\n".join([f"`bench/capacity.py {args.what}` on {machine()}", "", *lines]) + "\n"
     print(text)

@@ -81,7 +81,9 @@ void bind_to_numa_nodes(int local_rank, int local_size) {
   if (topology == nullptr || hwloc_bitmap_list_sscanf(processors.get(), list.c_str()) != 0 ||
       hwloc_set_cpubind(topology.get(), processors.get(), HWLOC_CPUBIND_PROCESS) != 0) {
     say("octet: rank {} of this host cannot be bound to processors {}\n", local_rank, list);
+    return;
   }
+  say("octet: rank {} of this host runs on processors {}\n", local_rank, list);
 }
 
 }  // namespace octet

@@ -29,7 +29,10 @@ std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
       return make_cpu_backend(*kernels, options.threads);
     }
   }
-  throw std::invalid_argument(fmt::format("--isa is \"{}\"; this machine has auto, {}", options.isa,
+  std::vector<std::string> known{"auto"};
+  for (const cpu::KernelTable* kernels : cpu_kernel_tables()) known.emplace_back(kernels->name);
+  throw std::invalid_argument(fmt::format("--isa is \"{}\", must be one of {}; this machine has {}",
+                                          options.isa, fmt::join(known, ", "),
                                           fmt::join(available_isas(), ", ")));
 }
 

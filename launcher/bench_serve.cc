@@ -220,17 +220,20 @@ Verb add_bench_serve(CLI::App& bench) {
       ->add_option("--slo", flags->load.slo,
                    "What the service must keep, in ms: p99_ttft:500 mean_tpot:50 max_itl:900")
       ->expected(1, -1);
-  command->add_flag("--search", flags->search, "Find the highest rate that keeps every --slo")
-      ->excludes(ramp);
+  CLI::Option* search =
+      command->add_flag("--search", flags->search, "Find the highest rate that keeps every --slo")
+          ->excludes(ramp);
   command
       ->add_option("--search-tolerance", flags->search_options.tolerance,
                    "The search ends when a rate so much higher has failed")
+      ->needs(search)
       ->check(between(0.001, 1.0))
       ->capture_default_str();
   command
       ->add_option(
           "--search-probes", flags->search_options.probes_of_rate,
           "Probes of a rate at most; most of them decide. Odd; for a machine that is not quiet")
+      ->needs(search)
       ->check(CLI::IsMember({1, 3, 5, 7, 9}))
       ->capture_default_str();
   command->add_option("--metric-percentiles", flags->percentiles, "On the terminal; files have all")

@@ -30,7 +30,8 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 void add_client_flags(CLI::App& command, ClientFlags& flags) {
   GenerateCall& call = flags.call;
-  command.add_option("--server", flags.server, "HOST:PORT of octet serve")->capture_default_str();
+  command.add_option("--server,--address", flags.server, "HOST:PORT of octet serve")
+      ->capture_default_str();
   command.add_option("--model", call.model, "Needed where the server has several");
   command.add_option("--max-tokens", call.max_tokens, "0: as many as fit")
       ->check(whole_number())

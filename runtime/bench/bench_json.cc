@@ -44,6 +44,7 @@ json search_json(const SearchResult& search, const std::vector<StatisticLimit>& 
     probes.push_back(std::move(entry));
   }
   return {{"highest_rate_kept", search.highest_kept},
+          {"reported_rate", search.reported},
           {"ended_early", search.ended_early},
           {"lowest_rate_failed", search.lowest_failed},
           {"probes", std::move(probes)}};

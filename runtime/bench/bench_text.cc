@@ -51,15 +51,20 @@ std::string bench_text(const BenchReport& report, const std::vector<double>& per
           per_second(static_cast<double>(metrics.input_tokens + metrics.output_tokens))) +
       row("most requests in flight", fmt::format("{}", report.measurement.most_in_flight)) +
       row("sent late by, p99 (ms)", fmt::format("{:.3f}", metrics.send_lag.percentile(99) * kMs));
-  return text + latency_table(metrics, percentiles);
+  return metrics.completed > 0 ? text + latency_table(metrics, percentiles) : text;
 }
 
 std::string search_answer(const SearchResult& search) {
+  const std::string of_probe =
+      search.reported > 0 ? fmt::format("the figures above are of the probe at {:.3f} requests/s\n",
+                                        search.reported)
+                          : "";
   if (search.highest_kept > 0) {
-    return fmt::format("highest rate within the limits: {:.3f} requests/s{}{}", search.highest_kept,
-                       search.ended_early.empty() ? "" : "; ", search.ended_early);
+    return fmt::format("{}highest rate within the limits: {:.3f} requests/s{}{}", of_probe,
+                       search.highest_kept, search.ended_early.empty() ? "" : "; ",
+                       search.ended_early);
   }
-  return "no rate within the limits was found" +
+  return of_probe + "no rate within the limits was found" +
          (search.ended_early.empty() ? "" : ": " + search.ended_early);
 }
 

@@ -28,6 +28,7 @@ struct SearchResult {
   std::vector<Probe> probes;  // in the order of measuring; those of a rate are adjacent
   double highest_kept = 0;    // requests/s; 0: none
   double lowest_failed = 0;   // 0: none
+  double reported = 0;        // the rate of the probe whose report this is in; 0: of none
   std::string ended_early;    // why the search could not go on; "": it came to its end
 };
 

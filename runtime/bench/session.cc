@@ -46,6 +46,11 @@ bool server_is_gone(const Metrics& metrics) {
   });
 }
 
+// Is the last request sent before the first is answered? Then a higher rate is no other load.
+bool all_at_once(const Metrics& metrics, size_t requests, double rate) {
+  return static_cast<double>(requests - 1) / rate < metrics.of(Latency::kE2e).min();
+}
+
 bool never(const std::vector<Record>&) { return false; }
 
 // Does each of a few requests break the limits although it is sent alone? Then no rate keeps them.
@@ -107,7 +112,11 @@ BenchReport search_rate(Target& target, const std::vector<PlannedRequest>& reque
     otherwise = report_of(send(target, sent, at_once, "all at once", never), options);
     first_rate =
         kBelowFull * otherwise.metrics.per_second(static_cast<double>(otherwise.metrics.completed));
-    if (otherwise.metrics.failed > 0 || otherwise.measurement.interrupted) return otherwise;
+    if (otherwise.metrics.failed > 0) return otherwise;
+    if (otherwise.measurement.interrupted) {
+      otherwise.search = SearchResult{.probes = {}, .ended_early = "interrupted"};
+      return otherwise;
+    }
   }
   std::map<double, BenchReport> reports;  // by rate, of a probe that kept it where one did
   bool interrupted = false;
@@ -120,12 +129,15 @@ BenchReport search_rate(Target& target, const std::vector<PlannedRequest>& reque
       if (otherwise.measurement.records.empty()) otherwise = std::move(report);
       return AfterProbe::kDiscard;
     }
+    probe.cut_short |= server_is_gone(report.metrics);
     on_probe(probe);
     if (server_is_gone(report.metrics)) {
       given_up = fmt::format("at {:.3f} requests/s {}", rate, failure_line(report.metrics));
       ended_early = "the server is gone";
     } else if (reports.empty() && !probe.kept && breaks_alone(target, requests, options)) {
       ended_early = "a request alone breaks them too";
+    } else if (probe.kept && all_at_once(report.metrics, requests.size(), rate)) {
+      ended_early = "all requests are on their way at once; more of them (--num-prompts) tell more";
     }
     if (probe.kept || !reports.contains(rate)) reports.insert_or_assign(rate, std::move(report));
     return ended_early.empty() ? AfterProbe::kGoOn : AfterProbe::kEnd;
@@ -134,6 +146,7 @@ BenchReport search_rate(Target& target, const std::vector<PlannedRequest>& reque
   const auto best = reports.find(found.highest_kept > 0 ? found.highest_kept : first_rate);
   BenchReport report = best == reports.end() ? std::move(otherwise) : std::move(best->second);
   report.search = std::move(found);
+  if (best != reports.end()) report.search->reported = best->first;
   report.search->ended_early = ended_early;
   report.measurement.interrupted = interrupted;
   report.measurement.given_up = given_up;

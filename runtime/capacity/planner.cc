@@ -203,9 +203,11 @@ void note_what_is_missing(CapacityPlan& plan, const HardwareProfile& hardware, c
         fmt::format("hardware {} has no table \"reduce\": reduces count as 0 ms", hardware.name));
   }
   if (plan.kv_cache_dtype == "int8" && hardware.find("attention", 1) != nullptr) {
-    plan.notes.push_back(fmt::format(
-        "hardware {} has no attention over an int8 cache: its times are of a 16-bit one",
-        hardware.name));
+    plan.notes.insert(
+        plan.notes.begin(),
+        fmt::format(
+            "hardware {} has no attention over an int8 cache: its times are of a 16-bit one",
+            hardware.name));
   }
   if (plan.clusters.empty()) return;
   if (!hardware.facts.contains("node_power")) {
