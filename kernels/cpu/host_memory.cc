@@ -32,11 +32,12 @@ std::optional<size_t> value_in(const std::string& file, const std::string& key =
 }
 
 struct GroupFiles {
-  const char *limit, *usage, *reclaimable;  // the last: a line of memory.stat
+  const char *limit, *usage;
+  const char *inactive, *mapped;  // lines of memory.stat: pages of files
 };
-constexpr GroupFiles kUnified{"memory.max", "memory.current", "inactive_file"};
+constexpr GroupFiles kUnified{"memory.max", "memory.current", "inactive_file", "file_mapped"};
 constexpr GroupFiles kMemory{"memory.limit_in_bytes", "memory.usage_in_bytes",
-                             "total_inactive_file"};
+                             "total_inactive_file", "total_mapped_file"};
 
 // What the limits of a control group and of those around it leave.
 size_t room_of(const std::filesystem::path& root, const std::string& group,
@@ -46,8 +47,10 @@ size_t room_of(const std::filesystem::path& root, const std::string& group,
   while (true) {
     const auto limit = value_in(folder / files.limit), usage = value_in(folder / files.usage);
     if (limit && usage) {
-      const size_t cached = value_in(folder / "memory.stat", files.reclaimable).value_or(0);
-      const size_t used = *usage - std::min(*usage, cached);
+      // Pages of files can be given up, but not those of the programs that run.
+      const size_t inactive = value_in(folder / "memory.stat", files.inactive).value_or(0);
+      const size_t mapped = value_in(folder / "memory.stat", files.mapped).value_or(0);
+      const size_t used = *usage - std::min(*usage, inactive - std::min(inactive, mapped));
       room = std::min(room, *limit - std::min(*limit, used));
     }
     if (folder == root || !folder.has_relative_path()) return room;
