@@ -5,15 +5,23 @@
 namespace octet {
 
 LinearShape shape_of(const LinearWeight& weight) {
-  return {.dtype = weight.weight.dtype(),
-          .rows = weight.weight.dim(0),
-          .columns = weight.weight.dim(1),
-          .biased = !weight.bias.empty(),
-          .product = weight.product,
-          .activation = weight.activation,
-          .num_shards = weight.num_shards,
-          .shards = weight.shards,
-          .cuts = weight.cuts};
+  LinearShape shape{.biased = !weight.bias.empty(),
+                    .product = weight.product,
+                    .activation = weight.activation,
+                    .num_shards = weight.num_shards,
+                    .shards = weight.shards,
+                    .cuts = weight.cuts,
+                    .blocked = !weight.blocked.runs.empty()};
+  if (shape.blocked) {
+    shape.dtype = weight.blocked.dtype;
+    shape.columns = weight.blocked.columns;
+    for (const BlockRows& run : weight.blocked.runs) shape.rows += run.rows;
+  } else {
+    shape.dtype = weight.weight.dtype();
+    shape.rows = weight.weight.dim(0);
+    shape.columns = weight.weight.dim(1);
+  }
+  return shape;
 }
 
 size_t Backend::packed_bytes(const LinearShape& weight) const {

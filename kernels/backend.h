@@ -28,6 +28,7 @@
 
 #include "kernels/reduction_tree.h"
 #include "kernels/tensor.h"
+#include "kernels/weight_blocks.h"
 
 namespace octet {
 
@@ -58,11 +59,21 @@ inline constexpr int64_t kMaxInt8Columns = 65'536;
 inline constexpr float kLeastAbsmax = 4e-37f;
 inline constexpr int kHighDigit = 254;  // value = scale * (254 * high + low)
 
+// A weight that lies in a file in blocks, its rows in runs.
+struct BlockedWeight {
+  DType dtype = DType::kI8;
+  int64_t columns = 0;
+  std::vector<BlockRows> runs;  // every run but the last is whole blocks; for kSiluGate there are
+                                // two as long as each other, or none
+};
+
 // A linear layer's weights as they were read: host memory, needed only during pack(). Several
 // layers with one input are one product: their rows are stacked (q, k, v; gate, up).
 struct LinearWeight {
-  Tensor weight;  // [out, in] kI8, kF32, kBF16 or kF16
-  Tensor scales;  // [out] weight row o is weight[o, :] * scales[o]; kI8 only, else empty
+  Tensor weight;          // [out, in] kI8, kF32, kBF16 or kF16
+  BlockedWeight blocked;  // in place of `weight`, which is then empty; kept, not copied. REQUIRES:
+                          // reads_blocks(), not kW8A16
+  Tensor scales;          // [out] weight row o is weight[o, :] * scales[o]; kI8 only, else empty
   Tensor bias;  // [out] or empty; REQUIRES empty where the result is a partial sum (shards not the
                 // whole tree)
   Int8Product product = Int8Product::kW8A8;     // kI8 only
@@ -207,11 +218,12 @@ class Backend {
     operations();
   }
 
-  // Weights. pack: copies. reserve: takes all scratch that operations on up to max_rows rows with
-  // the weights packed so far need, and returns its bytes. REQUIRES: reserve before the first
-  // linear; no pack after it.
+  // Weights. pack: copies, but for what is in blocks. reserve: takes all scratch that operations on
+  // up to max_rows rows with the weights packed so far need, and returns its bytes. REQUIRES:
+  // reserve before the first linear; no pack after it.
   virtual std::unique_ptr<PackedLinear> pack(const LinearWeight& weight) = 0;
   virtual size_t reserve(int64_t max_rows) = 0;
+  virtual bool reads_blocks() const { return false; }  // of BlockedWeight, in host memory
 
   // Bytes that may still be taken of the device's memory; as written here: not known, no limit.
   virtual size_t available_bytes() const { return SIZE_MAX; }

@@ -41,6 +41,8 @@ class CpuBackend : public Backend {
     return packed;
   }
 
+  bool reads_blocks() const override { return true; }
+
   size_t reserve(int64_t max_rows) override {
     const Shape digits = cpu::digits_shape(max_rows, widest_);
     scratch_ = {.max_rows = max_rows,

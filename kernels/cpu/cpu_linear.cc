@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <limits>
-#include <type_traits>
 
 #include "kernels/check.h"
 #include "kernels/cpu/host_memory.h"
@@ -32,18 +30,14 @@ FloatFormat format_of(DType dtype) {
 }
 
 CpuLinear::CpuLinear(const LinearWeight& weight, ThreadPool& pool)
-    : dtype_(weight.weight.dtype()),
-      product_(weight.product),
-      outlier_threshold_(weight.outlier_threshold),
+    : outlier_threshold_(weight.outlier_threshold),
       activation_(weight.activation),
-      rows_(weight.weight.dim(0)) {
-  const bool gated = activation_ == Activation::kSiluGate;
-  in_features_ = weight.weight.dim(1);
-  out_features_ = gated ? rows_ / 2 : rows_;
-  const LinearLayout layout(shape_of(weight));
-  padded_rows_ = layout.padded_rows;
-  padded_in_ = layout.padded_in;
-  shards_ = layout.shards;
+      layout_(shape_of(weight)) {
+  const LinearShape shape = shape_of(weight);
+  dtype_ = shape.dtype;
+  rows_ = shape.rows;
+  in_features_ = shape.columns;
+  out_features_ = gated() ? rows_ / 2 : rows_;
   for (const ShardRange root : subtree_roots(weight.num_shards, weight.shards)) {
     std::vector<ShardRange> leaves;
     for (int leaf = root.begin; leaf < root.end; ++leaf) leaves.push_back({leaf, leaf + 1});
@@ -51,121 +45,99 @@ CpuLinear::CpuLinear(const LinearWeight& weight, ThreadPool& pool)
                       fold_order(weight.num_shards, root, leaves)});
   }
   num_roots_ = static_cast<int>(roots_.size());
-  if (!weight.bias.empty()) {
-    OCTET_CHECK(num_roots_ == 1 && weight.shards.size() == weight.num_shards,
-                "a bias on {} of {} shards", weight.shards.size(), weight.num_shards);
-    bias_ = Tensor::host(DType::kF32, {padded_rows_});
-    for (int64_t row = 0; row < padded_rows_; ++row) {
-      const int64_t source = source_row(row);
-      if (source >= 0) bias_.data<float>()[row] = weight.bias.data<float>()[source];
-    }
-  }
-  pack_scales(weight.scales);
-  if (quantized()) {
-    pack_int8(weight, pool);
+  OCTET_CHECK(weight.bias.empty() || (num_roots_ == 1 && weight.shards.size() == weight.num_shards),
+              "a bias on {} of {} shards", weight.shards.size(), weight.num_shards);
+  scales_ = pack_vector(weight.scales);
+  bias_ = pack_vector(weight.bias);
+  if (shape.blocked) {
+    keep(weight.blocked);
   } else {
-    switch (dtype_size(dtype_)) {
-      case 1:
-        pack_float<uint8_t>(weight, pool);
-        break;
-      case 2:
-        pack_float<uint16_t>(weight, pool);
-        break;
-      default:
-        pack_float<uint32_t>(weight, pool);
-    }
+    pack(weight, pool);
   }
-  bytes_ = layout.bytes();
+  bytes_ = layout_.bytes();
 }
 
 int64_t CpuLinear::source_row(int64_t packed_row) const {
-  if (activation_ != Activation::kSiluGate) return packed_row < rows_ ? packed_row : -1;
+  if (!gated()) return packed_row < rows_ ? packed_row : -1;
   const int64_t block = packed_row / kBlock;
   const int64_t output = block / 2 * kBlock + packed_row % kBlock;
   if (output >= out_features_) return -1;
   return block % 2 == 0 ? output : out_features_ + output;
 }
 
+Tensor CpuLinear::pack_vector(const Tensor& vector) const {
+  if (vector.empty()) return {};
+  const Tensor packed = Tensor::host(DType::kF32, {layout_.padded_rows()});
+  for (int64_t row = 0; row < packed.numel(); ++row) {
+    const int64_t source = source_row(row);
+    if (source >= 0) packed.data<float>()[row] = vector.data<float>()[source];
+  }
+  return packed;
+}
+
 // A block's rows are read side by side and its memory is written once, in order.
-template <typename T, typename PackBlock>
-void CpuLinear::pack_blocks(const LinearWeight& weight, ThreadPool& pool,
-                            const PackBlock& pack_block) {
-  const std::vector<T> padding(static_cast<size_t>(in_features_));
-  pool.run(padded_rows_ / kBlock, [&](int, int64_t block) {
-    std::array<const T*, kBlock> rows;
+void CpuLinear::pack(const LinearWeight& weight, ThreadPool& pool) {
+  const int64_t block_bytes = layout_.blocks.block_bytes();
+  packed_ = allocate_host(DType::kU8, {layout_.num_blocks, block_bytes});
+  for (int64_t block = 0; block < layout_.num_blocks; ++block) {
+    blocks_.push_back(packed_.data<uint8_t>() + block * block_bytes);
+  }
+  const int64_t row_bytes = in_features_ * static_cast<int64_t>(dtype_size(dtype_));
+  pool.run(layout_.num_blocks, [&](int, int64_t block) {
+    std::array<const std::byte*, kBlock> rows;
     for (int lane = 0; lane < kBlock; ++lane) {
       const int64_t source = source_row(block * kBlock + lane);
-      rows[lane] =
-          source < 0 ? padding.data()
-                     : reinterpret_cast<const T*>(weight.weight.raw_data()) + source * in_features_;
+      rows[lane] = source < 0 ? nullptr : weight.weight.raw_data() + source * row_bytes;
     }
-    pack_block(rows, reinterpret_cast<T*>(packed_.raw_data()) + block * kBlock * padded_in_);
+    layout_.blocks.lay_out(rows, packed_.raw_data() + block * block_bytes);
   });
 }
 
-void CpuLinear::pack_scales(const Tensor& scales) {
-  if (scales.empty()) return;
-  scales_ = Tensor::host(DType::kF32, {padded_rows_});
-  for (int64_t row = 0; row < padded_rows_; ++row) {
-    const int64_t source = source_row(row);
-    if (source >= 0) scales_.data<float>()[row] = scales.data<float>()[source];
+void CpuLinear::keep(const BlockedWeight& weight) {
+  OCTET_CHECK(dtype_ != DType::kI8 || quantized(), "int8 weights in groups for float products");
+  for (size_t i = 0; i < weight.runs.size(); ++i) {
+    const BlockRows& run = weight.runs[i];
+    const bool last = i + 1 == weight.runs.size();
+    OCTET_CHECK(gated() ? weight.runs.size() == 2 && run.rows == out_features_
+                        : last || run.rows % kBlock == 0,
+                "run {} of {} has {} rows", i, weight.runs.size(), run.rows);
+    files_.push_back(run.first);
+  }
+  const auto* runs = weight.runs.data();
+  const auto add = [&](const BlockRows& run, int64_t block) {
+    blocks_.push_back(reinterpret_cast<const uint8_t*>(run.first.get()) + block * run.stride);
+  };
+  if (gated()) {
+    for (int64_t block = 0; block < layout_.num_blocks; ++block) add(runs[block % 2], block / 2);
+    return;
+  }
+  for (const BlockRows& run : weight.runs) {
+    for (int64_t block = 0; block < WeightBlocks::count(run.rows); ++block) add(run, block);
   }
 }
 
-void CpuLinear::pack_int8(const LinearWeight& weight, ThreadPool& pool) {
-  packed_ = allocate_host(DType::kU8, {padded_rows_, padded_in_});
-  pack_blocks<uint8_t>(weight, pool, [&](const auto& rows, uint8_t* to) {
-    const auto add_group = [&](int64_t k, auto columns) {
-      for (const uint8_t* row : rows) {
-        uint32_t group = 0;
-        std::memcpy(&group, row + k, columns);
-        group ^= 0x80808080;  // w + 128, in padding too
-        std::memcpy(to, &group, kGroup);
-        to += kGroup;
-      }
-    };
-    for (const Shard& shard : shards_) {
-      int64_t k = shard.begin;
-      for (; k + kGroup <= shard.end; k += kGroup) {
-        add_group(k, std::integral_constant<size_t, kGroup>());
-      }
-      if (k < shard.end) add_group(k, static_cast<size_t>(shard.end - k));
-    }
-  });
-}
-
-template <typename T>
-void CpuLinear::pack_float(const LinearWeight& weight, ThreadPool& pool) {
-  packed_ = allocate_host(dtype_, {padded_rows_, padded_in_});
-  pack_blocks<T>(weight, pool, [&](const auto& rows, T* to) {
-    for (int64_t k = 0; k < in_features_; ++k) {
-      for (const T* row : rows) *to++ = row[k];
-    }
-  });
-}
-
 void CpuLinear::unpack_row(int64_t row, float* out) const {
-  OCTET_CHECK(dtype_ != DType::kI8 && activation_ != Activation::kSiluGate, "dtype {}",
-              dtype_name(dtype_));
-  const int64_t first = row / kBlock * kBlock * padded_in_ + row % kBlock;
+  OCTET_CHECK(dtype_ != DType::kI8 && !gated(), "dtype {}", dtype_name(dtype_));
+  const uint8_t* block = blocks_[row / kBlock];
   for (int64_t k = 0; k < in_features_; ++k) {
-    const int64_t at = first + k * kBlock;
-    out[k] = dtype_ == DType::kF32    ? packed_.data<float>()[at]
-             : dtype_ == DType::kBF16 ? bf16_to_f32(packed_.data<uint16_t>()[at])
-                                      : f16_to_f32(packed_.data<uint16_t>()[at]);
+    const int64_t at = k * kBlock + row % kBlock;
+    const auto* halves = reinterpret_cast<const uint16_t*>(block);
+    out[k] = dtype_ == DType::kF32    ? reinterpret_cast<const float*>(block)[at]
+             : dtype_ == DType::kBF16 ? bf16_to_f32(halves[at])
+                                      : f16_to_f32(halves[at]);
   }
 }
 
 void CpuLinear::quantize_rows(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch,
                               const Tensor& x) const {
-  const int64_t shards = num_shards(), n = x.dim(0);
+  const int64_t n = x.dim(0), slices = n * num_shards();
   constexpr float kNone = std::numeric_limits<float>::infinity();
   const float threshold = mixed() ? outlier_threshold_ : kNone;
   const float ratio = mixed() ? kOutlierRatio : kNone;
   const auto quantize = [&](int64_t i) {
-    const int64_t row = i / shards;
-    const Shard& shard = shards_[i % shards];
-    const int64_t place = row * padded_in_ + shard.place;
+    const int64_t row = i / num_shards();
+    const Shard& shard = shards()[i % num_shards()];
+    const int64_t place = row * padded_in() + shard.place;
     QuantizedRow& quantized = scratch.rows[i];
     quantized.low = scratch.low.data<int8_t>() + place;
     if (mixed()) {
@@ -176,10 +148,10 @@ void CpuLinear::quantize_rows(const KernelTable& kernels, ThreadPool& pool, Line
                      shard.padded, threshold, ratio, &quantized);
     if (quantized.outliers > 0) outliers_ += quantized.outliers;
   };
-  if (n * padded_in_ < 16384) {
-    for (int64_t i = 0; i < n * shards; ++i) quantize(i);
+  if (n * padded_in() < 16384) {
+    for (int64_t i = 0; i < slices; ++i) quantize(i);
   } else {
-    pool.run(n * shards, [&](int, int64_t i) { quantize(i); });
+    pool.run(slices, [&](int, int64_t i) { quantize(i); });
   }
 }
 
@@ -194,8 +166,8 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
   if (quantized()) quantize_rows(kernels, pool, scratch, x);
   // A column of blocks stays in the cache while a band of rows goes through it. One band: each task
   // has a run of blocks, whose next column is fetched during the last rows of the one before.
-  const int64_t unit = activation_ == Activation::kSiluGate ? 2 : 1;  // blocks that stay together
-  const int64_t blocks = padded_rows_ / kBlock, units = blocks / unit;
+  const int64_t unit = gated() ? 2 : 1;  // blocks that stay together
+  const int64_t blocks = layout_.num_blocks, units = blocks / unit;
   const int64_t bands = (n + kernels.band_rows - 1) / kernels.band_rows;
   const int64_t rows_of_tile = quantized() ? kernels.int8_rows : kFloatTileRows;
   const int64_t runs =
@@ -214,7 +186,7 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
               .rows = static_cast<int>(std::min(rows_of_tile, end - row)),
               .block = block,
               .blocks = static_cast<int>(std::min<int64_t>(kMaxBlocks, last - block)),
-              .ahead = next ? kMaxBlocks * kBlock * padded_in_ : kAhead},
+              .ahead = next ? blocks_[block + kMaxBlocks] - blocks_[block] : kAhead},
              out);
       }
     }
@@ -224,7 +196,8 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
 // Tasks of equal size that together read all weights: some for each thread, none too small.
 int64_t CpuLinear::runs_of_blocks(const ThreadPool& pool) const {
   constexpr int64_t kBytesOfRun = 128 << 10;
-  return (static_cast<int64_t>(packed_.bytes()) / (kBytesOfRun * pool.size()) + 1) * pool.size();
+  const int64_t bytes = layout_.num_blocks * layout_.blocks.block_bytes();
+  return (bytes / (kBytesOfRun * pool.size()) + 1) * pool.size();
 }
 
 void CpuLinear::tile(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
@@ -246,40 +219,37 @@ void CpuLinear::tile(const KernelTable& kernels, const LinearScratch& scratch, c
 void CpuLinear::leaves(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
                        const Place& place, const Root& root, float* slots) const {
   const auto [row, rows, block, blocks, ahead] = place;
-  const size_t size = dtype_size(dtype_);
   for (int i = 0; i < root.num_leaves; ++i) {
     const int index = root.first_leaf + i;
-    const Shard& shard = shards_[index];
+    const Shard& shard = shards()[index];
     float* leaf = slots + i * rows * kLine;
     if (quantized()) {
-      const Int8Tile tile{
-          .x = scratch.rows.data() + row * num_shards() + index,
-          .x_stride = num_shards(),
-          .row_stride = padded_in_,
-          .weights = packed_.data<uint8_t>() + (block * padded_in_ + shard.place) * kBlock,
-          .block_stride = kBlock * padded_in_,
-          .scales = scales_.data<float>() + block * kBlock,
-          .rows = rows,
-          .blocks = blocks,
-          .groups = shard.padded / kGroup,
-          .ahead = ahead,
-          .leaf = leaf};
+      const Int8Tile tile{.x = scratch.rows.data() + row * num_shards() + index,
+                          .x_stride = num_shards(),
+                          .row_stride = padded_in(),
+                          .weights = blocks_.data() + block,
+                          .begin = shard.place * kBlock,
+                          .scales = scales_.data<float>() + block * kBlock,
+                          .rows = rows,
+                          .blocks = blocks,
+                          .groups = shard.padded / kGroup,
+                          .ahead = ahead,
+                          .leaf = leaf};
       kernels.int8_low(tile);
       for (int r = 0; r < rows; ++r) {
         if (tile.x[r * tile.x_stride].num_groups > 0) kernels.int8_high(tile, r);
       }
       continue;
     }
-    kernels.float_tile(
-        {.x = x.data<float>() + row * in_features_ + shard.begin,
-         .x_stride = in_features_,
-         .weights = packed_.raw_data() + (block * padded_in_ + shard.place) * kBlock * size,
-         .block_stride = kBlock * padded_in_ * static_cast<int64_t>(size),
-         .format = format_of(dtype_),
-         .rows = rows,
-         .blocks = blocks,
-         .k = shard.padded,
-         .sums = leaf});
+    kernels.float_tile({.x = x.data<float>() + row * in_features_ + shard.begin,
+                        .x_stride = in_features_,
+                        .weights = blocks_.data() + block,
+                        .begin = shard.place * kBlock * static_cast<int64_t>(dtype_size(dtype_)),
+                        .format = format_of(dtype_),
+                        .rows = rows,
+                        .blocks = blocks,
+                        .k = shard.padded,
+                        .sums = leaf});
     if (scales_.empty()) continue;
     const float* scales = scales_.data<float>() + block * kBlock;
     for (int r = 0; r < rows; ++r) {
@@ -293,10 +263,9 @@ void CpuLinear::leaves(const KernelTable& kernels, const LinearScratch& scratch,
 void CpuLinear::finish(const KernelTable& kernels, float* sums, const Place& place,
                        float* out) const {
   const auto [row, rows, block, blocks, ahead] = place;
-  const bool gated = activation_ == Activation::kSiluGate;
-  const int64_t first = gated ? block / 2 * kBlock : block * kBlock;
+  const int64_t first = gated() ? block / 2 * kBlock : block * kBlock;
   const int64_t count =
-      std::min<int64_t>(gated ? blocks / 2 * kBlock : blocks * kBlock, out_features_ - first);
+      std::min<int64_t>(gated() ? blocks / 2 * kBlock : blocks * kBlock, out_features_ - first);
   for (int r = 0; r < rows; ++r) {
     float* line = sums + r * kLine;
     if (!bias_.empty()) {

@@ -1,5 +1,5 @@
-// CpuLinear: a linear layer's weights in blocks of kBlock outputs, shards behind each other, and
-// the product over them.
+// CpuLinear: a linear layer's weights in blocks of kBlock outputs, in its own memory or where they
+// lie in a file, and the product over them.
 #pragma once
 
 #include <atomic>
@@ -34,11 +34,10 @@ class CpuLinear : public PackedLinear {
   // Packs with all threads of the pool, as its one caller.
   CpuLinear(const LinearWeight& weight, ThreadPool& pool);
 
-  int64_t padded_in() const { return padded_in_; }
-  int num_shards() const { return static_cast<int>(shards_.size()); }
-  // Are inputs quantised; do they have high digits?
-  bool quantized() const { return dtype_ == DType::kI8 && product_ != Int8Product::kW8A16; }
-  bool mixed() const { return quantized() && product_ == Int8Product::kLlmInt8; }
+  int64_t padded_in() const { return layout_.blocks.padded_columns(); }
+  int num_shards() const { return static_cast<int>(shards().size()); }
+  bool quantized() const { return layout_.quantized; }
+  bool mixed() const { return layout_.mixed; }
   uint64_t outliers() const override { return outliers_; }
 
   // A row of the weights as they were, in fp32. REQUIRES: float weights.
@@ -48,7 +47,7 @@ class CpuLinear : public PackedLinear {
              const Tensor& out) const;
 
  private:
-  using Shard = LinearLayout::Shard;
+  using Shard = WeightBlocks::Shard;
   struct Root {
     int first_leaf;  // of this rank's
     int num_leaves;
@@ -65,12 +64,11 @@ class CpuLinear : public PackedLinear {
     int64_t ahead;
   };
 
-  template <typename T, typename PackBlock>
-  void pack_blocks(const LinearWeight& weight, ThreadPool& pool, const PackBlock& pack_block);
-  void pack_scales(const Tensor& scales);
-  void pack_int8(const LinearWeight& weight, ThreadPool& pool);
-  template <typename T>
-  void pack_float(const LinearWeight& weight, ThreadPool& pool);
+  const std::vector<Shard>& shards() const { return layout_.blocks.shards(); }
+  bool gated() const { return activation_ == Activation::kSiluGate; }
+  Tensor pack_vector(const Tensor& vector) const;  // [rows] -> [padded rows]
+  void pack(const LinearWeight& weight, ThreadPool& pool);
+  void keep(const BlockedWeight& weight);
   int64_t source_row(int64_t packed_row) const;  // -1: padding
   void quantize_rows(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch,
                      const Tensor& x) const;
@@ -82,19 +80,17 @@ class CpuLinear : public PackedLinear {
   void finish(const KernelTable& kernels, float* sums, const Place& place, float* out) const;
 
   DType dtype_;
-  Int8Product product_;
   float outlier_threshold_;
   Activation activation_;
-  int64_t rows_ = 0;  // of the weight; padded to padded_rows_
-  int64_t padded_rows_ = 0;
-  int64_t padded_in_ = 0;
+  int64_t rows_ = 0;  // of the weight
+  LinearLayout layout_;
   mutable std::atomic<uint64_t> outliers_ = 0;
-  std::vector<Shard> shards_;
   std::vector<Root> roots_;
-  Tensor packed_;  // [blocks][padded_in][kBlock] elements; int8: [blocks][padded_in /
-                   // kGroup][kBlock][kGroup] kU8
-  Tensor scales_;  // [padded_rows]; int8
-  Tensor bias_;    // [padded_rows] or empty
+  std::vector<const uint8_t*> blocks_;  // where each lies: in packed_, or in files_
+  Tensor packed_;                       // [blocks][block_bytes]
+  std::vector<std::shared_ptr<const std::byte>> files_;
+  Tensor scales_;  // [padded rows]; int8
+  Tensor bias_;    // [padded rows] or empty
 };
 
 }  // namespace octet::cpu

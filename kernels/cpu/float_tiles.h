@@ -16,7 +16,11 @@ inline void float_tile_of(const FloatTile& tile) {
   constexpr int64_t kBytes = kBlock * (kFormat == FloatFormat::kF32  ? 4
                                        : kFormat == FloatFormat::kI8 ? 1
                                                                      : 2);
-  const char* weights = static_cast<const char*>(tile.weights);
+  const char* weights[kBlocks];
+#pragma GCC unroll 8
+  for (int b = 0; b < kBlocks; ++b) {
+    weights[b] = reinterpret_cast<const char*>(tile.weights[b] + tile.begin);
+  }
   Vec16 sums[kRows][kBlocks];
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
@@ -27,7 +31,7 @@ inline void float_tile_of(const FloatTile& tile) {
     Vec16 w[kBlocks];
 #pragma GCC unroll 8
     for (int b = 0; b < kBlocks; ++b) {
-      w[b] = load_weights<kFormat>(weights + b * tile.block_stride + k * kBytes);
+      w[b] = load_weights<kFormat>(weights[b] + k * kBytes);
     }
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
@@ -47,7 +51,7 @@ template <FloatFormat kFormat, int kRows>
 inline void float_tile_of(const FloatTile& tile) {
   FloatTile part = tile;
   const auto advance = [&](int blocks) {
-    part.weights = static_cast<const char*>(part.weights) + blocks * tile.block_stride;
+    part.weights += blocks;
     part.sums += blocks * kBlock;
   };
   int block = 0;

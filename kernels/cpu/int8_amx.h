@@ -27,16 +27,17 @@ inline void amx_low(const Int8Tile& tile, int first_block) {
   unroll<kSums>([]<int t>() { amx::zero<t>(); });
   const int64_t ahead = tile.ahead > kLeastAhead ? tile.ahead : kLeastAhead;
   const int8_t* x = tile.x->low;
-  const uint8_t* weights = tile.weights + first_block * tile.block_stride;
-  // The products of kTileGroups groups from `group` on, whose weights are read at `from`.
-  const auto add_products = [&](int64_t group, const uint8_t* from, int64_t block_stride) {
+  const uint8_t* weights[kBlocks];
+  for (int b = 0; b < kBlocks; ++b) weights[b] = tile.weights[first_block + b] + tile.begin;
+  // The products of kTileGroups groups from `group` on, whose weights of block b are at from(b).
+  const auto add_products = [&](int64_t group, const auto& from) {
     unroll<kRowTiles>([&]<int r>() {
       amx::load<kX + r>(x + group * kGroup + r * amx::kTileRows * tile.row_stride, tile.row_stride);
     });
     unroll<kBlocks>([&]<int b>() {
       constexpr int w = kW + b % kWeightTiles;
-      amx::load<w>(from + b * block_stride, kGroupBytes);
-      const uint8_t* next = weights + b * tile.block_stride + group * kGroupBytes + ahead;
+      amx::load<w>(from(b), kGroupBytes);
+      const uint8_t* next = weights[b] + group * kGroupBytes + ahead;
       for (int i = 0; i < kTileGroups; ++i) {
         _mm_prefetch(reinterpret_cast<const char*>(next + i * kGroupBytes), _MM_HINT_T0);
       }
@@ -45,16 +46,15 @@ inline void amx_low(const Int8Tile& tile, int first_block) {
   };
   int64_t group = 0;
   for (; group + kTileGroups <= tile.groups; group += kTileGroups) {
-    add_products(group, weights + group * kGroupBytes, tile.block_stride);
+    add_products(group, [&](int b) { return weights[b] + group * kGroupBytes; });
   }
   if (const int64_t left = (tile.groups - group) * kGroupBytes; left > 0) {
     // No weights behind the last ones, whatever the inputs there are.
     alignas(64) uint8_t last[kBlocks * kWeightTileBytes] = {};
     for (int b = 0; b < kBlocks; ++b) {
-      __builtin_memcpy(last + b * kWeightTileBytes,
-                       weights + b * tile.block_stride + group * kGroupBytes, left);
+      __builtin_memcpy(last + b * kWeightTileBytes, weights[b] + group * kGroupBytes, left);
     }
-    add_products(group, last, kWeightTileBytes);
+    add_products(group, [&](int b) { return last + b * kWeightTileBytes; });
   }
   alignas(64) int32_t sums[kRowTiles * amx::kTileRows][kBlocks][kBlock];
   unroll<kSums>([&]<int t>() {

@@ -36,12 +36,12 @@ struct QuantizedRow {
 // One shard of a tile of int8 products, in fp32: leaves of the reduction tree. Weights are stored
 // as w + 128, unsigned.
 struct Int8Tile {
-  const QuantizedRow* x;   // row r is x[r * x_stride], its low digits x->low + r * row_stride;
-  int64_t x_stride;        // what lies behind them, kMaxInt8TileRows rows and kMaxTileColumns
-  int64_t row_stride;      // columns in all, may be read but is not used
-  const uint8_t* weights;  // [blocks][groups][kBlock][kGroup]
-  int64_t block_stride;    // bytes from block to block
-  const float* scales;     // [blocks, kBlock]
+  const QuantizedRow* x;  // row r is x[r * x_stride], its low digits x->low + r * row_stride;
+  int64_t x_stride;       // what lies behind them, kMaxInt8TileRows rows and kMaxTileColumns
+  int64_t row_stride;     // columns in all, may be read but is not used
+  const uint8_t* const* weights;  // [blocks]: where each is; at `begin` are the shard's
+  int64_t begin;                  // [groups][kBlock][kGroup]
+  const float* scales;            // [blocks, kBlock]
   int rows, blocks;
   int64_t groups;
   int64_t ahead;  // bytes behind these weights are the ones to be fetched meanwhile
@@ -49,10 +49,10 @@ struct Int8Tile {
 };
 
 struct FloatTile {
-  const float* x;        // [rows, x_stride]
-  int64_t x_stride;      // floats
-  const void* weights;   // [blocks][k][kBlock]
-  int64_t block_stride;  // bytes
+  const float* x;                 // [rows, x_stride]
+  int64_t x_stride;               // floats
+  const uint8_t* const* weights;  // [blocks]: where each is; at `begin` are the shard's
+  int64_t begin;                  // [k][kBlock]
   FloatFormat format;
   int rows, blocks;
   int64_t k;

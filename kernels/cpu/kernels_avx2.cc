@@ -50,7 +50,7 @@ inline void int8_block(const Int8Tile& tile, int row, int block) {
     x[r] = tile.x[(row + r) * tile.x_stride].low;
     for (int j = 0; j < 4; ++j) sums[r][j] = _mm256_setzero_si256();
   }
-  const uint8_t* weights = tile.weights + block * tile.block_stride;
+  const uint8_t* weights = tile.weights[block] + tile.begin;
   for (int64_t g = 0; g < tile.groups; ++g) {
     __m256i w[4];
     widen_group(weights + g * kBlock * kGroup, w);
@@ -75,7 +75,7 @@ void int8_low(const Int8Tile& tile) {
 void int8_high(const Int8Tile& tile, int r) {
   const QuantizedRow& row = tile.x[r * tile.x_stride];
   for (int block = 0; block < tile.blocks; ++block) {
-    const uint8_t* weights = tile.weights + block * tile.block_stride;
+    const uint8_t* weights = tile.weights[block] + tile.begin;
     __m256i sums[4] = {};
     for (int i = 0; i < row.num_groups; ++i) {
       __m256i w[4];

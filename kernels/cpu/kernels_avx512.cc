@@ -38,14 +38,16 @@ inline void vnni_low(const Int8Tile& tile) {
 #pragma GCC unroll 8
     for (int b = 0; b < kBlocks; ++b) acc[r][b] = _mm512_setzero_si512();
   }
-  const uint8_t* weights = tile.weights;
+  const uint8_t* weights[kBlocks];
+#pragma GCC unroll 8
+  for (int b = 0; b < kBlocks; ++b) weights[b] = tile.weights[b] + tile.begin;
   for (int64_t g = 0; g < tile.groups; ++g) {
     __m512i w[kBlocks];
 #pragma GCC unroll 8
     for (int b = 0; b < kBlocks; ++b) {
-      w[b] = _mm512_loadu_si512(weights + b * tile.block_stride);
-      _mm_prefetch(reinterpret_cast<const char*>(weights + b * tile.block_stride + tile.ahead),
-                   _MM_HINT_T0);
+      const uint8_t* at = weights[b] + g * kBlock * kGroup;
+      w[b] = _mm512_loadu_si512(at);
+      _mm_prefetch(reinterpret_cast<const char*>(at + tile.ahead), _MM_HINT_T0);
     }
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
@@ -55,7 +57,6 @@ inline void vnni_low(const Int8Tile& tile) {
 #pragma GCC unroll 8
       for (int b = 0; b < kBlocks; ++b) multiply_add(acc[r][b], w[b], broadcast);
     }
-    weights += kBlock * kGroup;
   }
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
@@ -100,7 +101,7 @@ void vnni_low(const Int8Tile& tile) {
 void int8_high(const Int8Tile& tile, int r) {
   const QuantizedRow& row = tile.x[r * tile.x_stride];
   for (int b = 0; b < tile.blocks; ++b) {
-    const uint8_t* weights = tile.weights + b * tile.block_stride;
+    const uint8_t* weights = tile.weights[b] + tile.begin;
     __m512i sum = _mm512_setzero_si512();
     for (int i = 0; i < row.num_groups; ++i) {
       int32_t four;

@@ -8,32 +8,39 @@
 namespace octet::cpu {
 namespace {
 
-int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+static_assert(kBlock == WeightBlocks::kBlock && kGroup == WeightBlocks::kGroup);
 
-}  // namespace
+bool quantizes(const LinearShape& weight) {
+  return weight.dtype == DType::kI8 && weight.product != Int8Product::kW8A16;
+}
 
-LinearLayout::LinearLayout(const LinearShape& weight)
-    : quantized(weight.dtype == DType::kI8 && weight.product != Int8Product::kW8A16),
-      mixed(quantized && weight.product == Int8Product::kLlmInt8) {
-  padded_rows = weight.activation == Activation::kSiluGate ? 2 * round_up(weight.rows / 2, kBlock)
-                                                           : round_up(weight.rows, kBlock);
+WeightBlocks blocks_of(const LinearShape& weight) {
   const std::vector<int64_t> cuts =
       weight.cuts.empty() ? std::vector<int64_t>{0, weight.columns} : weight.cuts;
   OCTET_CHECK(static_cast<int>(cuts.size()) == weight.shards.size() + 1 &&
                   weight.shards.size() <= kMaxShards && cuts.back() == weight.columns,
               "{} cuts to {}, {} shards, {} inputs", cuts.size(), cuts.back(), weight.shards.size(),
               weight.columns);
-  for (size_t i = 0; i + 1 < cuts.size(); ++i) {
-    const int64_t length = cuts[i + 1] - cuts[i];
-    OCTET_CHECK(!quantized || length <= kMaxInt8Columns, "a shard of {} columns", length);
-    const int64_t padded = quantized ? round_up(length, kGroup) : length;
-    shards.push_back({cuts[i], cuts[i + 1], padded_in, padded});
-    padded_in += padded;
+  return {weight.dtype, quantizes(weight), cuts};
+}
+
+}  // namespace
+
+LinearLayout::LinearLayout(const LinearShape& weight)
+    : quantized(quantizes(weight)),
+      mixed(quantized && weight.product == Int8Product::kLlmInt8),
+      blocks(blocks_of(weight)) {
+  num_blocks = weight.activation == Activation::kSiluGate ? 2 * WeightBlocks::count(weight.rows / 2)
+                                                          : WeightBlocks::count(weight.rows);
+  for (const WeightBlocks::Shard& shard : blocks.shards()) {
+    OCTET_CHECK(!quantized || shard.end - shard.begin <= kMaxInt8Columns, "a shard of {} columns",
+                shard.end - shard.begin);
   }
-  const size_t rows = static_cast<size_t>(padded_rows);
-  bytes_ = allocated_bytes(rows * static_cast<size_t>(padded_in) * dtype_size(weight.dtype));
-  if (weight.has_scales()) bytes_ += allocated_bytes(rows * sizeof(float));
-  if (weight.biased) bytes_ += allocated_bytes(rows * sizeof(float));
+  const auto weights = static_cast<size_t>(num_blocks * blocks.block_bytes());
+  const size_t vector = allocated_bytes(static_cast<size_t>(padded_rows()) * sizeof(float));
+  bytes_ = weight.blocked ? weights : allocated_bytes(weights);
+  if (weight.has_scales()) bytes_ += vector;
+  if (weight.biased) bytes_ += vector;
 }
 
 size_t linear_scratch_bytes(std::span<const LinearShape> weights, int64_t max_rows) {
@@ -41,8 +48,8 @@ size_t linear_scratch_bytes(std::span<const LinearShape> weights, int64_t max_ro
   bool mixed = false;
   for (const LinearShape& weight : weights) {
     const LinearLayout layout(weight);
-    widest = std::max(widest, layout.padded_in);
-    most_shards = std::max(most_shards, static_cast<int64_t>(layout.shards.size()));
+    widest = std::max(widest, layout.blocks.padded_columns());
+    most_shards = std::max(most_shards, std::ssize(layout.blocks.shards()));
     mixed = mixed || layout.mixed;
   }
   const auto values = static_cast<size_t>(digits_shape(max_rows, widest).numel());

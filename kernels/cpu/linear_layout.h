@@ -1,6 +1,5 @@
-// LinearLayout: where a linear layer's weights lie once packed, from their shape alone: blocks of
-// kBlock outputs, shards behind each other, both padded. CpuLinear packs by it, the ledger asks it
-// for bytes.
+// LinearLayout: how a linear layer's weights lie in blocks, from their shape alone. CpuLinear packs
+// by it, the ledger asks it for bytes.
 #pragma once
 
 #include <cstdint>
@@ -10,25 +9,20 @@
 #include "kernels/cpu/kernel_table.h"
 #include "kernels/linear_shape.h"
 #include "kernels/tensor.h"
+#include "kernels/weight_blocks.h"
 
 namespace octet::cpu {
 
 struct LinearLayout {
-  struct Shard {
-    int64_t begin, end;  // columns of the input
-    int64_t place;       // of its first value in a block's row of padded_in
-    int64_t padded;      // a multiple of kGroup for int8
-  };
-
   explicit LinearLayout(const LinearShape& weight);
 
-  size_t bytes() const { return bytes_; }  // packed weights, scales and bias, as allocated
+  int64_t padded_rows() const { return num_blocks * kBlock; }
+  size_t bytes() const { return bytes_; }  // weights, scales and bias, as allocated or mapped
 
-  bool quantized;           // are inputs quantised;
-  bool mixed;               // do they have high digits?
-  int64_t padded_rows = 0;  // gate and up blocks alternate, each padded alone
-  int64_t padded_in = 0;
-  std::vector<Shard> shards;
+  bool quantized;  // are inputs quantised;
+  bool mixed;      // do they have high digits?
+  WeightBlocks blocks;
+  int64_t num_blocks = 0;  // gate and up blocks alternate, each padded alone
 
  private:
   size_t bytes_ = 0;
