@@ -73,17 +73,18 @@ std::string numa_processors(int local_rank, int local_size) {
   return text;
 }
 
-void bind_to_numa_nodes(int local_rank, int local_size) {
+bool bind_to_numa_nodes(int local_rank, int local_size) {
   const std::string list = numa_processors(local_rank, local_size);
-  if (list.empty()) return;
+  if (list.empty()) return false;
   const Topology topology = load_topology();
   const Processors processors = no_processors();
   if (topology == nullptr || hwloc_bitmap_list_sscanf(processors.get(), list.c_str()) != 0 ||
       hwloc_set_cpubind(topology.get(), processors.get(), HWLOC_CPUBIND_PROCESS) != 0) {
     say("octet: rank {} of this host cannot be bound to processors {}\n", local_rank, list);
-    return;
+    return false;
   }
   say("octet: rank {} of this host runs on processors {}\n", local_rank, list);
+  return true;
 }
 
 }  // namespace octet

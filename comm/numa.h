@@ -13,7 +13,7 @@ namespace octet {
 std::string numa_processors(int local_rank, int local_size);
 
 // Binds this process, all its threads, to them; what it touches first from then on lies on its own
-// nodes. Where that fails it says so and the process runs as it did.
-void bind_to_numa_nodes(int local_rank, int local_size);
+// nodes. False: it is not bound; there is no share, or that failed, which it says.
+bool bind_to_numa_nodes(int local_rank, int local_size);
 
 }  // namespace octet

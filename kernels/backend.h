@@ -72,7 +72,7 @@ struct BlockedWeight {
 struct LinearWeight {
   Tensor weight;          // [out, in] kI8, kF32, kBF16 or kF16
   BlockedWeight blocked;  // in place of `weight`, which is then empty; kept, not copied. REQUIRES:
-                          // reads_blocks(), not kW8A16
+                          // maps_files(), not kW8A16
   Tensor scales;          // [out] weight row o is weight[o, :] * scales[o]; kI8 only, else empty
   Tensor bias;  // [out] or empty; REQUIRES empty where the result is a partial sum (shards not the
                 // whole tree)
@@ -223,7 +223,9 @@ class Backend {
   // reserve before the first linear; no pack after it.
   virtual std::unique_ptr<PackedLinear> pack(const LinearWeight& weight) = 0;
   virtual size_t reserve(int64_t max_rows) = 0;
-  virtual bool reads_blocks() const { return false; }  // of BlockedWeight, in host memory
+  // Is this device's memory the host's, so that a BlockedWeight, or a table for embed(), may be a
+  // mapped file's?
+  virtual bool maps_files() const { return false; }
 
   // Bytes that may still be taken of the device's memory; as written here: not known, no limit.
   virtual size_t available_bytes() const { return SIZE_MAX; }

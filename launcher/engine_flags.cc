@@ -42,6 +42,9 @@ void add_engine_flags(CLI::App& command, EngineOptions& o) {
   const std::string other_flags = command.option_defaults()->get_group();
   command.option_defaults()->group(kEngineGroup);
   add_source_flags(command, o.load_format, o.num_hidden_layers);
+  command.add_flag("--mmap,!--no-mmap", o.mmap,
+                   "Leave weights in the artefact's files where they can be used there (the "
+                   "default), or copy them");
   command
       .add_option("--quantization", o.quantization,
                   "How int8 weights are used; auto: llm-int8 where there are some")
@@ -125,7 +128,10 @@ void require_tokenizer(const EngineOptions& options, const char* instead) {
 EngineOptions place_rank(EngineOptions options, const World& world) {
   // Counted before this process is bound: the host's, not this rank's.
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
-  if (options.device != "cuda") bind_to_numa_nodes(world.local_rank(), world.local_size());
+  // Weights are then copied to the rank's own nodes; a file's pages lie wherever they were read.
+  if (options.device != "cuda" && bind_to_numa_nodes(world.local_rank(), world.local_size())) {
+    options.mmap = false;
+  }
   if (options.threads == 0) options.threads = std::max(1, cores / world.local_size());
   options.local_rank = world.local_rank();
   options.ranks_on_host = world.local_size();

@@ -249,7 +249,9 @@ int run(const GenerateFlags& flags) {
       return run_under_mpirun(flags.tensor_parallel_size);
     }
   }
-  return run_engine_group("generate", flags.engine, flags.tensor_parallel_size,
+  EngineOptions engine_options = flags.engine;
+  engine_options.warm_up = false;  // what it would save the first prompt, it would cost it
+  return run_engine_group("generate", engine_options, flags.tensor_parallel_size,
                           [&](Engine& engine) {
                             if (prompts.ids.empty()) prompts = load_prompts(flags);
                             lead(engine, flags, prompts);

@@ -20,6 +20,7 @@ struct QuantizeFlags {
   std::string load_format = "auto";
   int num_hidden_layers = 0;
   bool equalize = true;
+  bool blocks = true;
   int reduction_shards = Partition::kDefaultShards;
   double max_shard_gib = 5;
 };
@@ -34,6 +35,7 @@ int run_quantize(const QuantizeFlags& flags) {
   const Partition partition(args, flags.reduction_shards);
   QuantizeOptions options;
   options.equalize = flags.equalize;
+  options.blocks = flags.blocks;
   options.max_shard_bytes = static_cast<int64_t>(flags.max_shard_gib * (1 << 30));
   QuantizeReport report;
   double seconds = 0;
@@ -72,6 +74,9 @@ Verb add_quantize(CLI::App& octet) {
       ->capture_default_str();
   command->add_flag("--equalize,!--no-equalize", flags->equalize,
                     "Scale small columns up and their norm down before rounding (the default)");
+  command->add_flag("--blocks,!--no-blocks", flags->blocks,
+                    "Write the weights once more as CPU ranks use them, so that a start copies "
+                    "nothing (the default); GPUs do not need it");
   command->add_option("--max-shard-size", flags->max_shard_gib, "largest safetensors file, in GiB")
       ->check(between(0.001, 1024.0))
       ->capture_default_str();

@@ -41,7 +41,7 @@ class CpuBackend : public Backend {
     return packed;
   }
 
-  bool reads_blocks() const override { return true; }
+  bool maps_files() const override { return true; }
 
   size_t reserve(int64_t max_rows) override {
     const Shape digits = cpu::digits_shape(max_rows, widest_);

@@ -147,7 +147,7 @@ void run_rank(const EngineOptions& options, Communicator& communicator,
                        .max_num_seqs = resolved.max_num_seqs,
                        .kv_cache_tokens = int64_t{cache.num_blocks} * cache.block_size,
                        .vocab_size = plan->files.args.vocab_size};
-  warm_up(*worker);
+  if (resolved.warm_up) warm_up(*worker);
   if (resolved.print_ledger) print_ledger(*worker, planned, info, communicator);
 
   if (communicator.rank() == 0) {

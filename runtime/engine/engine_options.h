@@ -15,6 +15,7 @@ struct EngineOptions {
   std::filesystem::path model;       // artefact folder, Hugging Face folder, or GGUF file
   std::string load_format = "auto";  // "auto" | "dummy": random weights; model may be a preset
   int num_hidden_layers = 0;         // run the first so many; 0: all
+  bool mmap = true;  // weights stay in an artefact's files where they can: nothing is copied
   // How int8 weights are used: "llm-int8" | "w8a8" | "w8a16" (see Int8Product) | "none": as fp32 |
   // "auto": llm-int8 where the checkpoint has int8 weights, else none.
   std::string quantization = "auto";
@@ -37,6 +38,7 @@ struct EngineOptions {
   std::string communicator = "auto";
   std::string reduce = "ordered";  // "ordered" | "fast" (see CommOptions)
   bool print_ledger = true;        // at start, on rank 0
+  bool warm_up = true;             // a token through everything before the first request
   std::chrono::milliseconds step_timeout{60000};
 };
 

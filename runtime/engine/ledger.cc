@@ -83,6 +83,9 @@ EngineOptions resolve_options(EngineOptions options, const ModelArgs& args,
     options.max_num_batched_tokens =
         std::max(options.max_num_batched_tokens, options.max_model_len);
   }
+  const int64_t most = int64_t{options.max_num_seqs} * options.max_model_len;
+  options.max_num_batched_tokens =
+      static_cast<int>(std::min<int64_t>(options.max_num_batched_tokens, most));
   require_range("--max-num-batched-tokens", options.max_num_batched_tokens, options.max_num_seqs,
                 1 << 20);
   require_range("--threads", options.threads, 0, 1024);
@@ -143,6 +146,8 @@ size_t workspace_bytes(const EngineOptions& resolved, const ModelArgs& args,
 
 size_t max_reduce_floats(const EngineOptions& resolved, const ModelArgs& args,
                          const Partition& partition, int size) {
+  constexpr size_t kOfAgreement = 64;  // agree.h, and the ledger's rows
+  if (size == 1) return kOfAgreement;  // steps reduce and gather nothing
   const int roots = std::max({1, ReducePlan(partition.mlp_shards(), size).max_roots_per_rank(),
                               ReducePlan(partition.attention_shards(), size).max_roots_per_rank()});
   size_t most = static_cast<size_t>(roots) * resolved.max_num_batched_tokens *

@@ -20,6 +20,7 @@ size_t RankLedger::on_device() const { return weights + scratch + kv_cache + wor
 
 Footprint footprint(const Plan& plan, Backend& backend, int rank, int size) {
   size_t held = 0;
+  Checks checks;
   return footprint(ModelContext{.args = plan.files.args,
                                 .partition = plan.partition,
                                 .checkpoint = *plan.files.checkpoint,
@@ -29,7 +30,8 @@ Footprint footprint(const Plan& plan, Backend& backend, int rank, int size) {
                                 .int8_product = int8_product(plan.options),
                                 .outlier_threshold = plan.options.outlier_threshold,
                                 .max_model_len = plan.options.max_model_len,
-                                .held_bytes = held});
+                                .held_bytes = held,
+                                .checks = plan.options.mmap ? &checks : nullptr});
 }
 
 RankLedger rank_ledger(const Plan& plan, Backend& backend, int rank, int size) {

@@ -59,6 +59,7 @@ Worker::Worker(const EngineOptions& resolved, const Checkpoint& checkpoint, cons
       communicator_(on_device_ != nullptr ? *on_device_ : communicator) {
   const auto start = std::chrono::steady_clock::now();
   const int rank = communicator.rank(), size = communicator.size();
+  Checks checks;
   const ModelContext context{.args = args,
                              .partition = partition,
                              .checkpoint = checkpoint,
@@ -68,8 +69,10 @@ Worker::Worker(const EngineOptions& resolved, const Checkpoint& checkpoint, cons
                              .int8_product = int8_product(resolved),
                              .outlier_threshold = resolved.outlier_threshold,
                              .max_model_len = resolved.max_model_len,
-                             .held_bytes = memory_.weights};
+                             .held_bytes = memory_.weights,
+                             .checks = resolved.mmap ? &checks : nullptr};
   model_ = make_model(context);
+  run_checks(checks, resolved.threads);
   memory_.scratch = backend_->reserve(resolved.max_num_batched_tokens);
   cache_ =
       std::make_unique<KVCache>(*backend_, plan_kv_cache(resolved, args, partition, rank, size));

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,6 +55,14 @@ void InputFile::read(uint64_t offset, std::span<std::byte> out) const {
     out = out.subspan(static_cast<size_t>(got));
     offset += static_cast<uint64_t>(got);
   }
+}
+
+std::shared_ptr<const std::byte> InputFile::map() const {
+  if (size_ == 0) return nullptr;
+  void* memory = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, fd_, 0);
+  if (memory == MAP_FAILED) return nullptr;
+  return {static_cast<const std::byte*>(memory),
+          [memory, size = size_](const std::byte*) { ::munmap(memory, size); }};
 }
 
 void FileCursor::expect(uint64_t count, uint64_t min_bytes, const std::string& what) const {

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -26,6 +27,10 @@ class InputFile {
   uint64_t size() const { return size_; }  // when it was opened
 
   void read(uint64_t offset, std::span<std::byte> out) const;  // exactly out.size() bytes
+
+  // All of it as memory, read-only; outlives this. Null where the file system cannot, or nothing is
+  // there. A file that shrinks meanwhile does give a signal here: SIGBUS.
+  std::shared_ptr<const std::byte> map() const;
 
  private:
   std::filesystem::path path_;

@@ -8,12 +8,9 @@ namespace octet {
 VocabParallelEmbedding::VocabParallelEmbedding(const WeightScope& scope, int64_t vocab_size,
                                                int64_t hidden_size)
     : plan_(scope.context().size, scope.context().size) {
-  TensorSlice slice;
-  const Tensor rows = scope.rows("weight", vocab_size, hidden_size, &slice);
-  table_ = scope.context().backend.allocate(rows.dtype(), rows.shape());
-  scope.context().backend.upload(rows, table_);
-  scope.context().held_bytes += scope.context().backend.allocated_bytes(table_.bytes());
-  first_id_ = static_cast<int32_t>(slice.begin);
+  const WeightScope::Table table = scope.table(vocab_size, hidden_size);
+  table_ = table.rows;
+  first_id_ = static_cast<int32_t>(table.first);
 }
 
 VocabParallelEmbedding::VocabParallelEmbedding(const LmHead& head, int size)
@@ -39,12 +36,10 @@ void VocabParallelEmbedding::forward(Step& step, const Tensor& out) const {
 
 LmHead::LmHead(const WeightScope& scope, int64_t vocab_size, int64_t hidden_size) {
   const ModelContext& context = scope.context();
-  TensorSlice slice;
-  LinearWeight weight;
-  weight.weight = scope.rows("weight", vocab_size, hidden_size, &slice);
-  if (scope.has("bias")) weight.bias = scope.elements("bias", vocab_size);
-  first_id_ = static_cast<int32_t>(slice.begin);
-  linear_ = std::make_unique<ColumnParallelLinear>(context, std::move(weight));
+  int64_t first = 0;
+  linear_ = std::make_unique<ColumnParallelLinear>(
+      context, scope.vocab_parallel(vocab_size, hidden_size, &first));
+  first_id_ = static_cast<int32_t>(first);
   for (int rank = 0; rank < context.size; ++rank) {
     const TensorSlice of_rank =
         context.partition.slice(Role::kVocab, vocab_size, rank, context.size);

@@ -5,12 +5,7 @@ namespace octet {
 PositionEmbedding::PositionEmbedding(const WeightScope& scope)
     : offset_(scope.context().args.position_offset) {
   const ModelArgs& args = scope.context().args;
-  TensorSlice all;
-  const Tensor rows = scope.rows("weight", args.max_position_embeddings + args.position_offset,
-                                 args.hidden_size, &all);
-  table_ = scope.context().backend.allocate(rows.dtype(), rows.shape());
-  scope.context().backend.upload(rows, table_);
-  scope.context().held_bytes += scope.context().backend.allocated_bytes(table_.bytes());
+  table_ = scope.table(args.max_position_embeddings + args.position_offset, args.hidden_size).rows;
 }
 
 void PositionEmbedding::forward(Step& step, const Tensor& out) const {

@@ -64,24 +64,61 @@ Tensor WeightScope::vector(std::string_view name, int64_t extent, float scale) c
   return device;
 }
 
-Tensor WeightScope::rows(std::string_view name, int64_t extent, int64_t in_features,
-                         TensorSlice* taken) const {
-  const TensorInfo& info = require(prefix_ + std::string(name), Shape{extent, in_features});
-  *taken = slice(info.name, extent);
-  const Tensor out = Tensor::host(info.dtype, {taken->end - taken->begin, in_features});
-  read(info.name, *taken, out);
-  return out;
+const MappedTensors* WeightScope::mapped() const {
+  const bool may = context_->checks != nullptr && context_->backend.maps_files();
+  return may ? context_->checkpoint.mapped() : nullptr;
 }
 
-LinearShape WeightScope::rows_shape(std::string_view name, int64_t extent,
-                                    int64_t in_features) const {
-  const TensorInfo& info = require(prefix_ + std::string(name), Shape{extent, in_features});
+LinearShape WeightScope::table_shape(int64_t extent, int64_t width) const {
+  const TensorInfo& info = require(prefix_ + "weight", Shape{extent, width});
   const TensorSlice own = slice(info.name, extent);
-  return {.dtype = info.dtype, .rows = own.end - own.begin, .columns = in_features};
+  return {.dtype = info.dtype,
+          .rows = own.end - own.begin,
+          .columns = width,
+          .blocked = mapped() != nullptr && mapped()->has_rows(info.name, own)};
+}
+
+WeightScope::Table WeightScope::table(int64_t extent, int64_t width) const {
+  const LinearShape shape = table_shape(extent, width);
+  const TensorInfo& info = *context_->checkpoint.find(prefix_ + "weight");
+  const TensorSlice own = slice(info.name, extent);
+  if (shape.blocked) {
+    const Tensor rows = mapped()->rows(info.name, own, *context_->checks);
+    context_->held_bytes += rows.bytes();
+    return {rows, own.begin};
+  }
+  const Tensor stored = Tensor::host(info.dtype, {shape.rows, width});
+  read(info.name, own, stored);
+  const Tensor rows = context_->backend.allocate(stored.dtype(), stored.shape());
+  context_->backend.upload(stored, rows);
+  context_->held_bytes += context_->backend.allocated_bytes(rows.bytes());
+  return {rows, own.begin};
+}
+
+LinearShape WeightScope::vocab_shape(int64_t extent, int64_t in_features) const {
+  const TensorInfo& info = require(prefix_ + "weight", Shape{extent, in_features});
+  const TensorSlice own = slice(info.name, extent);
+  return {.dtype = info.dtype,
+          .rows = own.end - own.begin,
+          .columns = in_features,
+          .biased = has("bias"),
+          .blocked = has_blocks(info, own, {0, in_features})};
+}
+
+LinearWeight WeightScope::vocab_parallel(int64_t extent, int64_t in_features,
+                                         int64_t* first) const {
+  LinearWeight weight = staged(vocab_shape(extent, in_features));
+  const TensorInfo& info = *context_->checkpoint.find(prefix_ + "weight");
+  const TensorSlice own = slice(info.name, extent);
+  *first = own.begin;
+  add_rows(info, own, 0, weight);
+  if (has("bias")) weight.bias = elements("bias", extent);
+  return weight;
 }
 
 LinearWeight WeightScope::staged(const LinearShape& shape) const {
-  LinearWeight weight{.weight = Tensor::host(shape.dtype, {shape.rows, shape.columns}),
+  LinearWeight weight{.weight = {},
+                      .blocked = {},
                       .scales = {},
                       .bias = {},
                       .product = shape.product,
@@ -89,6 +126,11 @@ LinearWeight WeightScope::staged(const LinearShape& shape) const {
                       .num_shards = shape.num_shards,
                       .shards = shape.shards,
                       .cuts = shape.cuts};
+  if (shape.blocked) {
+    weight.blocked = {.dtype = shape.dtype, .columns = shape.columns, .runs = {}};
+  } else {
+    weight.weight = Tensor::host(shape.dtype, {shape.rows, shape.columns});
+  }
   if (shape.has_scales()) weight.scales = Tensor::host(DType::kF32, {shape.rows});
   if (shape.biased) weight.bias = Tensor::host(DType::kF32, {shape.rows});
   return weight;
@@ -98,6 +140,26 @@ DType WeightScope::held_dtype(const TensorInfo& info) const {
   return info.dtype == DType::kI8 && !context_->int8_product ? DType::kF32 : info.dtype;
 }
 
+// Weights in blocks are laid out for integer products, or were never int8.
+bool WeightScope::has_blocks(const TensorInfo& info, const TensorSlice& slice,
+                             const std::vector<int64_t>& column_cuts) const {
+  if (mapped() == nullptr) return false;
+  const auto product = context_->int8_product;
+  if (info.dtype == DType::kI8 && (!product || *product == Int8Product::kW8A16)) return false;
+  return mapped()->has_blocks(info.name, slice, column_cuts);
+}
+
+void WeightScope::read_scales(const TensorInfo& weight, const TensorSlice& slice,
+                              const Tensor& scales) const {
+  const TensorInfo& scale = require(weight.name + "_scale", Shape{weight.shape[0]});
+  if (scale.dtype != DType::kF32) {
+    throw InputError(fmt::format("{}: tensor {} has dtype {}, must be F32",
+                                 context_->checkpoint.path().string(), scale.name,
+                                 dtype_name(scale.dtype)));
+  }
+  read(scale.name, slice.axis == 0 ? slice : this->slice(scale.name, weight.shape[0]), scales);
+}
+
 void WeightScope::read_weight(const TensorInfo& info, const TensorSlice& slice,
                               const Tensor& weight, const Tensor& held_scales) const {
   const Checkpoint& checkpoint = context_->checkpoint;
@@ -105,15 +167,9 @@ void WeightScope::read_weight(const TensorInfo& info, const TensorSlice& slice,
     read(info.name, slice, weight);
     return;
   }
-  const TensorInfo& scale = require(info.name + "_scale", Shape{info.shape[0]});
-  if (scale.dtype != DType::kF32) {
-    throw InputError(fmt::format("{}: tensor {} has dtype {}, must be F32",
-                                 checkpoint.path().string(), scale.name, dtype_name(scale.dtype)));
-  }
   const Tensor scales =
       held_scales.empty() ? Tensor::host(DType::kF32, {weight.dim(0)}) : held_scales;
-  const TensorSlice scale_slice = slice.axis == 0 ? slice : this->slice(scale.name, info.shape[0]);
-  read(scale.name, scale_slice, scales);
+  read_scales(info, slice, scales);
   if (weight.dtype() == DType::kI8) {
     checkpoint.read(info.name, slice, weight);
     return;
@@ -126,11 +182,24 @@ void WeightScope::read_weight(const TensorInfo& info, const TensorSlice& slice,
   }
 }
 
+void WeightScope::add_rows(const TensorInfo& info, const TensorSlice& slice, int64_t row,
+                           LinearWeight& to) const {
+  const int64_t rows = slice.axis == 0 ? slice.end - slice.begin : info.shape[0];
+  const Tensor scales = to.scales.empty() ? Tensor() : to.scales.rows(row, row + rows);
+  if (to.weight.empty()) {
+    to.blocked.runs.push_back(mapped()->blocks(info.name, slice, *context_->checks));
+    if (!scales.empty()) read_scales(info, slice, scales);
+  } else {
+    read_weight(info, slice, to.weight.rows(row, row + rows), scales);
+  }
+}
+
 LinearShape WeightScope::column_shape(std::initializer_list<ColumnWeight> weights,
                                       int64_t in_features) const {
   const TensorInfo* first = nullptr;
   LinearShape shape{.columns = in_features,
-                    .product = context_->int8_product.value_or(Int8Product::kW8A8)};
+                    .product = context_->int8_product.value_or(Int8Product::kW8A8),
+                    .blocked = true};
   for (const ColumnWeight& weight : weights) {
     const std::string name = fmt::format("{}{}.weight", prefix_, weight.name);
     const TensorInfo& info = require(name, Shape{weight.out_features, in_features});
@@ -141,6 +210,9 @@ LinearShape WeightScope::column_shape(std::initializer_list<ColumnWeight> weight
     }
     if (first == nullptr) first = &info;
     const TensorSlice own = slice(name, weight.out_features);
+    // Where the weight before ended, this one's blocks begin.
+    shape.blocked = shape.blocked && shape.rows % WeightBlocks::kBlock == 0 &&
+                    has_blocks(info, own, {0, in_features});
     shape.rows += own.end - own.begin;
     shape.biased = shape.biased || has(fmt::format("{}.bias", weight.name));
   }
@@ -155,15 +227,13 @@ LinearWeight WeightScope::column_parallel(std::initializer_list<ColumnWeight> we
   for (const ColumnWeight& weight : weights) {
     const std::string name = fmt::format("{}{}.weight", prefix_, weight.name);
     const TensorSlice own = slice(name, weight.out_features);
-    const int64_t next = row + own.end - own.begin;
-    read_weight(*context_->checkpoint.find(name), own, stacked.weight.rows(row, next),
-                stacked.scales.empty() ? Tensor() : stacked.scales.rows(row, next));
+    add_rows(*context_->checkpoint.find(name), own, row, stacked);
     const std::string bias = fmt::format("{}.bias", weight.name);
     if (has(bias)) {
       const Tensor values = elements(bias, weight.out_features);
       std::ranges::copy(values.span<const float>(), stacked.bias.data<float>() + row);
     }
-    row = next;
+    row += own.end - own.begin;
   }
   return stacked;
 }
@@ -180,7 +250,8 @@ LinearShape WeightScope::row_shape(std::string_view name, int64_t out_features,
                     .columns = taken.end - taken.begin,
                     .product = context_->int8_product.value_or(Int8Product::kW8A8),
                     .num_shards = static_cast<int>(cuts.size()) - 1,
-                    .shards = {taken.part_begin, taken.part_end}};
+                    .shards = {taken.part_begin, taken.part_end},
+                    .blocked = has_blocks(info, taken, cuts)};
   for (int i = taken.part_begin; i <= taken.part_end; ++i) {
     shape.cuts.push_back(cuts[i] - taken.begin);
   }
@@ -190,9 +261,8 @@ LinearShape WeightScope::row_shape(std::string_view name, int64_t out_features,
 LinearWeight WeightScope::row_parallel(std::string_view name, int64_t out_features,
                                        int64_t in_features) const {
   const std::string full = fmt::format("{}{}.weight", prefix_, name);
-  const LinearWeight columns = staged(row_shape(name, out_features, in_features));
-  read_weight(*context_->checkpoint.find(full), slice(full, in_features), columns.weight,
-              columns.scales);
+  LinearWeight columns = staged(row_shape(name, out_features, in_features));
+  add_rows(*context_->checkpoint.find(full), slice(full, in_features), 0, columns);
   return columns;
 }
 

@@ -11,6 +11,7 @@
 
 #include "kernels/linear_shape.h"
 #include "runtime/weights/checkpoint.h"
+#include "runtime/weights/mapped_tensors.h"
 #include "runtime/weights/partition.h"
 
 namespace octet {
@@ -26,6 +27,9 @@ struct ModelContext {
   float outlier_threshold = kOutlierThreshold;
   int max_model_len = 0;  // rows of position tables
   size_t& held_bytes;     // added to: device memory that the model's parts take
+  // Where weights may stay in the artefact's files: receives what is to be checked before a step.
+  // Null: everything is read.
+  Checks* checks = nullptr;
 };
 
 // One weight of a column-parallel product: "q_proj" and the whole weight's rows.
@@ -51,9 +55,16 @@ class WeightScope {
   // This rank's elements of a vector as fp32, on the host: [its part of extent].
   Tensor elements(std::string_view name, int64_t extent) const;
 
-  // This rank's rows of the tensor `name` (a full name, "embed_tokens.weight") as stored, on the
-  // host: [rows, in_features]; `slice` receives which rows they are.
-  Tensor rows(std::string_view name, int64_t extent, int64_t in_features, TensorSlice* slice) const;
+  // A table "weight", of which this rank has some rows, as stored and on the device.
+  struct Table {
+    Tensor rows;  // [rows of this rank, width]
+    int64_t first = 0;
+  };
+  Table table(int64_t extent, int64_t width) const;
+
+  // The head's product: this rank's rows of "weight", and of "bias" where there is one; `first`
+  // receives the first row.
+  LinearWeight vocab_parallel(int64_t extent, int64_t in_features, int64_t* first) const;
 
   // One product out of several weights with one input. Their rows are stacked on the host; biases
   // ("q_proj.bias") are taken where present.
@@ -67,15 +78,23 @@ class WeightScope {
   // The shapes of what those read; nothing is read.
   LinearShape column_shape(std::initializer_list<ColumnWeight> weights, int64_t in_features) const;
   LinearShape row_shape(std::string_view name, int64_t out_features, int64_t in_features) const;
-  LinearShape rows_shape(std::string_view name, int64_t extent, int64_t in_features) const;
+  LinearShape vocab_shape(int64_t extent, int64_t in_features) const;
+  LinearShape table_shape(int64_t extent, int64_t width) const;
 
  private:
   const TensorInfo& require(const std::string& name, const Shape& shape) const;
   TensorSlice slice(const std::string& name, int64_t extent) const;
+  const MappedTensors* mapped() const;  // null: nothing may stay in files
+  bool has_blocks(const TensorInfo& info, const TensorSlice& slice,
+                  const std::vector<int64_t>& column_cuts) const;
   void read(const std::string& name, const TensorSlice& slice, const Tensor& out) const;  // finite
+  void read_scales(const TensorInfo& weight, const TensorSlice& slice, const Tensor& scales) const;
   void read_weight(const TensorInfo& info, const TensorSlice& slice, const Tensor& weight,
                    const Tensor& held_scales) const;    // empty: none are held
   LinearWeight staged(const LinearShape& shape) const;  // host memory to read into
+  // Rows [row, ...) of `to`, or one more run of its blocks.
+  void add_rows(const TensorInfo& info, const TensorSlice& slice, int64_t row,
+                LinearWeight& to) const;
   DType held_dtype(const TensorInfo& info) const;
 
   const ModelContext* context_;

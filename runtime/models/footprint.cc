@@ -14,8 +14,8 @@ class Tally {
   void product(ProductRole role, int layer, LinearShape shape) {
     const size_t elements = static_cast<size_t>(shape.rows * shape.columns);
     const size_t vectors = (shape.has_scales() ? 1 : 0) + (shape.biased ? 1 : 0);
-    size_t source =
-        elements * dtype_size(shape.dtype) + vectors * static_cast<size_t>(shape.rows) * 4;
+    size_t source = vectors * static_cast<size_t>(shape.rows) * 4;
+    if (!shape.blocked) source += elements * dtype_size(shape.dtype);
     if (shape.dtype == DType::kF32 && !context_.int8_product) source += elements;  // as stored
     result.packed += context_.backend.packed_bytes(shape);
     loaded_from(source);
@@ -37,9 +37,14 @@ class Tally {
   }
 
   void table(const WeightScope& scope, int64_t extent, int64_t width) {
-    const LinearShape rows = scope.rows_shape("weight", extent, width);
+    const LinearShape rows = scope.table_shape(extent, width);
+    const size_t bytes = static_cast<size_t>(rows.rows * rows.columns) * dtype_size(rows.dtype);
+    if (rows.blocked) {
+      result.tensors += bytes;
+      return;
+    }
     tensor(rows.dtype, rows.rows * rows.columns);
-    loaded_from(static_cast<size_t>(rows.rows * rows.columns) * dtype_size(rows.dtype));
+    loaded_from(bytes);
   }
 
   Footprint finish() {
@@ -64,9 +69,7 @@ void count_ends(const WeightScope& root, Tally& tally) {
   const WeightScope model = root / "model", embedding = model / "embed_tokens";
   const WeightScope head = args.tie_word_embeddings ? embedding : root / "lm_head";
   const int64_t width = args.embedding_size(), hidden = args.hidden_size;
-  LinearShape rows = head.rows_shape("weight", args.vocab_size, width);
-  rows.biased = head.has("bias");
-  tally.product(ProductRole::kHead, -1, std::move(rows));
+  tally.product(ProductRole::kHead, -1, head.vocab_shape(args.vocab_size, width));
   if (!args.tie_word_embeddings) tally.table(embedding, args.vocab_size, width);
   if ((model / "project_in").has("weight")) {
     tally.product(ProductRole::kProjection, -1,

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <optional>
 
 #include "kernels/check.h"
 #include "runtime/formats/json_text.h"
@@ -50,13 +49,6 @@ void check_file(const std::filesystem::path& path, const ArtefactFile& expected)
   }
 }
 
-// The index of `place` in rising cuts.
-std::optional<size_t> find_cut(const std::vector<int64_t>& cuts, int64_t place) {
-  const auto found = std::ranges::lower_bound(cuts, place);
-  if (found == cuts.end() || *found != place) return std::nullopt;
-  return static_cast<size_t>(found - cuts.begin());
-}
-
 void copy_slice(const Tensor& from, const TensorSlice& slice, const Tensor& to) {
   const ByteRuns runs = byte_runs(from.shape(), slice, dtype_size(from.dtype()));
   for (uint64_t row = 0; row < runs.rows; ++row) {
@@ -86,6 +78,7 @@ ArtefactCheckpoint::ArtefactCheckpoint(const std::filesystem::path& folder) : pa
                                    kSafetensorsIndex));
     }
     const TensorEntry& entry = *found->second.entry;
+    mapped_.add_tensor(name, *found->second.file, entry, tensor);
     tensors_.push_back({.name = name,
                         .dtype = entry.dtype,
                         .shape = entry.shape,
@@ -93,6 +86,51 @@ ArtefactCheckpoint::ArtefactCheckpoint(const std::filesystem::path& folder) : pa
                         .stored_bytes = entry.bytes,
                         .parts = static_cast<int>(tensor.hashes.size())});
   }
+  for (const auto& [name, blocks] : manifest_.blocks) open_blocks(name, blocks);
+}
+
+// Blocks are what the weight gives, and lie in a file of this artefact.
+void ArtefactCheckpoint::open_blocks(const std::string& name, const ArtefactTensor& blocks) {
+  const auto fail = [&](const std::string& what) {
+    throw InputError(fmt::format("{}: blocks of {}: {}", (path_ / kArtefactManifest).string(),
+                                 printable(name), what));
+  };
+  const auto weight = files_->tensors().find(name);
+  if (weight == files_->tensors().end()) fail("there is no such tensor");
+  if (!manifest_.files.contains(blocks.file)) {
+    fail(fmt::format("file {} is not among the files", printable(blocks.file)));
+  }
+  auto& file = block_files_[blocks.file];
+  if (file == nullptr) file = std::make_unique<SafetensorsFile>(path_ / blocks.file);
+  const TensorEntry* entry = file->find(name + "_blocks");
+  if (entry == nullptr) fail(fmt::format("not in {}", blocks.file));
+
+  const TensorEntry& rows = *weight->second.entry;
+  const ArtefactTensor& tensor = manifest_.tensors.at(name);
+  if (rows.shape.rank() != 2 || tensor.axis != blocks.axis) {
+    fail(fmt::format("axis {} of {} {}", blocks.axis, dtype_name(rows.dtype),
+                     rows.shape.to_string()));
+  }
+  const bool int8 = rows.dtype == DType::kI8;
+  const std::vector<int64_t> column_cuts =
+      tensor.axis == 1 ? tensor.cuts : std::vector<int64_t>{0, rows.shape[1]};
+  const WeightBlocks layout(rows.dtype, int8, column_cuts);
+  const Shape expected{WeightBlocks::count(rows.shape[0]),
+                       WeightBlocks::kBlock * layout.padded_columns()};
+  if (entry->dtype != (int8 ? DType::kU8 : rows.dtype) || !(entry->shape == expected)) {
+    fail(fmt::format("{} {} in {}, must be {}", dtype_name(entry->dtype), entry->shape.to_string(),
+                     blocks.file, expected.to_string()));
+  }
+  std::vector<int64_t> of_shards;
+  for (const WeightBlocks::Shard& shard : layout.shards()) {
+    of_shards.push_back(WeightBlocks::kBlock * shard.place);
+  }
+  of_shards.push_back(expected[1]);
+  if (blocks.cuts.back() != expected[blocks.axis] ||
+      (blocks.axis == 1 && blocks.cuts != of_shards)) {
+    fail(fmt::format("cuts end at {}, the shape is {}", blocks.cuts.back(), expected.to_string()));
+  }
+  mapped_.add_blocks(name, *file, *entry, blocks, rows.shape[0], column_cuts);
 }
 
 // The tensor, as the safetensors file has it, is what octet.json says; int8 weights have their
@@ -135,8 +173,8 @@ void ArtefactCheckpoint::read(std::string_view name, const TensorSlice& slice,
 
   const bool all = slice.end - slice.begin == entry.shape[slice.axis];
   if (all) return read_parts(key, 0, tensor.hashes.size(), out);
-  const auto begin = find_cut(tensor.cuts, slice.begin), end = find_cut(tensor.cuts, slice.end);
-  if (slice.axis == tensor.axis && begin && end) return read_parts(key, *begin, *end, out);
+  const auto parts = find_parts(tensor.cuts, slice.begin, slice.end);
+  if (slice.axis == tensor.axis && parts) return read_parts(key, parts->begin, parts->end, out);
   const Tensor whole = Tensor::host(entry.dtype, entry.shape);
   read_parts(key, 0, tensor.hashes.size(), whole);
   copy_slice(whole, slice, out);
@@ -155,15 +193,7 @@ void ArtefactCheckpoint::read_parts(const std::string& name, size_t part_begin, 
   PartHasher hasher(tensor.axis, std::move(cuts), out.bytes() / static_cast<size_t>(out.dim(0)),
                     dtype_size(out.dtype()));
   hasher.add_rows({out.raw_data(), out.bytes()});
-  const std::vector<uint64_t> hashes = hasher.finish();
-  for (size_t i = 0; i < hashes.size(); ++i) {
-    const uint64_t expected = tensor.hashes[part_begin + i];
-    if (hashes[i] == expected) continue;
-    throw InputError(fmt::format("{}: tensor {}: part {} of {}: checksum {}; {} says {}",
-                                 file->file().path().string(), printable(name), part_begin + i,
-                                 tensor.hashes.size(), hash_text(hashes[i]), kArtefactManifest,
-                                 hash_text(expected)));
-  }
+  require_hashes(file->file().path(), name, tensor, part_begin, hasher.finish());
 }
 
 void ArtefactCheckpoint::copy_companions(const std::filesystem::path& folder) const {

@@ -6,9 +6,11 @@
 #include <atomic>
 #include <nlohmann/json.hpp>
 
+#include "runtime/formats/safetensors_file.h"
 #include "runtime/formats/safetensors_folder.h"
 #include "runtime/weights/artefact_manifest.h"
 #include "runtime/weights/checkpoint.h"
+#include "runtime/weights/mapped_tensors.h"
 
 namespace octet {
 
@@ -22,11 +24,13 @@ class ArtefactCheckpoint : public Checkpoint {
   const std::vector<TensorInfo>& tensors() const override { return tensors_; }
   void read(std::string_view name, const TensorSlice& slice, const Tensor& out) const override;
   int reduction_shards() const override { return manifest_.reduction_shards; }
-  uint64_t bytes_read() const override { return bytes_read_; }
+  uint64_t bytes_read() const override { return bytes_read_ + mapped_.bytes(); }
+  const MappedTensors* mapped() const override { return &mapped_; }
   void copy_companions(const std::filesystem::path& folder) const override;
 
  private:
   void check_tensor(const std::string& name, const TensorPlace& place) const;
+  void open_blocks(const std::string& name, const ArtefactTensor& blocks);
   void read_parts(const std::string& name, size_t part_begin, size_t part_end,
                   const Tensor& out) const;
 
@@ -35,6 +39,8 @@ class ArtefactCheckpoint : public Checkpoint {
   std::unique_ptr<SafetensorsFolder> files_;
   nlohmann::json config_;
   std::vector<TensorInfo> tensors_;
+  std::map<std::string, std::unique_ptr<SafetensorsFile>> block_files_;
+  MappedTensors mapped_;
   mutable std::atomic<uint64_t> bytes_read_{0};
 };
 

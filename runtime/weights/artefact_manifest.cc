@@ -72,7 +72,7 @@ ArtefactTensor parse_tensor(const Object& object) {
                         .cuts = {},
                         .hashes = {}};
   const json& cuts = object.field("cuts");
-  const json& hashes = object.field("xxh64");
+  const json& hashes = object.field("xxh3");
   if (!cuts.is_array() || cuts.size() < 2 ||
       !std::ranges::all_of(cuts, &json::is_number_unsigned)) {
     object.fail("cuts", "are not a list of at least two integers");
@@ -83,32 +83,51 @@ ArtefactTensor parse_tensor(const Object& object) {
     object.fail("cuts", "do not rise from 0");
   }
   if (!hashes.is_array() || hashes.size() != cuts.size() - 1) {
-    object.fail("xxh64", "is not a list with one hash a part");
+    object.fail("xxh3", "is not a list with one hash a part");
   }
-  for (const json& hash : hashes) tensor.hashes.push_back(object.hash("xxh64", hash));
+  for (const json& hash : hashes) tensor.hashes.push_back(object.hash("xxh3", hash));
   return tensor;
+}
+
+using Tensors = std::map<std::string, ArtefactTensor, std::less<>>;
+
+json tensors_json(const Tensors& tensors) {
+  json all = json::object();
+  for (const auto& [name, tensor] : tensors) {
+    json hashes = json::array();
+    for (uint64_t hash : tensor.hashes) hashes.push_back(hash_text(hash));
+    all[name] = {
+        {"file", tensor.file}, {"axis", tensor.axis}, {"cuts", tensor.cuts}, {"xxh3", hashes}};
+  }
+  return all;
+}
+
+Tensors parse_tensors(const Object& top, const char* key, const std::string& source) {
+  Tensors tensors;
+  const json& all = top.field(key);
+  const Object object(all, fmt::format("{}: {}", source, key));
+  for (const auto& [name, value] : all.items()) {
+    tensors[name] =
+        parse_tensor(Object(value, fmt::format("{}: {} {}", source, key, printable(name))));
+  }
+  return tensors;
 }
 
 }  // namespace
 
 std::string manifest_text(const ArtefactManifest& manifest) {
-  json files = json::object(), tensors = json::object();
+  json files = json::object();
   for (const auto& [name, file] : manifest.files) {
-    files[name] = {{"bytes", file.bytes}, {"xxh64", hash_text(file.hash)}};
-  }
-  for (const auto& [name, tensor] : manifest.tensors) {
-    json hashes = json::array();
-    for (uint64_t hash : tensor.hashes) hashes.push_back(hash_text(hash));
-    tensors[name] = {
-        {"file", tensor.file}, {"axis", tensor.axis}, {"cuts", tensor.cuts}, {"xxh64", hashes}};
+    files[name] = {{"bytes", file.bytes}, {"xxh3", hash_text(file.hash)}};
   }
   const json all = {{"format", "octet"},
                     {"version", kArtefactVersion},
                     {"quantization", kQuantization},
                     {"reduction_shards", manifest.reduction_shards},
                     {"files", files},
-                    {"tensors", tensors},
-                    {"xxh64", kNoHash}};
+                    {"tensors", tensors_json(manifest.tensors)},
+                    {"blocks", tensors_json(manifest.blocks)},
+                    {"xxh3", kNoHash}};
   return with_own_hash(without_own_hash(all.dump() + "\n"));  // keys in order: the hash is last
 }
 
@@ -128,7 +147,7 @@ ArtefactManifest parse_manifest(const std::string& text, const std::string& sour
   const Object top(all, source);
   if (top.string("format") != "octet") top.fail("format", "is not octet");
   if (top.number("version", UINT64_MAX) != kArtefactVersion) {
-    throw InputError(fmt::format("{}: version {}; {} is known", source,
+    throw InputError(fmt::format("{}: version {}; {} is known: quantize it again", source,
                                  top.number("version", UINT64_MAX), kArtefactVersion));
   }
   if (top.string("quantization") != kQuantization) {
@@ -142,14 +161,32 @@ ArtefactManifest parse_manifest(const std::string& text, const std::string& sour
     const Object file(value, fmt::format("{}: file {}", source, printable(name)));
     if (!is_plain_file_name(name)) file.fail("name", "is not that of a file of this folder");
     manifest.files[name] = {.bytes = file.number("bytes", INT64_MAX),
-                            .hash = file.hash("xxh64", file.field("xxh64"))};
+                            .hash = file.hash("xxh3", file.field("xxh3"))};
   }
-  const Object tensors(top.field("tensors"), source + ": tensors");
-  for (const auto& [name, value] : top.field("tensors").items()) {
-    manifest.tensors[name] =
-        parse_tensor(Object(value, fmt::format("{}: tensor {}", source, printable(name))));
-  }
+  manifest.tensors = parse_tensors(top, "tensors", source);
+  manifest.blocks = parse_tensors(top, "blocks", source);
   return manifest;
+}
+
+std::optional<PartRange> find_parts(const std::vector<int64_t>& cuts, int64_t from, int64_t to) {
+  const auto begin = std::ranges::lower_bound(cuts, from);
+  const auto end = std::ranges::lower_bound(cuts, to);
+  if (end == cuts.end() || *begin != from || *end != to) return std::nullopt;
+  return PartRange{static_cast<size_t>(begin - cuts.begin()),
+                   static_cast<size_t>(end - cuts.begin())};
+}
+
+void require_hashes(const std::filesystem::path& file, std::string_view name,
+                    const ArtefactTensor& tensor, size_t part_begin,
+                    std::span<const uint64_t> hashes) {
+  for (size_t i = 0; i < hashes.size(); ++i) {
+    const uint64_t expected = tensor.hashes[part_begin + i];
+    if (hashes[i] == expected) continue;
+    throw InputError(fmt::format("{}: tensor {}: part {} of {}: checksum {}; {} says {}",
+                                 file.string(), printable(name), part_begin + i,
+                                 tensor.hashes.size(), hash_text(hashes[i]), kArtefactManifest,
+                                 hash_text(expected)));
+  }
 }
 
 }  // namespace octet

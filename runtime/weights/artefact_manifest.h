@@ -5,7 +5,10 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <map>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,7 +16,7 @@
 namespace octet {
 
 inline constexpr const char* kArtefactManifest = "octet.json";
-inline constexpr int kArtefactVersion = 1;
+inline constexpr int kArtefactVersion = 2;
 inline constexpr std::string_view kQuantization = "int8, symmetric per output channel";
 
 struct ArtefactFile {
@@ -32,6 +35,9 @@ struct ArtefactManifest {
   int reduction_shards = 0;
   std::map<std::string, ArtefactFile> files;  // all but octet.json
   std::map<std::string, ArtefactTensor, std::less<>> tensors;
+  // Of weights: the same in blocks (kernels/weight_blocks.h), [blocks, columns of a block], in the
+  // file under NAME_blocks; axis and cuts are of that shape.
+  std::map<std::string, ArtefactTensor, std::less<>> blocks;
 };
 
 std::string manifest_text(const ArtefactManifest& manifest);
@@ -44,5 +50,17 @@ std::string without_own_hash(const std::string& text);
 // Throws InputError naming `source`: not what manifest_text() writes, another version, cuts that do
 // not rise from 0.
 ArtefactManifest parse_manifest(const std::string& text, const std::string& source);
+
+// Parts [begin, end) of a tensor, which are [from, to) along its axis; nullopt: not whole parts.
+struct PartRange {
+  size_t begin = 0, end = 0;
+};
+std::optional<PartRange> find_parts(const std::vector<int64_t>& cuts, int64_t from, int64_t to);
+
+// Throws InputError naming file, tensor and part where these, of its parts from part_begin on, are
+// not the tensor's.
+void require_hashes(const std::filesystem::path& file, std::string_view name,
+                    const ArtefactTensor& tensor, size_t part_begin,
+                    std::span<const uint64_t> hashes);
 
 }  // namespace octet

@@ -20,6 +20,8 @@
 
 namespace octet {
 
+class MappedTensors;
+
 struct TensorInfo {
   std::string name;
   DType dtype = DType::kF32;  // as read() delivers it; GGUF's block formats are delivered as kF32
@@ -56,6 +58,9 @@ class Checkpoint {
   // REQUIRES: the slice is inside the tensor; axis 1 only of a matrix. The slice's own part numbers
   // are not looked at.
   virtual void read(std::string_view name, const TensorSlice& slice, const Tensor& out) const = 0;
+
+  // What can be used where it lies in the files; null: nothing can.
+  virtual const MappedTensors* mapped() const { return nullptr; }
 
   // 0: not an artefact; else the R its row-parallel weights were quantised for.
   virtual int reduction_shards() const { return 0; }

@@ -10,7 +10,7 @@
 namespace octet {
 
 uint64_t hash_bytes(std::span<const std::byte> bytes) {
-  return XXH64(bytes.data(), bytes.size(), 0);
+  return XXH3_64bits(bytes.data(), bytes.size());
 }
 
 std::string hash_text(uint64_t hash) { return fmt::format("{:016x}", hash); }
@@ -22,13 +22,13 @@ std::optional<uint64_t> hash_from_text(std::string_view text) {
   return hash;
 }
 
-Hasher::Hasher() : state_(XXH64_createState()) { XXH64_reset(state_.get(), 0); }
+Hasher::Hasher() : state_(XXH3_createState()) { XXH3_64bits_reset(state_.get()); }
 
 void Hasher::add(std::span<const std::byte> bytes) {
-  XXH64_update(state_.get(), bytes.data(), bytes.size());
+  XXH3_64bits_update(state_.get(), bytes.data(), bytes.size());
 }
 
-uint64_t Hasher::finish() const { return XXH64_digest(state_.get()); }
+uint64_t Hasher::finish() const { return XXH3_64bits_digest(state_.get()); }
 
 PartHasher::PartHasher(int axis, std::vector<int64_t> cuts, uint64_t row_bytes,
                        uint64_t column_bytes)

@@ -1,4 +1,4 @@
-// xxh64 of bytes, and of a tensor's parts.
+// XXH3 (64 bits) of bytes, and of a tensor's parts.
 #pragma once
 
 #include <xxhash.h>
@@ -28,9 +28,9 @@ class Hasher {
 
  private:
   struct Free {
-    void operator()(XXH64_state_t* state) const { XXH64_freeState(state); }
+    void operator()(XXH3_state_t* state) const { XXH3_freeState(state); }
   };
-  std::unique_ptr<XXH64_state_t, Free> state_;
+  std::unique_ptr<XXH3_state_t, Free> state_;
 };
 
 // Hashes the parts of a tensor from its rows, given in order, any number at a time. A part of axis

@@ -88,7 +88,7 @@ bool PartialFolder::read_journal(const std::string& job) {
       if (begin == 0) {
         if (line.at("job").get<std::string>() != job) return false;
       } else {
-        finished_[line.at("tensor").get<std::string>()] = line.at("xxh64").get<Hashes>();
+        finished_[line.at("tensor").get<std::string>()] = line.at("xxh3").get<Hashes>();
       }
     } catch (const nlohmann::json::exception&) {
       break;
@@ -108,7 +108,7 @@ const PartialFolder::Hashes* PartialFolder::finished(const std::string& tensor) 
 }
 
 void PartialFolder::finish(const std::string& tensor, const Hashes& hashes) {
-  const std::string line = nlohmann::json{{"tensor", tensor}, {"xxh64", hashes}}.dump() + "\n";
+  const std::string line = nlohmann::json{{"tensor", tensor}, {"xxh3", hashes}}.dump() + "\n";
   journal_->write(journal_bytes_, line);
   journal_bytes_ += line.size();
 }

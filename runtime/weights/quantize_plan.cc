@@ -39,6 +39,35 @@ DType stored_dtype(const TensorInfo& info, const TensorRule& rule) {
   return info.shape.rank() == 1 || info.stored_as == "F32" ? DType::kF32 : DType::kBF16;
 }
 
+// Slices of rows can begin where a block does.
+PlannedBlocks plan_blocks(const PlannedTensor& tensor) {
+  const Shape& shape = tensor.source->shape;
+  const bool of_columns = tensor.axis == 1;
+  PlannedBlocks planned{.layout = {tensor.dtype, tensor.dtype == DType::kI8,
+                                   of_columns ? tensor.cuts : std::vector<int64_t>{0, shape[1]}},
+                        .shape = {},
+                        .cuts = {}};
+  const int64_t count = WeightBlocks::count(shape[0]);
+  const int64_t columns = WeightBlocks::kBlock * planned.layout.padded_columns();
+  planned.shape = {count, columns};
+  if (of_columns) {
+    for (const WeightBlocks::Shard& shard : planned.layout.shards()) {
+      planned.cuts.push_back(WeightBlocks::kBlock * shard.place);
+    }
+  } else {
+    for (const int64_t cut : tensor.cuts) {
+      const bool whole = cut % WeightBlocks::kBlock == 0 && cut < shape[0];
+      if (whole) planned.cuts.push_back(cut / WeightBlocks::kBlock);
+    }
+  }
+  planned.cuts.push_back(of_columns ? columns : count);
+  return planned;
+}
+
+bool is_head(std::string_view name, const ModelArgs& args) {
+  return name == (args.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight");
+}
+
 PlannedTensor plan_tensor(const Checkpoint& source, const Partition& partition,
                           const TensorInfo& info) {
   const TensorRule* rule = partition.find(info.name);
@@ -75,7 +104,7 @@ uint64_t bytes_of(const SafetensorsSpec& spec) {
 }  // namespace
 
 ArtefactPlan plan_artefact(const Checkpoint& source, const Partition& partition,
-                           int64_t max_shard_bytes) {
+                           int64_t max_shard_bytes, bool with_blocks) {
   const std::string name = source.path().string();
   if (source.kind() == CheckpointKind::kArtefact) {
     throw InputError(name + ": an artefact already");
@@ -101,11 +130,21 @@ ArtefactPlan plan_artefact(const Checkpoint& source, const Partition& partition,
     plan.bytes_out += bytes;
     plan.bytes_in += info->stored_bytes;
     PlannedFile& file = plan.files.back();
+    if (with_blocks && (planned.dtype == DType::kI8 || is_head(info->name, partition.args()))) {
+      planned.blocks = plan_blocks(planned);
+      file.blocks.push_back({planned.blocks_name(),
+                             planned.dtype == DType::kI8 ? DType::kU8 : planned.dtype,
+                             planned.blocks->shape});
+      plan.bytes_of_blocks += bytes_of(file.blocks.back());
+    }
     file.tensors.push_back(std::move(planned));
     file.specs.insert(file.specs.end(), specs.begin(), specs.end());
   }
   for (size_t i = 0; i < plan.files.size(); ++i) {
-    plan.files[i].name = fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, plan.files.size());
+    PlannedFile& file = plan.files[i];
+    const std::string part = fmt::format("{:05}-of-{:05}.safetensors", i + 1, plan.files.size());
+    file.name = "model-" + part;
+    if (!file.blocks.empty()) file.blocks_name = "blocks-" + part;
   }
   return plan;
 }

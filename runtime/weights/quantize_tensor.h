@@ -13,16 +13,19 @@
 
 namespace octet {
 
-// Converts and writes; returns the hashes of the parts of what was written: the tensor, and its
-// scale. Memory: a few times kQuantizeChunkBytes, or one row where that is more, and the scales.
-// Throws InputError: NaN or infinity, by name and place.
+// Converts and writes; returns the hashes of the parts of what was written: the tensor, its scale
+// and its blocks. Memory: a few times kQuantizeChunkBytes, or a block of rows where that is more,
+// and the scales. `blocks`: where the tensor's are to go, if it has any. Throws InputError: NaN or
+// infinity, by name and place.
 inline constexpr uint64_t kQuantizeChunkBytes = 16 << 20;
 std::map<std::string, std::vector<uint64_t>> quantize_tensor(const Checkpoint& source,
                                                              const PlannedTensor& tensor,
-                                                             SafetensorsWriter& writer);
+                                                             SafetensorsWriter& writer,
+                                                             SafetensorsWriter* blocks);
 
-// The same hashes, of what the file has.
+// The same hashes, of what the files have.
 std::map<std::string, std::vector<uint64_t>> stored_hashes(const SafetensorsFile& file,
+                                                           const SafetensorsFile* blocks,
                                                            const PlannedTensor& tensor);
 
 }  // namespace octet

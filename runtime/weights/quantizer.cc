@@ -43,7 +43,8 @@ std::string job_of(const Checkpoint& source, const ArtefactPlan& plan, bool equa
   job["files"] = files;
   for (const PlannedFile& file : plan.files) {
     for (const PlannedTensor& tensor : file.tensors) {
-      job["tensors"].push_back({file.name, tensor.name(), tensor.axis, tensor.cuts});
+      job["tensors"].push_back(
+          {file.name, tensor.name(), tensor.axis, tensor.cuts, tensor.blocks.has_value()});
     }
   }
   const std::string text = job.dump();
@@ -80,33 +81,52 @@ class ArtefactWriter {
     write_text_file(folder_.path() / kArtefactManifest, text);
     folder_.publish();
     report_.bytes_in = plan_.bytes_in;
+    report_.bytes_of_blocks = plan_.bytes_of_blocks;
     report_.bytes_out += text.size();
     for (const auto& [name, file] : manifest_.files) report_.bytes_out += file.bytes;
     return report_;
   }
 
  private:
-  void write_file(const PlannedFile& file) {
-    const fs::path path = folder_.path() / file.name;
-    SafetensorsWriter writer(path, file.specs, folder_.resumed());
+  // One file of the artefact, and what an earlier run left of it.
+  struct Written {
+    Written(const PartialFolder& folder, const std::string& name,
+            std::span<const SafetensorsSpec> specs)
+        : writer(folder.path() / name, specs, folder.resumed()) {
+      if (folder.resumed()) earlier.emplace(folder.path() / name);
+    }
+    SafetensorsWriter writer;
     std::optional<SafetensorsFile> earlier;
-    if (folder_.resumed()) earlier.emplace(path);
+  };
+
+  void close(const std::string& name, std::span<const SafetensorsSpec> specs, Written& file) {
+    file.writer.sync();
+    const std::string header = safetensors_header(specs);
+    manifest_.files[name] = {.bytes = file.writer.size(),
+                             .hash = hash_bytes(std::as_bytes(std::span(header)))};
+  }
+
+  void write_file(const PlannedFile& file) {
+    Written weights(folder_, file.name, file.specs);
+    std::optional<Written> blocks;
+    if (!file.blocks.empty()) blocks.emplace(folder_, file.blocks_name, file.blocks);
     for (const PlannedTensor& tensor : file.tensors) {
       // What an earlier run finished counts when it is on the disk as the journal says.
       const PartialFolder::Hashes* finished = folder_.finished(tensor.name());
-      if (finished != nullptr && stored_hashes(*earlier, tensor) == *finished) {
+      if (finished != nullptr &&
+          stored_hashes(*weights.earlier, blocks ? &*blocks->earlier : nullptr, tensor) ==
+              *finished) {
         ++report_.resumed;
         add_tensor(file, tensor, *finished);
         continue;
       }
-      const PartialFolder::Hashes hashes = quantize_tensor(source_, tensor, writer);
+      const PartialFolder::Hashes hashes =
+          quantize_tensor(source_, tensor, weights.writer, blocks ? &blocks->writer : nullptr);
       folder_.finish(tensor.name(), hashes);
       add_tensor(file, tensor, hashes);
     }
-    writer.sync();
-    const std::string header = safetensors_header(file.specs);
-    manifest_.files[file.name] = {.bytes = writer.size(),
-                                  .hash = hash_bytes(std::as_bytes(std::span(header)))};
+    close(file.name, file.specs, weights);
+    if (blocks) close(file.blocks_name, file.blocks, *blocks);
   }
 
   void add_tensor(const PlannedFile& file, const PlannedTensor& tensor,
@@ -121,6 +141,12 @@ class ArtefactWriter {
                                                 .cuts = tensor.scale_cuts,
                                                 .hashes = hashes.at(tensor.scale_name())};
       ++report_.quantized;
+    }
+    if (tensor.blocks) {
+      manifest_.blocks[tensor.name()] = {.file = file.blocks_name,
+                                         .axis = tensor.axis,
+                                         .cuts = tensor.blocks->cuts,
+                                         .hashes = hashes.at(tensor.blocks_name())};
     }
     ++report_.tensors;
     done_ += tensor.source->stored_bytes;
@@ -159,7 +185,9 @@ class ArtefactWriter {
 void remove_strangers(const PartialFolder& folder, const ArtefactPlan& plan) {
   for (const auto& item : fs::directory_iterator(folder.path())) {
     const std::string name = item.path().filename().string();
-    const bool wanted = std::ranges::find(plan.files, name, &PlannedFile::name) != plan.files.end();
+    const bool wanted = std::ranges::any_of(plan.files, [&](const PlannedFile& file) {
+      return name == file.name || name == file.blocks_name;
+    });
     if (!wanted && !name.starts_with(".")) fs::remove_all(item.path());
   }
 }
@@ -172,11 +200,12 @@ QuantizeReport quantize_checkpoint(const Checkpoint& source, const Partition& pa
     const EqualizedCheckpoint equalized(source, partition.args());
     const Checkpoint& chosen =
         options.equalize ? static_cast<const Checkpoint&>(equalized) : source;
-    const ArtefactPlan plan = plan_artefact(chosen, partition, options.max_shard_bytes);
+    const ArtefactPlan plan =
+        plan_artefact(chosen, partition, options.max_shard_bytes, options.blocks);
     fs::path target = out.has_filename() ? out : out.parent_path();  // "out/" is "out"
     PartialFolder folder(target, job_of(chosen, plan, options.equalize));
     remove_strangers(folder, plan);
-    if (!folder.resumed()) check_room(folder.path(), plan.bytes_out);
+    if (!folder.resumed()) check_room(folder.path(), plan.bytes_out + plan.bytes_of_blocks);
     return ArtefactWriter(chosen, options, folder, plan).run(partition);
   } catch (const fs::filesystem_error& error) {
     throw InputError(fmt::format("{}: {}", error.path1().string(), error.code().message()));

@@ -16,12 +16,14 @@ struct QuantizeOptions {
   int64_t max_shard_bytes = int64_t{5}
                             << 30;  // a model-*.safetensors file is closed past this size
   bool equalize = true;             // see EqualizedCheckpoint
+  bool blocks = true;  // beside the weights, once more as products on the CPU read them: a start
+                       // then maps them, nothing is copied
   // After each tensor: what is done and what there is, in bytes of the source.
   std::function<void(const std::string& tensor, uint64_t done, uint64_t total)> progress;
 };
 
 struct QuantizeReport {
-  uint64_t bytes_in = 0, bytes_out = 0;
+  uint64_t bytes_in = 0, bytes_out = 0, bytes_of_blocks = 0;
   int tensors = 0, quantized = 0;
   int resumed = 0;  // of the tensors, finished by an earlier run
 };

@@ -1,0 +1,71 @@
+// MappedTensors: an artefact's tensors where they lie in its files, without a copy, for back ends
+// that compute in the host's memory. What is mapped is shared by all ranks and replicas of a host.
+//
+// The files must not be written to while they are mapped: one that is cut short ends the process
+// with SIGBUS. A mapping lives as long as the tensors that lie in it. Immutable after add_*(); any
+// thread.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/weight_blocks.h"
+#include "runtime/formats/tensor_file.h"
+#include "runtime/weights/artefact_manifest.h"
+#include "runtime/weights/partition.h"
+
+namespace octet {
+
+// Checksums that are still to be compared, by any threads and before what was mapped is used. Each
+// throws InputError as Checkpoint::read() does.
+using Checks = std::vector<std::function<void()>>;
+void run_checks(const Checks& checks, int threads);
+
+class MappedTensors {
+ public:
+  // `entry` of `file` is, in parts with hashes, `tensor`. REQUIRES: they agree. Borrows all three.
+  void add_tensor(const std::string& name, const TensorFile& file, const TensorEntry& entry,
+                  const ArtefactTensor& tensor);
+  // The same weight in blocks, with the weight's own rows, and its columns cut at `column_cuts`.
+  void add_blocks(const std::string& name, const TensorFile& file, const TensorEntry& entry,
+                  const ArtefactTensor& tensor, int64_t rows, std::vector<int64_t> column_cuts);
+
+  // A slice of axis 0, and whether it can be had: whole parts.
+  bool has_rows(std::string_view name, const TensorSlice& slice) const;
+  Tensor rows(std::string_view name, const TensorSlice& slice, Checks& checks) const;
+
+  // Likewise in blocks, for products whose columns are cut at column_cuts.
+  bool has_blocks(std::string_view name, const TensorSlice& slice,
+                  const std::vector<int64_t>& column_cuts) const;
+  BlockRows blocks(std::string_view name, const TensorSlice& slice, Checks& checks) const;
+
+  uint64_t bytes() const { return bytes_; }  // mapped so far
+
+ private:
+  struct Mapped {
+    std::string name;
+    std::shared_ptr<const std::byte> data;
+    const TensorFile* file;
+    const TensorEntry* entry;
+    const ArtefactTensor* tensor;
+    int64_t rows = 0;  // of the weight
+    std::vector<int64_t> column_cuts;
+  };
+  using ByName = std::map<std::string, Mapped, std::less<>>;
+
+  Mapped mapped(const std::string& name, const TensorFile& file, const TensorEntry& entry,
+                const ArtefactTensor& tensor);
+  void add_checks(const Mapped& mapped, size_t part_begin, size_t part_end, Checks& checks) const;
+
+  std::map<const TensorFile*, std::shared_ptr<const std::byte>> files_;
+  ByName tensors_, blocks_;
+  mutable std::atomic<uint64_t> bytes_{0};
+};
+
+}  // namespace octet
