@@ -8,6 +8,7 @@
 #include "launcher/verbs.h"
 #include "runtime/formats/printable.h"
 #include "runtime/models/open_model.h"
+#include "runtime/weights/mapped_tensors.h"
 
 namespace octet {
 namespace {
@@ -51,6 +52,10 @@ void verify(const Checkpoint& checkpoint) {
     const Tensor all = Tensor::host(info.dtype, info.shape);
     checkpoint.read(info.name, {.axis = 0, .begin = 0, .end = all.dim(0)}, all);
   }
+  if (checkpoint.mapped() == nullptr) return;
+  Checks checks;
+  checkpoint.mapped()->check_blocks(checks);
+  run_checks(checks, 1);
 }
 
 nlohmann::json to_json(const Checkpoint& checkpoint) {

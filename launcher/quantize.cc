@@ -52,6 +52,10 @@ int run_quantize(const QuantizeFlags& flags) {
       "shards\n",
       flags.out, report.tensors, report.quantized, static_cast<double>(report.bytes_out) / 1e6,
       static_cast<double>(report.bytes_in) / 1e6, seconds, partition.num_shards());
+  if (report.bytes_of_blocks > 0) {
+    fmt::print("{:.1f} MB of it are the weights once more, for CPU ranks (--no-blocks: without)\n",
+               static_cast<double>(report.bytes_of_blocks) / 1e6);
+  }
   if (report.resumed > 0) {
     fmt::print("{} tensors were finished by an earlier run\n", report.resumed);
   }

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include <cstring>
 #include <utility>
 
+#include "runtime/formats/file_mapping.h"
 #include "runtime/request/error.h"
 
 namespace octet {
@@ -58,11 +58,7 @@ void InputFile::read(uint64_t offset, std::span<std::byte> out) const {
 }
 
 std::shared_ptr<const std::byte> InputFile::map() const {
-  if (size_ == 0) return nullptr;
-  void* memory = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, fd_, 0);
-  if (memory == MAP_FAILED) return nullptr;
-  return {static_cast<const std::byte*>(memory),
-          [memory, size = size_](const std::byte*) { ::munmap(memory, size); }};
+  return size_ == 0 ? nullptr : map_file(fd_, size_, path_);
 }
 
 void FileCursor::expect(uint64_t count, uint64_t min_bytes, const std::string& what) const {

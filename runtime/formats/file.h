@@ -29,7 +29,7 @@ class InputFile {
   void read(uint64_t offset, std::span<std::byte> out) const;  // exactly out.size() bytes
 
   // All of it as memory, read-only; outlives this. Null where the file system cannot, or nothing is
-  // there. A file that shrinks meanwhile does give a signal here: SIGBUS.
+  // there. A file that shrinks meanwhile ends the process: see file_mapping.h.
   std::shared_ptr<const std::byte> map() const;
 
  private:

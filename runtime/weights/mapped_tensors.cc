@@ -125,6 +125,12 @@ BlockRows MappedTensors::blocks(std::string_view name, const TensorSlice& slice,
           .rows = axis == 1 ? mapped.rows : slice.end - slice.begin};
 }
 
+void MappedTensors::check_blocks(Checks& checks) const {
+  for (const auto& [name, mapped] : blocks_) {
+    add_checks(mapped, 0, mapped.tensor->hashes.size(), checks);
+  }
+}
+
 // Parts of axis 0 are one after the other in the file; those of axis 1 share each row.
 void MappedTensors::add_checks(const Mapped& mapped, size_t part_begin, size_t part_end,
                                Checks& checks) const {

@@ -2,8 +2,8 @@
 // that compute in the host's memory. What is mapped is shared by all ranks and replicas of a host.
 //
 // The files must not be written to while they are mapped: one that is cut short ends the process
-// with SIGBUS. A mapping lives as long as the tensors that lie in it. Immutable after add_*(); any
-// thread.
+// (file_mapping.h). A mapping lives as long as the tensors that lie in it. Immutable after add_*();
+// any thread.
 #pragma once
 
 #include <atomic>
@@ -44,6 +44,8 @@ class MappedTensors {
   bool has_blocks(std::string_view name, const TensorSlice& slice,
                   const std::vector<int64_t>& column_cuts) const;
   BlockRows blocks(std::string_view name, const TensorSlice& slice, Checks& checks) const;
+
+  void check_blocks(Checks& checks) const;  // all there are
 
   uint64_t bytes() const { return bytes_; }  // mapped so far
 

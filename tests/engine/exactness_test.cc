@@ -43,6 +43,7 @@ TEST_P(Exactness, SameBitsAtAnyRanksBatchAndChunking) {
     ASSERT_EQ(answer.ids.size(), 12u) << answer.error;
     ASSERT_EQ(answer.prompt_logprobs.size(), id % 2 == 0 ? requests_[id].prompt.size() - 1 : 0);
   }
+  EXPECT_EQ(run({.mmap = false, .max_num_seqs = 7}, 1), expected) << "copied weights";
   for (const int ranks : {1, 2, 3, 4, 5, 8}) {
     for (const int batch : {1, 7}) {
       const EngineOptions whole{.max_num_seqs = batch, .enable_chunked_prefill = false};

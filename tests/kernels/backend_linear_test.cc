@@ -97,6 +97,69 @@ TEST_P(BackendLinear, WhatPackingAndScratchTakeIsKnownBefore) {
   EXPECT_EQ(backend_->reserve(9), backend_->scratch_bytes(shapes, 9));
 }
 
+// The same weight where a file would have it: runs of rows anywhere, blocks further apart than they
+// are long.
+LinearWeight in_blocks(const LinearWeight& weight, const std::vector<int64_t>& rows_of_runs) {
+  constexpr int64_t kBefore = 64, kBehind = 192;
+  const LinearShape shape = shape_of(weight);
+  const std::vector<int64_t> cuts =
+      weight.cuts.empty() ? std::vector<int64_t>{0, shape.columns} : weight.cuts;
+  const WeightBlocks layout(shape.dtype, shape.dtype == DType::kI8, cuts);
+  const int64_t stride = kBefore + layout.block_bytes() + kBehind;
+  const int64_t row_bytes = shape.columns * static_cast<int64_t>(dtype_size(shape.dtype));
+  LinearWeight blocked = weight;
+  blocked.weight = {};
+  blocked.blocked = {.dtype = shape.dtype, .columns = shape.columns, .runs = {}};
+  const std::byte* next = weight.weight.raw_data();
+  for (const int64_t rows : rows_of_runs) {
+    const int64_t count = WeightBlocks::count(rows);
+    const Tensor memory = Tensor::host(DType::kU8, {count, stride});
+    for (int64_t block = 0; block < count; ++block) {
+      std::array<const std::byte*, WeightBlocks::kBlock> from{};
+      for (int64_t i = 0; i < WeightBlocks::kBlock && block * WeightBlocks::kBlock + i < rows;
+           ++i) {
+        from[i] = next + (block * WeightBlocks::kBlock + i) * row_bytes;
+      }
+      layout.lay_out(from, memory.raw_data() + block * stride + kBefore);
+    }
+    next += rows * row_bytes;
+    blocked.blocked.runs.push_back(
+        {.first = {memory.storage(), memory.raw_data() + kBefore}, .stride = stride, .rows = rows});
+  }
+  return blocked;
+}
+
+TEST_P(BackendLinear, WeightsInBlocksGiveTheSameBits) {
+  if (!backend_->maps_files()) GTEST_SKIP() << "keeps no memory of others";
+  const auto expect_same = [&](const LinearWeight& weight, const std::vector<int64_t>& runs) {
+    const LinearWeight blocked = in_blocks(weight, runs);
+    const auto packed = backend_->pack(blocked);
+    EXPECT_EQ(packed->bytes(), backend_->packed_bytes(shape_of(blocked)));
+    EXPECT_LE(packed->bytes(), backend_->packed_bytes(shape_of(weight)));
+    for (const int64_t n : {1, 9, 70}) {
+      const Tensor x = random({n, shape_of(weight).columns}, 3);
+      const Tensor actual = apply(*backend_, blocked, x), expected = apply(*backend_, weight, x);
+      EXPECT_TRUE(same_bits(actual.data<float>(), expected.data<float>(), actual.numel()))
+          << dtype_name(shape_of(weight).dtype) << " " << n << " rows, " << runs.size() << " runs";
+    }
+  };
+  for (const DType dtype : {DType::kI8, DType::kF32, DType::kBF16, DType::kF16}) {
+    LinearWeight stacked = random_weight(dtype, 149, 203);
+    stacked.bias = random({149});
+    stacked.product = Int8Product::kLlmInt8;
+    expect_same(stacked, {149});
+    expect_same(stacked, {96, 16, 37});
+    LinearWeight gated = random_weight(dtype, 154, 60);
+    gated.activation = Activation::kSiluGate;
+    expect_same(gated, {77, 77});
+    LinearWeight shards = random_weight(dtype, 70, 1030);
+    shards.num_shards = 4;
+    shards.shards = {1, 4};
+    shards.cuts = {0, 7, 701, 1030};
+    expect_same(shards, {70});
+  }
+}
+
 TEST_P(BackendLinear, OutliersAreCounted) {
   LinearWeight weight = random_weight(DType::kI8, 20, 90);
   weight.product = Int8Product::kLlmInt8;

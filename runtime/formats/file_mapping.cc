@@ -1,0 +1,86 @@
+#include "runtime/formats/file_mapping.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstring>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+namespace octet {
+namespace {
+
+// What a signal's handler may look at: written before `begin` is, never taken back while it is set.
+struct Region {
+  std::atomic<const std::byte*> begin{nullptr};
+  uint64_t size = 0;
+  std::array<char, 256> name{};  // the path's end, where it is longer
+};
+std::array<Region, 1024> regions;
+std::mutex regions_mutex;
+struct sigaction earlier;
+
+constexpr int kWrongFile = 2;  // the exit code for that
+
+void print(std::string_view text) {
+  // A line that stderr does not take is lost.
+  static_cast<void>(!::write(STDERR_FILENO, text.data(), text.size()));
+}
+
+void on_bus_error(int signal, siginfo_t* info, void*) {
+  const auto* address = static_cast<const std::byte*>(info->si_addr);
+  for (const Region& region : regions) {
+    const std::byte* begin = region.begin;
+    if (begin == nullptr || address < begin || address >= begin + region.size) continue;
+    print("octet: ");
+    print(region.name.data());
+    print(": was cut short, or cannot be read any more, while its weights are in use\n");
+    ::_exit(kWrongFile);
+  }
+  ::sigaction(signal, &earlier, nullptr);
+  ::raise(signal);  // into that, on return
+}
+
+void install_handler() {
+  struct sigaction action {};
+  action.sa_sigaction = on_bus_error;
+  action.sa_flags = SA_SIGINFO;
+  ::sigaction(SIGBUS, &action, &earlier);
+}
+
+// Null: no place is free, and the file will not be named.
+Region* add_region(const std::byte* begin, uint64_t size, const std::string& path) {
+  const std::lock_guard lock(regions_mutex);
+  static const bool installed = (install_handler(), true);
+  static_cast<void>(installed);
+  const auto free =
+      std::ranges::find_if(regions, [](const Region& r) { return r.begin == nullptr; });
+  if (free == regions.end()) return nullptr;
+  const size_t most = free->name.size() - 1, length = std::min(path.size(), most);
+  std::memcpy(free->name.data(), path.data() + path.size() - length, length);
+  free->name[length] = 0;
+  free->size = size;
+  free->begin = begin;
+  return &*free;
+}
+
+}  // namespace
+
+std::shared_ptr<const std::byte> map_file(int descriptor, uint64_t size,
+                                          const std::filesystem::path& path) {
+  void* memory = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, descriptor, 0);
+  if (memory == MAP_FAILED) return nullptr;
+  const auto* begin = static_cast<const std::byte*>(memory);
+  Region* region = add_region(begin, size, path.string());
+  return {begin, [memory, size, region](const std::byte*) {
+            if (region != nullptr) region->begin = nullptr;
+            ::munmap(memory, size);
+          }};
+}
+
+}  // namespace octet
