@@ -23,12 +23,6 @@ RegionLayout layout_of(int size, const CommOptions& options) {
           .message_bytes = options.max_message_bytes + sizeof(uint64_t)};
 }
 
-std::unique_ptr<Communicator> make_local(const CommOptions& options) {
-  const RegionLayout layout = layout_of(1, options);
-  return std::make_unique<SharedCommunicator>(
-      "local", SharedRegion(map_anonymous(layout.bytes()), layout), 0, options.timeout, false);
-}
-
 // One region for the ranks of a host: the first makes it, tells its name, and takes the name away
 // once all have it.
 std::unique_ptr<Communicator> make_shared(int rank, int size, const CommOptions& options) {
@@ -114,7 +108,9 @@ std::unique_ptr<Communicator> World::make_communicator(const CommOptions& option
   if (kind == "lone" && size_ == 1) {
     return std::make_unique<LoneCommunicator>(options.lone_size, options.max_reduce_floats);
   }
-  if (kind == "local" && size_ == 1) return make_local(options);
+  if (kind == "local" && size_ == 1) {
+    return std::make_unique<LoneCommunicator>(1, options.max_reduce_floats);
+  }
   if (kind == "shm" && mpi_ && local_size_ == size_) return make_shared(rank_, size_, options);
   if (kind == "mpi" && mpi_) return std::make_unique<MpiCommunicator>(options);
   throw std::invalid_argument(fmt::format(
@@ -125,16 +121,20 @@ std::unique_ptr<Communicator> World::make_communicator(const CommOptions& option
 }
 
 size_t communicator_bytes(const CommOptions& options, int size) {
-  if (options.kind == "lone") return options.max_reduce_floats * sizeof(float);
+  if (options.kind == "lone" || size == 1) return options.max_reduce_floats * sizeof(float);
   if (options.kind == "mpi") return MpiCommunicator::bytes(options, size);
   return layout_of(size, options).bytes() / static_cast<size_t>(size);
 }
 
 std::vector<std::unique_ptr<Communicator>> make_thread_communicators(int size,
                                                                      const CommOptions& options) {
+  std::vector<std::unique_ptr<Communicator>> ranks;
+  if (size == 1) {
+    ranks.push_back(std::make_unique<LoneCommunicator>(1, options.max_reduce_floats));
+    return ranks;
+  }
   const RegionLayout layout = layout_of(size, options);
   const auto memory = map_anonymous(layout.bytes());
-  std::vector<std::unique_ptr<Communicator>> ranks;
   for (int rank = 0; rank < size; ++rank) {
     ranks.push_back(std::make_unique<SharedCommunicator>("thread", SharedRegion(memory, layout),
                                                          rank, options.timeout, false));

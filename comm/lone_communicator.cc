@@ -16,8 +16,9 @@ void LoneCommunicator::all_reduce_sum(const ReducePlan& plan, std::span<const fl
                                       std::span<float> out) {
   OCTET_CHECK(roots.size() == static_cast<size_t>(plan.num_roots(0)) * out.size(), "{} of {}",
               roots.size(), out.size());
-  std::ranges::fill(out, 0.0f);
-  for (size_t first = 0; first < roots.size(); first += out.size()) {
+  if (roots.empty()) return;
+  std::ranges::copy(roots.first(out.size()), out.begin());
+  for (size_t first = out.size(); first < roots.size(); first += out.size()) {
     for (size_t i = 0; i < out.size(); ++i) out[i] += roots[first + i];
   }
 }

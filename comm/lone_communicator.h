@@ -1,6 +1,6 @@
-// LoneCommunicator: rank 0 of a group whose other ranks are not there, as if each of them sent
-// zeros. The answers mean nothing; the work and the memory are rank 0's, so that one device can be
-// measured for a group that is not at hand. One thread.
+// LoneCommunicator: a group of one rank; or rank 0 of a larger one whose other ranks are not there,
+// as if each of them sent zeros. Then the answers mean nothing; the work and the memory are rank
+// 0's, so that one device can be measured for a group that is not at hand. One thread.
 #pragma once
 
 #include <vector>
@@ -13,7 +13,7 @@ class LoneCommunicator : public Communicator {
  public:
   LoneCommunicator(int size, size_t max_reduce_floats) : size_(size), buffer_(max_reduce_floats) {}
 
-  std::string name() const override { return "lone"; }
+  std::string name() const override { return size_ == 1 ? "local" : "lone"; }
   int rank() const override { return 0; }
   int size() const override { return size_; }
   std::span<float> send_buffer(size_t count) override;

@@ -146,8 +146,7 @@ size_t workspace_bytes(const EngineOptions& resolved, const ModelArgs& args,
 
 size_t max_reduce_floats(const EngineOptions& resolved, const ModelArgs& args,
                          const Partition& partition, int size) {
-  constexpr size_t kOfAgreement = 64;  // agree.h, and the ledger's rows
-  if (size == 1) return kOfAgreement;  // steps reduce and gather nothing
+  if (size == 1) return 0;  // products write their sums where they belong
   const int roots = std::max({1, ReducePlan(partition.mlp_shards(), size).max_roots_per_rank(),
                               ReducePlan(partition.attention_shards(), size).max_roots_per_rank()});
   size_t most = static_cast<size_t>(roots) * resolved.max_num_batched_tokens *

@@ -134,6 +134,7 @@ void MappedTensors::check_blocks(Checks& checks) const {
 // Parts of axis 0 are one after the other in the file; those of axis 1 share each row.
 void MappedTensors::add_checks(const Mapped& mapped, size_t part_begin, size_t part_end,
                                Checks& checks) const {
+  if (part_begin == part_end) return;
   const ArtefactTensor& tensor = *mapped.tensor;
   const Shape& shape = mapped.entry->shape;
   const uint64_t row_bytes = mapped.entry->bytes / static_cast<uint64_t>(shape[0]);

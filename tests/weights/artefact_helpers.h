@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "runtime/models/open_model.h"
+#include "runtime/weights/mapped_tensors.h"
 #include "runtime/weights/quantizer.h"
 #include "tests/weights/tiny_model.h"
 
@@ -23,9 +24,13 @@ inline Tensor read_whole(const Checkpoint& checkpoint, std::string_view name) {
   return out;
 }
 
-// open() and a read of every tensor: what finds any damage.
+// open(), a read of every tensor and the checks of what can be mapped: what finds any damage.
 inline void read_everything(const Checkpoint& checkpoint) {
   for (const TensorInfo& info : checkpoint.tensors()) read_whole(checkpoint, info.name);
+  if (checkpoint.mapped() == nullptr) return;
+  Checks checks;
+  checkpoint.mapped()->check_blocks(checks);
+  run_checks(checks, 1);
 }
 inline void read_everything(const std::filesystem::path& artefact) {
   read_everything(*Checkpoint::open(artefact));

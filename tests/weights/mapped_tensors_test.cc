@@ -160,7 +160,7 @@ TEST_F(MappedTensorsTest, DamageIsFound_ByWhoMapsIt) {
   EXPECT_INPUT_ERROR(run_checks(of_last, 2), file, kDown, "part 3 of 4", "checksum");
   mapped().check_blocks(of_all);
   EXPECT_INPUT_ERROR(run_checks(of_all, 1), file, kDown, "part 3 of 4", "checksum");
-  EXPECT_NO_THROW(read_everything(*files_.checkpoint)) << "the weight itself is whole";
+  EXPECT_NO_THROW(read_whole(*files_.checkpoint, kDown)) << "the weight itself is whole";
 }
 
 TEST_F(MappedTensorsTest, WithoutBlocks_OnlyTablesAreMapped) {
