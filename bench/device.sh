@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# bench/device.sh [BUNDLE.tar.xz]: all that a machine with one GPU can tell, in under ten minutes: builds the cuda preset (or takes
-# the programs out of a bundle of scripts/bundle cuda), runs the contract suite, bare and under compute-sanitizer, holds ids
-# against the CPU's and digests against each other, and measures. One line a result, KEY <tab> VALUE <tab> UNIT <tab> SHARE,
+# bench/device.sh [BUNDLE.tar.xz] [GROUP...]: all that a machine with one GPU can tell, in under ten minutes: builds the cuda preset
+# (or takes the programs out of a bundle of scripts/bundle cuda), runs the contract suite, bare and under compute-sanitizer, holds
+# ids against the CPU's and digests against each other, and measures. One line a result, KEY <tab> VALUE <tab> UNIT <tab> SHARE,
 # in $OUT/device.tsv (default: build/device); logs beside it. What did not run leaves no line; bench/device_table.py shows it empty.
-# MODEL=folder: a model of one's own, for the ids.
+# GROUP: of suites, speed, ids, whole, sanitizers; all in this order where none is given. MODEL=folder: a model of one's own, for
+# the ids. MOST=seconds: of all (580).
 set -uo pipefail
 cd "$(dirname "$0")/.."
 out=${OUT:-build/device}
@@ -12,7 +13,7 @@ results=$out/device.tsv
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 : >"$results"
-begin=$SECONDS most=580
+begin=$SECONDS most=${MOST:-580}
 
 # part NAME SECONDS COMMAND: output to NAME.log; a line of how it went. No part can take what the others need.
 part() {
@@ -27,11 +28,12 @@ part() {
 }
 keep() { grep -P '^[^\t ]+\t[^\t]*\t[^\t]*\t' "$out/$1.log" >>"$results"; }
 
-if [ $# -gt 0 ]; then
+if [ -f "${1:-}" ]; then
   mkdir "$work/bundle"
   tar -C "$work/bundle" --strip-components 1 -xf "$1"
   octet=$work/bundle/bin/octet bench=$work/bundle/bin/octet_device_bench suite=$work/bundle/bin/backend_contract_test
   comm_suite=$work/bundle/bin/comm_device_test
+  shift
 else
   part build 240 scripts/build cuda octet octet_device_bench backend_contract_test comm_device_test || exit 1
   octet=build/cuda/launcher/octet bench=build/cuda/bench/device/octet_device_bench
@@ -40,11 +42,16 @@ fi
 nvidia-smi >"$out/nvidia-smi.log" 2>&1
 printf 'machine\t%s\t\t\n' "$(nvidia-smi --query-gpu=name,driver_version,clocks.max.sm --format=csv,noheader | head -1)" >>"$results"
 
-part contract 60 "$suite" '--gtest_filter=*cuda*'
-part comm 60 "$comm_suite"
-part bench_linear 90 "$bench" linear && keep bench_linear
-part bench_attention 40 "$bench" attention && keep bench_attention
-part bench_step 90 "$bench" step && keep bench_step
+suites() {
+  part contract 60 "$suite" '--gtest_filter=*cuda*'
+  part comm 60 "$comm_suite"
+}
+
+speed() {
+  part bench_linear 90 "$bench" linear && keep bench_linear
+  part bench_attention 40 "$bench" attention && keep bench_attention
+  part bench_step 90 "$bench" step && keep bench_step
+}
 
 # Greedy ids, this machine's CPU against its GPU.
 for i in 1 2 3 4 5 6 7; do seq -s, $((i * 11)) $((i * 17 + 20)) | sed 's/^/[/; s/$/]/'; done >"$work/ids.jsonl"
@@ -56,37 +63,51 @@ same_ids() {
   timeout 30 bash -c "$(declare -f ids_of); octet=$octet work=$work; ids_of cuda $*" >"$work/cuda.jsonl" 2>>"$out/ids.log"
   bench/compare_ids.py "$key" "$work/cpu.jsonl" "$work/cuda.jsonl" >>"$results"
 }
-same_ids ids.tinystories tests/data/tinystories
-[ -n "${MODEL:-}" ] && same_ids ids.model "$MODEL"
-while read -r config; do
-  family=$(sed 's/.*"model_type": "\([^"]*\)".*/\1/' <<<"$config")
-  mkdir -p "$work/$family"
-  echo "$config" >"$work/$family/config.json"
-  same_ids "ids.$family" "$work/$family" --load-format dummy --max-model-len 512
-done <bench/families.jsonl
+ids() {
+  same_ids ids.tinystories tests/data/tinystories
+  [ -n "${MODEL:-}" ] && same_ids ids.model "$MODEL"
+  while read -r config; do
+    family=$(sed 's/.*"model_type": "\([^"]*\)".*/\1/' <<<"$config")
+    mkdir -p "$work/$family"
+    echo "$config" >"$work/$family/config.json"
+    same_ids "ids.$family" "$work/$family" --load-format dummy --max-model-len 512
+  done <bench/families.jsonl
 
-# One digest, whatever the number of ranks and the batch.
-for tp in 1 2 4; do
-  for batch in 1 7; do
-    digest=$(timeout 60 "$octet" generate "$work/llama" --load-format dummy --prompt-ids-file "$work/ids.jsonl" --max-tokens 24 \
-      --ignore-eos --digest --device cuda --tp $tp --max-num-seqs $batch 2>>"$out/digest.log" | awk '/^digest/ { print $2 }')
-    [ -n "$digest" ] && printf 'digest.tp%s.batch%s\t%s\t\t\n' $tp $batch "$digest" >>"$results"
+  # One digest, whatever the number of ranks and the batch.
+  for tp in 1 2 4; do
+    for batch in 1 7; do
+      digest=$(timeout 60 "$octet" generate "$work/llama" --load-format dummy --prompt-ids-file "$work/ids.jsonl" --max-tokens 24 \
+        --ignore-eos --digest --device cuda --tp $tp --max-num-seqs $batch 2>>"$out/digest.log" | awk '/^digest/ { print $2 }')
+      [ -n "$digest" ] && printf 'digest.tp%s.batch%s\t%s\t\t\n' $tp $batch "$digest" >>"$results"
+    done
   done
-done
+}
 
 # The largest preset that fits whole.
-for batch in 1 32; do
-  head -n 1 "$work/ids.jsonl" | awk -v n=$batch '{ for (i = 0; i < n; i++) print }' >"$work/batch.jsonl"
-  part "opt66b_$batch" 100 "$octet" generate opt-66b --load-format dummy --prompt-ids-file "$work/batch.jsonl" --max-tokens 64 \
-    --ignore-eos --stats --device cuda --max-num-seqs $batch --max-model-len 512 &&
-    sed -n "s|.*: \([0-9.]*\) tokens/s.*|opt66b.b$batch\t\1\ttokens/s\t|p" "$out/opt66b_$batch.log" >>"$results"
-done
-
-sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
-if [ -n "$sanitizer" ]; then
-  for tool in memcheck racecheck initcheck; do
-    part "sanitizer_$tool" 60 "$sanitizer" --tool $tool --error-exitcode 9 "$suite" '--gtest_filter=*cuda*:-*RowsBeside*:*AnySplit*'
+whole() {
+  for batch in 1 32; do
+    head -n 1 "$work/ids.jsonl" | awk -v n=$batch '{ for (i = 0; i < n; i++) print }' >"$work/batch.jsonl"
+    part "opt66b_$batch" 100 "$octet" generate opt-66b --load-format dummy --prompt-ids-file "$work/batch.jsonl" --max-tokens 64 \
+      --ignore-eos --stats --device cuda --max-num-seqs $batch --max-model-len 512 &&
+      sed -n "s|.*: \([0-9.]*\) tokens/s.*|opt66b.b$batch\t\1\ttokens/s\t|p" "$out/opt66b_$batch.log" >>"$results"
   done
-fi
+}
+
+sanitizers() {
+  sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
+  if [ -n "$sanitizer" ]; then
+    for tool in memcheck racecheck initcheck; do
+      part "sanitizer_$tool" 60 "$sanitizer" --tool $tool --error-exitcode 9 "$suite" '--gtest_filter=*cuda*:-*RowsBeside*:*AnySplit*'
+    done
+  fi
+}
+
+[ $# -gt 0 ] || set -- suites speed ids whole sanitizers
+for group; do
+  case $group in
+    suites | speed | ids | whole | sanitizers) $group ;;
+    *) echo "device.sh: $group is neither a bundle nor one of suites, speed, ids, whole, sanitizers" >&2 ;;
+  esac
+done
 printf 'seconds\t%s\ts\t\n' $((SECONDS - begin)) >>"$results"
 column -t -s $'\t' "$results"

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""device_table.py [device.tsv]: the results of bench/device.sh as the tables of docs/performance.md. What did not run stays empty."""
+"""device_table.py [device.tsv ...]: the results of bench/device.sh as the tables of docs/performance.md. What did not run stays
+empty; of several files the last that has a result counts."""
 import sys
 
 SHAPES = ["4608x12288", "12288x1536", "6144x12288", "12288x6144"]
 ROWS = [1, 2, 4, 8, 16, 32, 64]
 
 
-def read(path):
-    lines = [line.rstrip("\n").split("\t") for line in open(path, encoding="utf-8")]
+def read(paths):
+    lines = [line.rstrip("\n").split("\t") for path in paths for line in open(path, encoding="utf-8")]
     return {fields[0]: fields[1:4] for fields in lines if len(fields) >= 4}
 
 
@@ -33,7 +34,7 @@ def slowdown(results, plain, mixed):
 
 
 def main():
-    results = read(sys.argv[1]) if len(sys.argv) > 1 else {}
+    results = read(sys.argv[1:])
     print(f"Device: {cell(results, 'machine')}")
     table("Ceilings of the same run", ["what", "figure"],
           [["memory read", cell(results, "ceiling.read")], ["int8, mma.sync from registers", cell(results, "ceiling.int8_mma_sync")],
