@@ -18,7 +18,7 @@ int shards_of(const Checkpoint& checkpoint) {
 
 // The most inputs that one int8 product of this model sums.
 int64_t widest_shard(const ModelArgs& args, const Partition& partition) {
-  int64_t widest = args.hidden_size;
+  int64_t widest = std::max(args.hidden_size, args.embedding_size());  // the head's is the second
   for (const Role role : {Role::kHeadInput, Role::kMlpIn}) {
     const std::vector<int64_t> cuts = partition.cuts(role, partition.extent(role));
     for (size_t i = 0; i + 1 < cuts.size(); ++i) widest = std::max(widest, cuts[i + 1] - cuts[i]);

@@ -34,16 +34,18 @@ bool is_scale_of_int8(const Checkpoint& source, std::string_view name) {
   return weight != nullptr && weight->dtype == DType::kI8;
 }
 
-DType stored_dtype(const TensorInfo& info, const TensorRule& rule) {
-  if (rule.quantize && info.shape.rank() == 2) return DType::kI8;
+DType stored_dtype(const TensorInfo& info, const TensorRule& rule, bool int8_head) {
+  if (info.dtype == DType::kI8) return DType::kI8;
+  if (rule.is_int8(int8_head) && info.shape.rank() == 2) return DType::kI8;
   return info.shape.rank() == 1 || info.stored_as == "F32" ? DType::kF32 : DType::kBF16;
 }
 
+// `other_name`: see PlannedTensor.
 PlannedTensor plan_tensor(const Checkpoint& source, const Partition& partition,
-                          const TensorInfo& info) {
-  const TensorRule* rule = partition.find(info.name);
+                          const TensorInfo& info, const std::string& other_name, bool int8_head) {
+  const TensorRule* rule = partition.find(other_name.empty() ? info.name : other_name);
   if (rule == nullptr) fail(source, info.name, "the model family has no such tensor");
-  const bool int8 = info.dtype == DType::kI8 && rule->quantize;
+  const bool int8 = info.dtype == DType::kI8 && rule->may_be_int8();
   if (!int8 && info.dtype != DType::kF32 && info.dtype != DType::kF16 &&
       info.dtype != DType::kBF16) {
     fail(source, info.name, fmt::format("dtype {} is not a float type", dtype_name(info.dtype)));
@@ -59,7 +61,12 @@ PlannedTensor plan_tensor(const Checkpoint& source, const Partition& partition,
          fmt::format("shape {}: the config gives dimension {} as {}", info.shape.to_string(), axis,
                      extent));
   }
-  PlannedTensor planned{.source = &info, .dtype = stored_dtype(info, *rule), .axis = axis};
+  PlannedTensor planned{.source = &info,
+                        .other_name = other_name,
+                        .dtype = stored_dtype(info, *rule, int8_head),
+                        .axis = axis,
+                        .cuts = {},
+                        .scale_cuts = {}};
   planned.cuts = partition.cuts(rule->role, info.shape[axis]);
   if (planned.dtype == DType::kI8) {
     const Role role = axis == 0 ? rule->role : Role::kReplicated;
@@ -72,37 +79,48 @@ uint64_t bytes_of(const SafetensorsSpec& spec) {
   return static_cast<uint64_t>(spec.shape.numel()) * dtype_size(spec.dtype);
 }
 
+// A file is closed where the next tensor would make it larger than max_shard_bytes.
+void add(ArtefactPlan& plan, PlannedTensor tensor, int64_t max_shard_bytes) {
+  const Shape& shape = tensor.source->shape;
+  std::vector<SafetensorsSpec> specs = {{tensor.name(), tensor.dtype, shape}};
+  if (tensor.dtype == DType::kI8) {
+    specs.push_back({tensor.scale_name(), DType::kF32, Shape{shape[0]}});
+  }
+  uint64_t bytes = 0;
+  for (const SafetensorsSpec& spec : specs) bytes += bytes_of(spec);
+  if (plan.files.empty() ||
+      plan.files.back().bytes + bytes > static_cast<uint64_t>(max_shard_bytes)) {
+    plan.files.emplace_back();
+  }
+  plan.bytes_out += bytes;
+  plan.bytes_in += tensor.bytes_in();
+  PlannedFile& file = plan.files.back();
+  file.bytes += bytes;
+  file.tensors.push_back(std::move(tensor));
+  file.specs.insert(file.specs.end(), specs.begin(), specs.end());
+}
+
 }  // namespace
 
 ArtefactPlan plan_artefact(const Checkpoint& source, const Partition& partition,
-                           int64_t max_shard_bytes) {
+                           int64_t max_shard_bytes, bool int8_head) {
   const std::string name = source.path().string();
   if (source.kind() == CheckpointKind::kArtefact) {
     throw InputError(name + ": an artefact already");
   }
 
   ArtefactPlan plan;
-  uint64_t file_bytes = 0;
+  const bool tied = partition.args().tie_word_embeddings;
+  const auto add_tensor = [&](const TensorInfo& info, const std::string& other_name) {
+    add(plan, plan_tensor(source, partition, info, other_name, int8_head), max_shard_bytes);
+  };
   for (const TensorInfo* info : in_model_order(source)) {
-    if (info->name.starts_with("lm_head.") && partition.args().tie_word_embeddings) continue;
+    if (tied && info->name.starts_with("lm_head.")) continue;
     if (is_scale_of_int8(source, info->name)) continue;
-    PlannedTensor planned = plan_tensor(source, partition, *info);
-    std::vector<SafetensorsSpec> specs = {{info->name, planned.dtype, info->shape}};
-    if (planned.dtype == DType::kI8) {
-      specs.push_back({planned.scale_name(), DType::kF32, Shape{info->shape[0]}});
+    add_tensor(*info, "");
+    if (tied && int8_head && info->name == "model.embed_tokens.weight") {
+      add_tensor(*info, "lm_head.weight");
     }
-    uint64_t bytes = 0;
-    for (const SafetensorsSpec& spec : specs) bytes += bytes_of(spec);
-    if (plan.files.empty() || file_bytes + bytes > static_cast<uint64_t>(max_shard_bytes)) {
-      plan.files.emplace_back();
-      file_bytes = 0;
-    }
-    file_bytes += bytes;
-    plan.bytes_out += bytes;
-    plan.bytes_in += info->stored_bytes;
-    PlannedFile& file = plan.files.back();
-    file.tensors.push_back(std::move(planned));
-    file.specs.insert(file.specs.end(), specs.begin(), specs.end());
   }
   for (size_t i = 0; i < plan.files.size(); ++i) {
     plan.files[i].name = fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, plan.files.size());

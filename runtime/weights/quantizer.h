@@ -16,6 +16,7 @@ struct QuantizeOptions {
   int64_t max_shard_bytes = int64_t{5}
                             << 30;  // a model-*.safetensors file is closed past this size
   bool equalize = true;             // see EqualizedCheckpoint
+  bool int8_head = false;           // else the head is kept as the embedding is
   // After each tensor: what is done and what there is, in bytes of the source.
   std::function<void(const std::string& tensor, uint64_t done, uint64_t total)> progress;
 };

@@ -48,7 +48,8 @@ TEST_P(RankLedgerOfFamily, IsWhatTheRankTakes_ToTheByte) {
   const testing::TempFolder folder;
   const auto model = nlohmann::json::parse(std::ifstream(kFolder / (GetParam() + ".json")));
   const fs::path source = testing::write_formula_model(folder.path() / "model", model);
-  const fs::path artefact = testing::quantize(source, folder.path() / "int8");
+  const fs::path artefacts[] = {testing::quantize(source, folder.path() / "int8"),
+                                testing::quantize(source, folder.path() / "head", true)};
   EngineOptions options{.threads = 1};
   for (const char* device : {"cpu", "reference", "cuda"}) {
     const bool cuda = device == std::string("cuda");
@@ -59,11 +60,13 @@ TEST_P(RankLedgerOfFamily, IsWhatTheRankTakes_ToTheByte) {
       options.kv_cache_dtype = size == 1 ? "auto" : "int8";
       options.model = source;
       expect_as_planned(options, size);
-      options.model = artefact;
-      expect_as_planned(options, size);
-      EngineOptions dequantised = options;
-      dequantised.quantization = "none";
-      expect_as_planned(dequantised, size);
+      for (const fs::path& artefact : artefacts) {
+        options.model = artefact;
+        expect_as_planned(options, size);
+        EngineOptions dequantised = options;
+        dequantised.quantization = "none";
+        expect_as_planned(dequantised, size);
+      }
     }
   }
 }
