@@ -11,6 +11,7 @@
 #include "bench/reporter.h"
 #include "kernels/dtype.h"
 #include "runtime/engine/engine.h"
+#include "runtime/engine/plan.h"
 #include "runtime/models/open_model.h"
 #include "runtime/weights/head_module.h"
 
@@ -32,9 +33,7 @@ struct ModelWork {
   double kv_ops = 0;    // of a query and a position
 
   explicit ModelWork(const EngineOptions& options) {
-    const ModelFiles files = open_model({.path = options.model,
-                                         .dummy = options.load_format == "dummy",
-                                         .num_hidden_layers = options.num_hidden_layers});
+    const ModelFiles files = open_model(model_source(options));
     const ModelArgs& args = files.args;
     const std::string head = std::string(head_module(*files.checkpoint, args)) + ".weight";
     for (const TensorInfo& info : files.checkpoint->tensors()) {

@@ -48,6 +48,7 @@ void add_engine_flags(CLI::App& command, EngineOptions& o) {
   const std::string other_flags = command.option_defaults()->get_group();
   command.option_defaults()->group(kEngineGroup);
   add_source_flags(command, o.load_format, o.num_hidden_layers);
+  add_head_flag(command, o.head, "With --load-format dummy: the head in 16 bits, or in int8");
   command
       .add_option("--quantization", o.quantization,
                   "How int8 weights are used; auto: llm-int8 where there are some")

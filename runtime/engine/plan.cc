@@ -28,10 +28,15 @@ int64_t widest_shard(const ModelArgs& args, const Partition& partition) {
 
 }  // namespace
 
+ModelSource model_source(const EngineOptions& options) {
+  return {.path = options.model,
+          .dummy = options.load_format == "dummy",
+          .int8_head = options.head == "int8",
+          .num_hidden_layers = options.num_hidden_layers};
+}
+
 Plan::Plan(const EngineOptions& given, int size, int shards)
-    : files(open_model({.path = given.model,
-                        .dummy = given.load_format == "dummy",
-                        .num_hidden_layers = given.num_hidden_layers})),
+    : files(open_model(model_source(given))),
       partition(files.args, shards > 0 ? shards : shards_of(*files.checkpoint)),
       options(resolve_options(given, files.args, partition, files.has_int8(), size, size)) {
   const int64_t widest = widest_shard(files.args, partition);

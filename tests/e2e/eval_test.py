@@ -79,6 +79,8 @@ class Evaluate(ArtefactTest):
     def test_a_head_that_cannot_be_had_is_refused(self):
         self.assertIn("--head", self.refused("quantize", TINYSTORIES, self.scratch / "out", "--head", "int4"))
         self.assertFalse((self.scratch / "out").exists())
+        self.assertIn("--head int8 is only for dummy weights", self.refused(
+            "generate", self.artefact, "Hello", "--head", "int8"))
 
     def test_more_shots_than_examples_are_refused(self):
         self.assertIn("3 examples are too few for --shots 3", self.refused(

@@ -94,6 +94,25 @@ TEST(RankLedger, WhatIsReadFirstDoesNotLieTwiceBesideWhatIsReadLater) {
   EXPECT_LT(ledger.staging, size_t{3} << 30);
 }
 
+TEST(RankLedger, AnInt8HeadIsHalfTheBytes_BesideAnEmbeddingThatIsTied) {
+  const auto backend = make_backend({.device = "reference", .threads = 1});
+  const auto weights = [&](const char* preset, const char* head) {
+    const Plan plan(EngineOptions{.model = preset,
+                                  .load_format = "dummy",
+                                  .head = head,
+                                  .num_hidden_layers = 1,
+                                  .max_model_len = 64},
+                    1);
+    return static_cast<int64_t>(rank_ledger(plan, *backend, 0, 1).weights);
+  };
+  const auto more = [&](const char* preset) {
+    return weights(preset, "int8") - weights(preset, "keep");
+  };
+  constexpr int64_t kTied = 49152 * (576 + 4), kUntied = 32000 * (4 - 2048);
+  EXPECT_NEAR(more("smollm2-135m"), kTied, 4096);  // what allocations are rounded to
+  EXPECT_NEAR(more("tinyllama-1.1b"), kUntied, 4096);
+}
+
 TEST(RankLedger, AGroupThatDoesNotFitIsRefusedBeforeItLoads_WithItsParts) {
   const testing::TempFolder folder;
   const EngineOptions options{.model = testing::write_tiny_llama(folder.path() / "m", {})};

@@ -1,10 +1,12 @@
 // An int8 head in a running model: which weights it is, and that its bits are the same on any
-// number of ranks.
+// number of ranks, in an artefact and of dummy weights.
 #include <gtest/gtest.h>
 
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "runtime/models/open_model.h"
+#include "tests/formats/expect_input_error.h"
 #include "tests/testing/formula_model.h"
 #include "tests/testing/group.h"
 #include "tests/testing/tiny_model.h"
@@ -89,6 +91,35 @@ TEST(Int8Head, WithABiasScaledOrNarrow_GivesNearlyTheSameLogProbabilities) {
       EXPECT_LT(sum / static_cast<double>(got.size()), 0.05) << name << ", " << quantization;
       EXPECT_EQ(of(artefact, 3), got) << name << ", " << quantization;
     }
+  }
+}
+
+TEST(Int8Head, OfDummyWeights_IsThereWhereAskedFor) {
+  for (const char* preset : {"smollm2-135m", "tinyllama-1.1b"}) {  // tied, untied
+    const ModelFiles files =
+        open_model({.path = preset, .dummy = true, .int8_head = true, .num_hidden_layers = 1});
+    ASSERT_NE(files.checkpoint->find("lm_head.weight"), nullptr);
+    EXPECT_EQ(files.checkpoint->find("lm_head.weight")->dtype, DType::kI8);
+    EXPECT_EQ(files.checkpoint->find("lm_head.weight_scale")->shape, Shape{files.args.vocab_size});
+    EXPECT_EQ(files.checkpoint->find("model.embed_tokens.weight")->dtype, DType::kBF16);
+  }
+  const testing::TempFolder folder;
+  EngineOptions options{.model = testing::write_tiny_llama(folder.path(), {}),
+                        .load_format = "dummy"};
+  const auto keep = answers(options);
+  options.head = "int8";
+  const auto expected = answers(options);
+  EXPECT_NE(expected, keep);
+  for (const int ranks : {2, 4}) EXPECT_EQ(answers(options, ranks), expected) << ranks;
+}
+
+TEST(Int8Head, OfWeightsThatAreNotDummies_IsRefusedAtLoad) {
+  const testing::TempFolder folder;
+  const fs::path model = testing::write_tiny_llama(folder.path() / "model", {});
+  const fs::path artefact = testing::quantize(model, folder.path() / "artefact", true);
+  for (const fs::path& path : {model, artefact}) {
+    EXPECT_INPUT_ERROR(answers({.model = path, .head = "int8"}), path.string(),
+                       "--head int8 is only for dummy weights");
   }
 }
 
