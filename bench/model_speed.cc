@@ -11,7 +11,9 @@
 #include "bench/reporter.h"
 #include "kernels/dtype.h"
 #include "runtime/engine/engine.h"
+#include "runtime/engine/plan.h"
 #include "runtime/models/open_model.h"
+#include "runtime/weights/head_module.h"
 
 namespace octet::bench {
 namespace {
@@ -26,21 +28,21 @@ double seconds_between(Clock::time_point from, Clock::time_point to) {
 struct ModelWork {
   double layer_bytes = 0, layer_weights = 0;  // of all layers
   double head_bytes = 0, head_weights = 0;
+  bool int8_head = false;
   double kv_bytes = 0;  // of a position
   double kv_ops = 0;    // of a query and a position
 
   explicit ModelWork(const EngineOptions& options) {
-    const ModelFiles files = open_model({.path = options.model,
-                                         .dummy = options.load_format == "dummy",
-                                         .num_hidden_layers = options.num_hidden_layers});
+    const ModelFiles files = open_model(model_source(options));
     const ModelArgs& args = files.args;
-    const std::string head = args.tie_word_embeddings ? "embed_tokens.weight" : "lm_head.weight";
+    const std::string head = std::string(head_module(*files.checkpoint, args)) + ".weight";
     for (const TensorInfo& info : files.checkpoint->tensors()) {
       const auto numel = static_cast<double>(info.shape.numel());
       const double bytes = numel * static_cast<double>(dtype_size(info.dtype));
       if (info.name == head) {
         head_bytes = bytes;
         head_weights = numel;
+        int8_head = info.dtype == DType::kI8;
       } else if (!info.name.ends_with("embed_tokens.weight")) {
         layer_bytes += bytes;
         if (info.shape.rank() == 2) layer_weights += numel;
@@ -56,8 +58,9 @@ struct ModelWork {
   Work step(const Limits& limits, double rows, double sampled, double positions,
             double seen) const {
     const double bytes = layer_bytes + head_bytes + kv_bytes * positions;
-    const double int8 = 2 * layer_weights * rows;
-    const double f32 = 2 * head_weights * sampled + kv_ops * seen;
+    const double head = 2 * head_weights * sampled;
+    const double int8 = 2 * layer_weights * rows + (int8_head ? head : 0);
+    const double f32 = kv_ops * seen + (int8_head ? 0 : head);
     return {.bytes = bytes, .ops = int8 + f32, .least_seconds = limits.seconds(bytes, int8, f32)};
   }
 };

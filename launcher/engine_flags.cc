@@ -33,6 +33,12 @@ void add_source_flags(CLI::App& command, std::string& load_format, int& num_hidd
       ->check(CLI::Range(0, 10'000));
 }
 
+void add_head_flag(CLI::App& command, std::string& head, const std::string& help) {
+  command.add_option("--head", head, help)
+      ->check(CLI::IsMember({"keep", "int8"}))
+      ->capture_default_str();
+}
+
 void add_engine_flags(CLI::App& command, EngineOptions& o, int& tensor_parallel_size) {
   if (command.get_name() != "worker") add_tensor_parallel_flag(command, tensor_parallel_size);
   add_engine_flags(command, o);
@@ -45,6 +51,7 @@ void add_engine_flags(CLI::App& command, EngineOptions& o) {
   command.add_flag("--mmap,!--no-mmap", o.mmap,
                    "Leave weights in the artefact's files where they can be used there (the "
                    "default), or copy them");
+  add_head_flag(command, o.head, "With --load-format dummy: the head in 16 bits, or in int8");
   command
       .add_option("--quantization", o.quantization,
                   "How int8 weights are used; auto: llm-int8 where there are some")

@@ -22,6 +22,9 @@ void add_tensor_parallel_flag(CLI::App& command, int& tensor_parallel_size);
 // --load-format and --num-hidden-layers, of every verb that opens a model.
 void add_source_flags(CLI::App& command, std::string& load_format, int& num_hidden_layers);
 
+// --head: keep, or int8.
+void add_head_flag(CLI::App& command, std::string& head, const std::string& help);
+
 // Throws InputError where MODEL is a preset, which no text can be put to. `instead` is what to
 // give.
 void require_tokenizer(const EngineOptions& options, const char* instead);

@@ -8,6 +8,7 @@
 #include "launcher/verbs.h"
 #include "runtime/formats/printable.h"
 #include "runtime/models/open_model.h"
+#include "runtime/weights/head_module.h"
 #include "runtime/weights/mapped_tensors.h"
 
 namespace octet {
@@ -82,12 +83,14 @@ void print_config(const Checkpoint& checkpoint, const ModelArgs& args) {
   if (checkpoint.reduction_shards() > 0) {
     fmt::print(", {} reduction shards", checkpoint.reduction_shards());
   }
+  const bool int8_head = head_module(checkpoint, args) == kLmHead;
+  const char* tied = int8_head ? " (tied, an int8 head beside it)" : " (tied)";
   fmt::print(
       "\n{}: {} layers, hidden {}, MLP {}, {} heads of {} on {} KV heads, vocabulary {}{}, {} "
       "positions\n",
       args.model_type, args.num_hidden_layers, args.hidden_size, args.intermediate_size,
       args.num_attention_heads, args.head_dim, args.num_key_value_heads, args.vocab_size,
-      args.tie_word_embeddings ? " (tied)" : "", args.max_position_embeddings);
+      args.tie_word_embeddings ? tied : "", args.max_position_embeddings);
 }
 
 void print_tensors(const Checkpoint& checkpoint) {

@@ -91,6 +91,7 @@ void add_model_flags(CLI::App& command, PlanFlags& flags) {
                      "(gpt3-175b): int8 weights where it has none yet");
   command.add_option("--num-hidden-layers", options.num_hidden_layers, "The first so many; 0: all")
       ->check(CLI::Range(0, 10'000));
+  add_head_flag(command, options.head, "Where it has no int8 weights yet: the head too in int8");
   command.add_option("--quantization", options.quantization, "How int8 weights are used")
       ->check(CLI::IsMember({"auto", "llm-int8", "w8a8", "w8a16", "none"}))
       ->capture_default_str();

@@ -19,6 +19,7 @@ struct QuantizeFlags {
   std::string in, out;
   std::string load_format = "auto";
   int num_hidden_layers = 0;
+  std::string head = "keep";
   bool equalize = true;
   bool blocks = true;
   int reduction_shards = Partition::kDefaultShards;
@@ -36,6 +37,7 @@ int run_quantize(const QuantizeFlags& flags) {
   QuantizeOptions options;
   options.equalize = flags.equalize;
   options.blocks = flags.blocks;
+  options.int8_head = flags.head == "int8";
   options.max_shard_bytes = static_cast<int64_t>(flags.max_shard_gib * (1 << 30));
   QuantizeReport report;
   double seconds = 0;
@@ -71,6 +73,8 @@ Verb add_quantize(CLI::App& octet) {
   command->add_option("IN", flags->in, "Hugging Face folder or GGUF file")->required();
   add_source_flags(*command, flags->load_format, flags->num_hidden_layers);
   command->add_option("OUT", flags->out, "folder to create")->required()->check(not_empty());
+  add_head_flag(*command, flags->head,
+                "keep: the head as it came, in 16 or 32 bits; int8: rounded as the layers are");
   command
       ->add_option("--reduction-shards", flags->reduction_shards,
                    "most ranks that a row-parallel product can be split over")

@@ -14,7 +14,7 @@
 #include "launcher/mpirun.h"
 #include "launcher/verbs.h"
 #include "runtime/engine/engine.h"
-#include "runtime/models/open_model.h"
+#include "runtime/engine/plan.h"
 #include "runtime/request/error.h"
 #include "runtime/tokenizer/tokenizer.h"
 
@@ -143,12 +143,7 @@ void write_json(const VerifyFlags& flags, const VerifyReport& report) {
   }
 }
 
-ModelArgs args_of(const EngineOptions& options) {
-  return open_model({.path = options.model,
-                     .dummy = options.load_format == "dummy",
-                     .num_hidden_layers = options.num_hidden_layers})
-      .args;
-}
+ModelArgs args_of(const EngineOptions& options) { return open_model(model_source(options)).args; }
 
 int run(const VerifyFlags& flags) {
   if (!World::launched_by_mpi()) {

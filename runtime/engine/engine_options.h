@@ -14,6 +14,7 @@ namespace octet {
 struct EngineOptions {
   std::filesystem::path model;       // artefact folder, Hugging Face folder, or GGUF file
   std::string load_format = "auto";  // "auto" | "dummy": random weights; model may be a preset
+  std::string head = "keep";         // "keep" | "int8": of dummy weights
   int num_hidden_layers = 0;         // run the first so many; 0: all
   bool mmap = true;  // weights stay in an artefact's files where they can: nothing is copied
   // How int8 weights are used: "llm-int8" | "w8a8" | "w8a16" (see Int8Product) | "none": as fp32 |

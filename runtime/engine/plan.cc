@@ -18,7 +18,7 @@ int shards_of(const Checkpoint& checkpoint) {
 
 // The most inputs that one int8 product of this model sums.
 int64_t widest_shard(const ModelArgs& args, const Partition& partition) {
-  int64_t widest = args.hidden_size;
+  int64_t widest = std::max(args.hidden_size, args.embedding_size());  // the head's is the second
   for (const Role role : {Role::kHeadInput, Role::kMlpIn}) {
     const std::vector<int64_t> cuts = partition.cuts(role, partition.extent(role));
     for (size_t i = 0; i + 1 < cuts.size(); ++i) widest = std::max(widest, cuts[i + 1] - cuts[i]);
@@ -28,10 +28,15 @@ int64_t widest_shard(const ModelArgs& args, const Partition& partition) {
 
 }  // namespace
 
+ModelSource model_source(const EngineOptions& options) {
+  return {.path = options.model,
+          .dummy = options.load_format == "dummy",
+          .int8_head = options.head == "int8",
+          .num_hidden_layers = options.num_hidden_layers};
+}
+
 Plan::Plan(const EngineOptions& given, int size, int shards)
-    : files(open_model({.path = given.model,
-                        .dummy = given.load_format == "dummy",
-                        .num_hidden_layers = given.num_hidden_layers})),
+    : files(open_model(model_source(given))),
       partition(files.args, shards > 0 ? shards : shards_of(*files.checkpoint)),
       options(resolve_options(given, files.args, partition, files.has_int8(), size, size)) {
   const int64_t widest = widest_shard(files.args, partition);

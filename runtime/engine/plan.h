@@ -7,6 +7,9 @@
 
 namespace octet {
 
+// What the options say of the model's files.
+ModelSource model_source(const EngineOptions& options);
+
 struct Plan {
   // shards: of the partition; 0: the artefact's own, or the default. Throws InputError: what
   // open_model and resolve_options throw; more ranks than the model can be cut into.

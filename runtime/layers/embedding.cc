@@ -34,21 +34,20 @@ void VocabParallelEmbedding::forward(Step& step, const Tensor& out) const {
   reduce(step, plan_, part, out);
 }
 
-LmHead::LmHead(const WeightScope& scope, int64_t vocab_size, int64_t hidden_size) {
-  const ModelContext& context = scope.context();
-  int64_t first = 0;
-  linear_ = std::make_unique<ColumnParallelLinear>(
-      context, scope.vocab_parallel(vocab_size, hidden_size, &first));
-  first_id_ = static_cast<int32_t>(first);
+LmHead::LmHead(const WeightScope& root, std::string_view module, int64_t vocab_size,
+               int64_t hidden_size)
+    : linear_(root.context(), root.column_parallel({{module, vocab_size}}, hidden_size)) {
+  const ModelContext& context = root.context();
   for (int rank = 0; rank < context.size; ++rank) {
     const TensorSlice of_rank =
         context.partition.slice(Role::kVocab, vocab_size, rank, context.size);
     columns_.push_back(static_cast<size_t>(of_rank.end - of_rank.begin));
+    if (rank == context.rank) first_id_ = static_cast<int32_t>(of_rank.begin);
   }
 }
 
 Tensor LmHead::forward(Step& step, const Tensor& x) const {
-  const Tensor part = linear_->forward(step, x);
+  const Tensor part = linear_.forward(step, x);
   if (step.comm.size() == 1) return part;
   const int64_t m = x.dim(0);
   const auto vocab_size =

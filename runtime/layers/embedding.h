@@ -1,6 +1,7 @@
 // The vocabulary-parallel ends of a model: token embedding and head.
 #pragma once
 
+#include <string_view>
 #include <vector>
 
 #include "comm/reduce_plan.h"
@@ -13,17 +14,17 @@ namespace octet {
 // Logits of some rows; each rank computes the slice of the vocabulary that it has, rank 0 gathers.
 class LmHead {
  public:
-  // `scope` holds "weight": lm_head, or the embedding where they are tied; and maybe "bias".
-  LmHead(const WeightScope& scope, int64_t vocab_size, int64_t hidden_size);
+  // `module`: the head's weight and maybe bias, under `root`; see head_module().
+  LmHead(const WeightScope& root, std::string_view module, int64_t vocab_size, int64_t hidden_size);
 
   // x: [m, hidden] -> [m, vocab_size] on rank 0, empty elsewhere. Memory from the step's arena.
   Tensor forward(Step& step, const Tensor& x) const;
 
-  const PackedLinear& packed() const { return linear_->packed(); }  // this rank's rows
-  int32_t first_id() const { return first_id_; }                    // of them
+  const PackedLinear& packed() const { return linear_.packed(); }  // this rank's rows
+  int32_t first_id() const { return first_id_; }                   // of them
 
  private:
-  std::unique_ptr<ColumnParallelLinear> linear_;
+  ColumnParallelLinear linear_;
   int32_t first_id_ = 0;
   std::vector<size_t> columns_;  // vocabulary rows of each rank
 };
@@ -33,7 +34,7 @@ class LmHead {
 class VocabParallelEmbedding {
  public:
   VocabParallelEmbedding(const WeightScope& scope, int64_t vocab_size, int64_t hidden_size);
-  // Tied: the head's weights are the table, and are held once. Borrowed.
+  // Tied: the head's weights are the table, and are held once. Borrowed. REQUIRES: not int8.
   VocabParallelEmbedding(const LmHead& head, int size);
 
   void forward(Step& step, const Tensor& out) const;  // out: [n, hidden]

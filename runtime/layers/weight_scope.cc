@@ -95,27 +95,6 @@ WeightScope::Table WeightScope::table(int64_t extent, int64_t width) const {
   return {rows, own.begin};
 }
 
-LinearShape WeightScope::vocab_shape(int64_t extent, int64_t in_features) const {
-  const TensorInfo& info = require(prefix_ + "weight", Shape{extent, in_features});
-  const TensorSlice own = slice(info.name, extent);
-  return {.dtype = info.dtype,
-          .rows = own.end - own.begin,
-          .columns = in_features,
-          .biased = has("bias"),
-          .blocked = has_blocks(info, own, {0, in_features})};
-}
-
-LinearWeight WeightScope::vocab_parallel(int64_t extent, int64_t in_features,
-                                         int64_t* first) const {
-  LinearWeight weight = staged(vocab_shape(extent, in_features));
-  const TensorInfo& info = *context_->checkpoint.find(prefix_ + "weight");
-  const TensorSlice own = slice(info.name, extent);
-  *first = own.begin;
-  add_rows(info, own, 0, weight);
-  if (has("bias")) weight.bias = elements("bias", extent);
-  return weight;
-}
-
 LinearWeight WeightScope::staged(const LinearShape& shape) const {
   LinearWeight weight{.weight = {},
                       .blocked = {},

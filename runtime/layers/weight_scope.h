@@ -62,10 +62,6 @@ class WeightScope {
   };
   Table table(int64_t extent, int64_t width) const;
 
-  // The head's product: this rank's rows of "weight", and of "bias" where there is one; `first`
-  // receives the first row.
-  LinearWeight vocab_parallel(int64_t extent, int64_t in_features, int64_t* first) const;
-
   // One product out of several weights with one input. Their rows are stacked on the host; biases
   // ("q_proj.bias") are taken where present.
   LinearWeight column_parallel(std::initializer_list<ColumnWeight> weights,
@@ -78,7 +74,6 @@ class WeightScope {
   // The shapes of what those read; nothing is read.
   LinearShape column_shape(std::initializer_list<ColumnWeight> weights, int64_t in_features) const;
   LinearShape row_shape(std::string_view name, int64_t out_features, int64_t in_features) const;
-  LinearShape vocab_shape(int64_t extent, int64_t in_features) const;
   LinearShape table_shape(int64_t extent, int64_t width) const;
 
  private:

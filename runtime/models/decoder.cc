@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "runtime/weights/head_module.h"
+
 namespace octet {
 namespace {
 
@@ -33,11 +35,11 @@ Decoder::Decoder(const ModelContext& context) : Decoder(WeightScope(context)) {}
 
 Decoder::Decoder(const WeightScope& root)
     : args_(root.context().args),
-      head_(args_.tie_word_embeddings ? root / "model" / "embed_tokens" : root / "lm_head",
-            args_.vocab_size, args_.embedding_size()),
-      embedding_(args_.tie_word_embeddings
+      head_(root, head_module(root.context().checkpoint, args_), args_.vocab_size,
+            args_.embedding_size()),
+      embedding_(head_module(root.context().checkpoint, args_) == kEmbedTokens
                      ? VocabParallelEmbedding(head_, root.context().size)
-                     : VocabParallelEmbedding(root / "model" / "embed_tokens", args_.vocab_size,
+                     : VocabParallelEmbedding(root / kEmbedTokens, args_.vocab_size,
                                               args_.embedding_size())),
       project_in_(
           projection(root / "model", "project_in", args_.hidden_size, args_.embedding_size())),

@@ -28,7 +28,7 @@ class Decoder : public CausalLM {
 
   const ModelArgs args_;
   LmHead head_;
-  VocabParallelEmbedding embedding_;  // may borrow head_
+  VocabParallelEmbedding embedding_;  // borrows head_ where that is the embedding
   std::optional<ColumnParallelLinear> project_in_, project_out_;
   std::optional<PositionEmbedding> positions_;
   std::optional<Norm> embedding_norm_, norm_;

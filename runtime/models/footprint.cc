@@ -4,6 +4,8 @@
 #include <string_view>
 #include <utility>
 
+#include "runtime/weights/head_module.h"
+
 namespace octet {
 namespace {
 
@@ -66,11 +68,11 @@ class Tally {
 
 void count_ends(const WeightScope& root, Tally& tally) {
   const ModelArgs& args = root.context().args;
-  const WeightScope model = root / "model", embedding = model / "embed_tokens";
-  const WeightScope head = args.tie_word_embeddings ? embedding : root / "lm_head";
+  const WeightScope model = root / "model";
+  const std::string_view head = head_module(root.context().checkpoint, args);
   const int64_t width = args.embedding_size(), hidden = args.hidden_size;
-  tally.product(ProductRole::kHead, -1, head.vocab_shape(args.vocab_size, width));
-  if (!args.tie_word_embeddings) tally.table(embedding, args.vocab_size, width);
+  tally.product(ProductRole::kHead, -1, root.column_shape({{head, args.vocab_size}}, width));
+  if (head != kEmbedTokens) tally.table(root / kEmbedTokens, args.vocab_size, width);
   if ((model / "project_in").has("weight")) {
     tally.product(ProductRole::kProjection, -1,
                   model.column_shape({{"project_in", hidden}}, width));

@@ -65,15 +65,21 @@ ModelFiles open_dummy(const ModelSource& source) {
   for (const char* key : {"num_hidden_layers", "n_layer"}) {
     if (config.contains(key)) config[key] = args.num_hidden_layers;
   }
-  return {
-      std::make_unique<DummyCheckpoint>(source.path, std::move(config), args, family.modules(args)),
-      args};
+  return {std::make_unique<DummyCheckpoint>(source.path, std::move(config), args,
+                                            family.modules(args), source.int8_head),
+          args};
 }
 
 }  // namespace
 
 ModelFiles open_model(const ModelSource& source) {
   if (source.dummy) return open_dummy(source);
+  if (source.int8_head) {
+    throw InputError(
+        fmt::format("{}: --head int8 is only for dummy weights; octet quantize --head int8 makes "
+                    "an artefact that has one",
+                    source.path.string()));
+  }
   require_files(source.path);
   std::unique_ptr<Checkpoint> checkpoint = Checkpoint::open(source.path);
   const Family& family = family_of(checkpoint->config(), source.path.string());

@@ -17,6 +17,7 @@ struct ModelSource {
   // Random weights in place of files: path is a preset's name, or a folder of which only
   // config.json is read.
   bool dummy = false;
+  bool int8_head = false;     // of dummy weights; other sources have the head that they have
   int num_hidden_layers = 0;  // run the first so many layers; 0: all
 };
 

@@ -33,15 +33,17 @@ void check_known(const Checkpoint& source, const ModelArgs& args,
   if (std::ranges::none_of(modules, is_of)) {
     fail(source, info.name, "the model family has no such tensor");
   }
-  if (info.dtype == DType::kI8 && (layer < 0 || info.shape.rank() != 2)) {
-    fail(source, info.name, "is int8; only matrices of the layers may be");
+  const bool may_be_int8 = layer >= 0 || info.name == "lm_head.weight";
+  if (info.dtype == DType::kI8 && (!may_be_int8 || info.shape.rank() != 2)) {
+    fail(source, info.name, "is int8; only matrices of the layers and the head may be");
   }
   if (layer >= args.num_hidden_layers) {
     fail(source, info.name, fmt::format("the model has {} layers", args.num_hidden_layers));
   }
 }
 
-// A tied head that is stored too is not read, so it must be what is read in its place.
+// A tied head that is stored too is not read, so it must be what is read in its place; an
+// artefact's int8 one is read (head_module).
 void check_tied_head(const Checkpoint& checkpoint) {
   const TensorInfo* head = checkpoint.find("lm_head.weight");
   const TensorInfo* table = checkpoint.find("model.embed_tokens.weight");
@@ -50,7 +52,9 @@ void check_tied_head(const Checkpoint& checkpoint) {
   const auto differs = [&] {
     fail(checkpoint, head->name, "differs from the embedding, and tie_word_embeddings is true");
   };
-  if (head->shape != table->shape || head->dtype != table->dtype) differs();
+  if (head->shape != table->shape) differs();
+  if (checkpoint.kind() == CheckpointKind::kArtefact && head->dtype == DType::kI8) return;
+  if (head->dtype != table->dtype) differs();
   constexpr int64_t kRows = 1024;
   for (int64_t row = 0; row < head->shape[0]; row += kRows) {
     const TensorSlice slice{.axis = 0, .begin = row, .end = std::min(row + kRows, head->shape[0])};

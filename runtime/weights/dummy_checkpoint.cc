@@ -43,18 +43,21 @@ uint16_t bf16_value(uint16_t bits) { return static_cast<uint16_t>(0x3C80 | (bits
 }  // namespace
 
 DummyCheckpoint::DummyCheckpoint(std::filesystem::path path, nlohmann::json config,
-                                 const ModelArgs& args, std::span<const ModuleName> modules)
+                                 const ModelArgs& args, std::span<const ModuleName> modules,
+                                 bool int8_head)
     : path_(std::move(path)), config_(std::move(config)) {
   const Partition partition(args);
   for (const auto& [name, shape] : module_tensors(modules, args)) {
     if (shape.rank() == 1) {
       add(name, DType::kF32, shape);
-    } else if (partition.find(name)->quantize) {
-      add(name, DType::kI8, shape);
-      add(name + "_scale", DType::kF32, {shape[0]});
+    } else if (partition.find(name)->is_int8(int8_head)) {
+      add_int8(name, shape);
     } else {
       add(name, DType::kBF16, shape);
     }
+  }
+  if (int8_head && args.tie_word_embeddings) {
+    add_int8("lm_head.weight", module_shape("lm_head", args));
   }
   std::ranges::sort(tensors_, {}, &TensorInfo::name);
 }
@@ -65,6 +68,11 @@ void DummyCheckpoint::add(const std::string& name, DType dtype, const Shape& sha
                       .shape = shape,
                       .stored_as = std::string(dtype_name(dtype)),
                       .stored_bytes = static_cast<uint64_t>(shape.numel()) * dtype_size(dtype)});
+}
+
+void DummyCheckpoint::add_int8(const std::string& name, const Shape& shape) {
+  add(name, DType::kI8, shape);
+  add(name + "_scale", DType::kF32, {shape[0]});
 }
 
 void DummyCheckpoint::read(std::string_view name, const TensorSlice& slice,

@@ -14,10 +14,10 @@ namespace octet {
 
 class DummyCheckpoint : public Checkpoint {
  public:
-  // As an int8 artefact would have them: matrices of the layers int8 with scales, others bf16,
-  // vectors fp32. `path`: for messages.
+  // As an int8 artefact would have them: matrices of the layers (and the head, where int8_head)
+  // int8 with scales, others bf16, vectors fp32. `path`: for messages.
   DummyCheckpoint(std::filesystem::path path, nlohmann::json config, const ModelArgs& args,
-                  std::span<const ModuleName> modules);
+                  std::span<const ModuleName> modules, bool int8_head = false);
 
   CheckpointKind kind() const override { return CheckpointKind::kDummy; }
   const std::filesystem::path& path() const override { return path_; }
@@ -30,6 +30,7 @@ class DummyCheckpoint : public Checkpoint {
 
  private:
   void add(const std::string& name, DType dtype, const Shape& shape);
+  void add_int8(const std::string& name, const Shape& shape);  // and its scale
 
   std::filesystem::path path_;
   nlohmann::json config_;

@@ -27,12 +27,20 @@ enum class Role {
   kMlpIn,      // axis 1: down_proj, the MLP's reduction shards
 };
 
+// Is a tensor int8 in an artefact?
+enum class Quantize { kNever, kHead, kAlways };  // kHead: where an int8 head was asked for
+
 // What a tensor is, by its name without the layer prefix ("self_attn.q_proj.weight"); the same in
 // every family (module_names.h).
 struct TensorRule {
   std::string_view name;
   Role role = Role::kReplicated;
-  bool quantize = false;  // int8 in the artefact
+  Quantize quantize = Quantize::kNever;
+
+  bool may_be_int8() const { return quantize != Quantize::kNever; }
+  bool is_int8(bool int8_head) const {
+    return quantize == Quantize::kAlways || (int8_head && quantize == Quantize::kHead);
+  }
 };
 
 // [begin, end) along `axis`; parts [part_begin, part_end) of the tensor's cuts.

@@ -11,6 +11,9 @@
 namespace octet {
 namespace {
 
+constexpr const char* kEmbedding = "model.embed_tokens.weight";
+constexpr const char* kHead = "lm_head.weight";
+
 [[noreturn]] void fail(const Checkpoint& source, std::string_view tensor, const std::string& what) {
   throw InputError(
       fmt::format("{}: tensor {}: {}", source.path().string(), printable(tensor), what));
@@ -34,8 +37,9 @@ bool is_scale_of_int8(const Checkpoint& source, std::string_view name) {
   return weight != nullptr && weight->dtype == DType::kI8;
 }
 
-DType stored_dtype(const TensorInfo& info, const TensorRule& rule) {
-  if (rule.quantize && info.shape.rank() == 2) return DType::kI8;
+DType stored_dtype(const TensorInfo& info, const TensorRule& rule, bool int8_head) {
+  if (info.dtype == DType::kI8) return DType::kI8;
+  if (rule.is_int8(int8_head) && info.shape.rank() == 2) return DType::kI8;
   return info.shape.rank() == 1 || info.stored_as == "F32" ? DType::kF32 : DType::kBF16;
 }
 
@@ -64,15 +68,12 @@ PlannedBlocks plan_blocks(const PlannedTensor& tensor) {
   return planned;
 }
 
-bool is_head(std::string_view name, const ModelArgs& args) {
-  return name == (args.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight");
-}
-
+// `other_name`: see PlannedTensor.
 PlannedTensor plan_tensor(const Checkpoint& source, const Partition& partition,
-                          const TensorInfo& info) {
-  const TensorRule* rule = partition.find(info.name);
+                          const TensorInfo& info, const std::string& other_name, bool int8_head) {
+  const TensorRule* rule = partition.find(other_name.empty() ? info.name : other_name);
   if (rule == nullptr) fail(source, info.name, "the model family has no such tensor");
-  const bool int8 = info.dtype == DType::kI8 && rule->quantize;
+  const bool int8 = info.dtype == DType::kI8 && rule->may_be_int8();
   if (!int8 && info.dtype != DType::kF32 && info.dtype != DType::kF16 &&
       info.dtype != DType::kBF16) {
     fail(source, info.name, fmt::format("dtype {} is not a float type", dtype_name(info.dtype)));
@@ -88,7 +89,12 @@ PlannedTensor plan_tensor(const Checkpoint& source, const Partition& partition,
          fmt::format("shape {}: the config gives dimension {} as {}", info.shape.to_string(), axis,
                      extent));
   }
-  PlannedTensor planned{.source = &info, .dtype = stored_dtype(info, *rule), .axis = axis};
+  PlannedTensor planned{.source = &info,
+                        .other_name = other_name,
+                        .dtype = stored_dtype(info, *rule, int8_head),
+                        .axis = axis,
+                        .cuts = {},
+                        .scale_cuts = {}};
   planned.cuts = partition.cuts(rule->role, info.shape[axis]);
   if (planned.dtype == DType::kI8) {
     const Role role = axis == 0 ? rule->role : Role::kReplicated;
@@ -101,44 +107,55 @@ uint64_t bytes_of(const SafetensorsSpec& spec) {
   return static_cast<uint64_t>(spec.shape.numel()) * dtype_size(spec.dtype);
 }
 
+// A file is closed where the next tensor would make it larger than max_shard_bytes.
+void add(ArtefactPlan& plan, PlannedTensor tensor, bool with_blocks, int64_t max_shard_bytes) {
+  const Shape& shape = tensor.source->shape;
+  std::vector<SafetensorsSpec> specs = {{tensor.name(), tensor.dtype, shape}};
+  if (tensor.dtype == DType::kI8) {
+    specs.push_back({tensor.scale_name(), DType::kF32, Shape{shape[0]}});
+  }
+  uint64_t bytes = 0;
+  for (const SafetensorsSpec& spec : specs) bytes += bytes_of(spec);
+  if (plan.files.empty() ||
+      plan.files.back().bytes + bytes > static_cast<uint64_t>(max_shard_bytes)) {
+    plan.files.emplace_back();
+  }
+  plan.bytes_out += bytes;
+  plan.bytes_in += tensor.bytes_in();
+  PlannedFile& file = plan.files.back();
+  file.bytes += bytes;
+  if (with_blocks) {
+    tensor.blocks = plan_blocks(tensor);
+    const DType dtype = tensor.dtype == DType::kI8 ? DType::kU8 : tensor.dtype;
+    file.blocks.push_back({tensor.blocks_name(), dtype, tensor.blocks->shape});
+    plan.bytes_of_blocks += bytes_of(file.blocks.back());
+  }
+  file.tensors.push_back(std::move(tensor));
+  file.specs.insert(file.specs.end(), specs.begin(), specs.end());
+}
+
 }  // namespace
 
 ArtefactPlan plan_artefact(const Checkpoint& source, const Partition& partition,
-                           int64_t max_shard_bytes, bool with_blocks) {
+                           const QuantizeOptions& options) {
   const std::string name = source.path().string();
   if (source.kind() == CheckpointKind::kArtefact) {
     throw InputError(name + ": an artefact already");
   }
 
   ArtefactPlan plan;
-  uint64_t file_bytes = 0;
+  const bool tied = partition.args().tie_word_embeddings, made = tied && options.int8_head;
+  const std::string head = tied && !made ? kEmbedding : kHead;
+  const auto add_tensor = [&](const TensorInfo& info, const std::string& other_name) {
+    PlannedTensor tensor = plan_tensor(source, partition, info, other_name, options.int8_head);
+    const bool of_product = tensor.dtype == DType::kI8 || tensor.name() == head;
+    add(plan, std::move(tensor), options.blocks && of_product, options.max_shard_bytes);
+  };
   for (const TensorInfo* info : in_model_order(source)) {
-    if (info->name.starts_with("lm_head.") && partition.args().tie_word_embeddings) continue;
+    if (tied && info->name.starts_with("lm_head.")) continue;
     if (is_scale_of_int8(source, info->name)) continue;
-    PlannedTensor planned = plan_tensor(source, partition, *info);
-    std::vector<SafetensorsSpec> specs = {{info->name, planned.dtype, info->shape}};
-    if (planned.dtype == DType::kI8) {
-      specs.push_back({planned.scale_name(), DType::kF32, Shape{info->shape[0]}});
-    }
-    uint64_t bytes = 0;
-    for (const SafetensorsSpec& spec : specs) bytes += bytes_of(spec);
-    if (plan.files.empty() || file_bytes + bytes > static_cast<uint64_t>(max_shard_bytes)) {
-      plan.files.emplace_back();
-      file_bytes = 0;
-    }
-    file_bytes += bytes;
-    plan.bytes_out += bytes;
-    plan.bytes_in += info->stored_bytes;
-    PlannedFile& file = plan.files.back();
-    if (with_blocks && (planned.dtype == DType::kI8 || is_head(info->name, partition.args()))) {
-      planned.blocks = plan_blocks(planned);
-      file.blocks.push_back({planned.blocks_name(),
-                             planned.dtype == DType::kI8 ? DType::kU8 : planned.dtype,
-                             planned.blocks->shape});
-      plan.bytes_of_blocks += bytes_of(file.blocks.back());
-    }
-    file.tensors.push_back(std::move(planned));
-    file.specs.insert(file.specs.end(), specs.begin(), specs.end());
+    add_tensor(*info, "");
+    if (made && info->name == kEmbedding) add_tensor(*info, kHead);
   }
   for (size_t i = 0; i < plan.files.size(); ++i) {
     PlannedFile& file = plan.files[i];

@@ -143,7 +143,7 @@ std::map<std::string, std::vector<uint64_t>> quantize_tensor(const Checkpoint& s
       require_finite(source, info.name, slice, stored);  // its type may hold less
     }
     const std::span<const std::byte> bytes(stored.raw_data(), stored.bytes());
-    writer.write(info.name, static_cast<uint64_t>(row) * row_bytes, bytes);
+    writer.write(tensor.name(), static_cast<uint64_t>(row) * row_bytes, bytes);
     hasher.add_rows(bytes);
     if (blocks_writer) blocks_writer->add(stored);
   }
@@ -151,7 +151,7 @@ std::map<std::string, std::vector<uint64_t>> quantize_tensor(const Checkpoint& s
     source.read(tensor.scale_name(), {.axis = 0, .begin = 0, .end = rows},
                 Tensor::view(scales.data(), DType::kF32, Shape{rows}));
   }
-  std::map<std::string, std::vector<uint64_t>> hashes = {{info.name, hasher.finish()}};
+  std::map<std::string, std::vector<uint64_t>> hashes = {{tensor.name(), hasher.finish()}};
   if (blocks_writer) hashes[tensor.blocks_name()] = blocks_writer->finish();
   if (!scales.empty()) {
     writer.write(tensor.scale_name(), 0, std::as_bytes(std::span(scales)));

@@ -149,7 +149,7 @@ class ArtefactWriter {
                                          .hashes = hashes.at(tensor.blocks_name())};
     }
     ++report_.tensors;
-    done_ += tensor.source->stored_bytes;
+    done_ += tensor.bytes_in();
     if (options_.progress) options_.progress(tensor.name(), done_, plan_.bytes_in);
   }
 
@@ -200,8 +200,7 @@ QuantizeReport quantize_checkpoint(const Checkpoint& source, const Partition& pa
     const EqualizedCheckpoint equalized(source, partition.args());
     const Checkpoint& chosen =
         options.equalize ? static_cast<const Checkpoint&>(equalized) : source;
-    const ArtefactPlan plan =
-        plan_artefact(chosen, partition, options.max_shard_bytes, options.blocks);
+    const ArtefactPlan plan = plan_artefact(chosen, partition, options);
     fs::path target = out.has_filename() ? out : out.parent_path();  // "out/" is "out"
     PartialFolder folder(target, job_of(chosen, plan, options.equalize));
     remove_strangers(folder, plan);

@@ -18,6 +18,7 @@ struct QuantizeOptions {
   bool equalize = true;             // see EqualizedCheckpoint
   bool blocks = true;  // beside the weights, once more as products on the CPU read them: a start
                        // then maps them, nothing is copied
+  bool int8_head = false;  // else the head is kept as the embedding is
   // After each tensor: what is done and what there is, in bytes of the source.
   std::function<void(const std::string& tensor, uint64_t done, uint64_t total)> progress;
 };

@@ -66,6 +66,22 @@ class Evaluate(ArtefactTest):
         for text, why in ((self.scratch / "none", "No such file"), (self.scratch, "Is a directory")):
             self.assertIn(f"{text}: {why}", self.refused("eval", "perplexity", self.artefact, "--text", text))
 
+    def test_an_int8_head_is_written_shown_and_the_same_model(self):
+        artefact = self.scratch / "int8-head"
+        run("quantize", TINYSTORIES, artefact, "--head", "int8")
+        shown = json.loads(run("inspect", artefact, "--json", "--verify").stdout)
+        dtypes = {tensor["name"]: tensor["dtype"] for tensor in shown["tensors"]}
+        self.assertEqual(dtypes["lm_head.weight"], "I8")
+        self.assertNotEqual(dtypes["model.embed_tokens.weight"], "I8")
+        self.assertIn("(tied, an int8 head beside it)", run("inspect", artefact).stdout)
+        run("verify", artefact, "--against", TINYSTORIES, "--tp", 2)
+
+    def test_a_head_that_cannot_be_had_is_refused(self):
+        self.assertIn("--head", self.refused("quantize", TINYSTORIES, self.scratch / "out", "--head", "int4"))
+        self.assertFalse((self.scratch / "out").exists())
+        self.assertIn("--head int8 is only for dummy weights", self.refused(
+            "generate", self.artefact, "Hello", "--head", "int8"))
+
     def test_more_shots_than_examples_are_refused(self):
         self.assertIn("3 examples are too few for --shots 3", self.refused(
             "eval", "tasks", self.artefact, "--tasks", self.scratch / "three.jsonl", "--shots", 3))

@@ -15,28 +15,31 @@ class EmulatedDevice : public ::testing::Test {
   void SetUp() override {
     const auto model = testing::write_tiny_llama(folder_.path() / "model", shape_);
     model_ = testing::quantize(model, folder_.path() / "int8");
+    int8_head_ = testing::quantize(model, folder_.path() / "int8_head", true);
     requests_ = testing::random_requests(3, 30, 8, shape_.vocab_size, 5);
     for (Request& request : requests_) request.sampling.temperature = 0;
   }
 
   std::map<uint64_t, Answer> run(EngineOptions options) {
-    options.model = model_;
+    if (options.model.empty()) options.model = model_;
     return testing::answer_all(options, 1, requests_);
   }
 
   testing::TempFolder folder_;
   testing::TinyLlama shape_;
-  std::filesystem::path model_;
+  std::filesystem::path model_, int8_head_;
   std::vector<Request> requests_;
 };
 
 TEST_F(EmulatedDevice, GivesTheCpusTokens) {
-  const auto expected = run({.device = "cpu"});
-  const auto actual = run({.device = "cuda"});
-  ASSERT_EQ(actual.size(), expected.size());
-  for (const auto& [id, answer] : expected) {
-    EXPECT_EQ(answer.ids.size(), 8u);
-    EXPECT_EQ(actual.at(id).ids, answer.ids) << actual.at(id).error;
+  for (const auto& model : {model_, int8_head_}) {
+    const auto expected = run({.model = model, .device = "cpu"});
+    const auto actual = run({.model = model, .device = "cuda"});
+    ASSERT_EQ(actual.size(), expected.size());
+    for (const auto& [id, answer] : expected) {
+      EXPECT_EQ(answer.ids.size(), 8u);
+      EXPECT_EQ(actual.at(id).ids, answer.ids) << actual.at(id).error;
+    }
   }
 }
 

@@ -15,13 +15,16 @@ struct Case {
   const char* name;
   TinyLlama shape;
   bool quantized;
+  bool int8_head = false;
 };
 
 class Exactness : public ::testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
     model_ = testing::write_tiny_llama(folder_.path() / "model", GetParam().shape);
-    if (GetParam().quantized) model_ = testing::quantize(model_, folder_.path() / "int8");
+    if (GetParam().quantized) {
+      model_ = testing::quantize(model_, folder_.path() / "int8", GetParam().int8_head);
+    }
     requests_ = testing::random_requests(7, 70, 12, GetParam().shape.vocab_size, 5);
     for (Request& request : requests_) request.sampling.prompt_logprobs = request.id % 2 == 0;
   }
@@ -100,6 +103,7 @@ TEST_P(Exactness, SameBitsWhenBeginningsAreShared) {
 
 INSTANTIATE_TEST_SUITE_P(Models, Exactness,
                          ::testing::Values(Case{"Fp32", {}, false}, Case{"Int8", {}, true},
+                                           Case{"Int8HeadToo", {}, true, true},
                                            Case{"Int8NineHeadsUntiedBias",
                                                 {.hidden_size = 72,
                                                  .intermediate_size = 172,

@@ -48,7 +48,8 @@ TEST_P(RankLedgerOfFamily, IsWhatTheRankTakes_ToTheByte) {
   const testing::TempFolder folder;
   const auto model = nlohmann::json::parse(std::ifstream(kFolder / (GetParam() + ".json")));
   const fs::path source = testing::write_formula_model(folder.path() / "model", model);
-  const fs::path artefact = testing::quantize(source, folder.path() / "int8");
+  const fs::path artefacts[] = {testing::quantize(source, folder.path() / "int8"),
+                                testing::quantize(source, folder.path() / "head", true)};
   EngineOptions options{.threads = 1};
   for (const char* device : {"cpu", "reference", "cuda"}) {
     const bool cuda = device == std::string("cuda");
@@ -59,11 +60,13 @@ TEST_P(RankLedgerOfFamily, IsWhatTheRankTakes_ToTheByte) {
       options.kv_cache_dtype = size == 1 ? "auto" : "int8";
       options.model = source;
       expect_as_planned(options, size);
-      options.model = artefact;
-      expect_as_planned(options, size);
-      EngineOptions dequantised = options;
-      dequantised.quantization = "none";
-      expect_as_planned(dequantised, size);
+      for (const fs::path& artefact : artefacts) {
+        options.model = artefact;
+        expect_as_planned(options, size);
+        EngineOptions dequantised = options;
+        dequantised.quantization = "none";
+        expect_as_planned(dequantised, size);
+      }
     }
   }
 }
@@ -89,6 +92,25 @@ TEST(RankLedger, WhatIsReadFirstDoesNotLieTwiceBesideWhatIsReadLater) {
   const RankLedger ledger = rank_ledger(plan, *backend, 0, 1);
   EXPECT_GT(ledger.staging, size_t{1} << 30);  // a layer's up and gate
   EXPECT_LT(ledger.staging, size_t{3} << 30);
+}
+
+TEST(RankLedger, AnInt8HeadIsHalfTheBytes_BesideAnEmbeddingThatIsTied) {
+  const auto backend = make_backend({.device = "reference", .threads = 1});
+  const auto weights = [&](const char* preset, const char* head) {
+    const Plan plan(EngineOptions{.model = preset,
+                                  .load_format = "dummy",
+                                  .head = head,
+                                  .num_hidden_layers = 1,
+                                  .max_model_len = 64},
+                    1);
+    return static_cast<int64_t>(rank_ledger(plan, *backend, 0, 1).weights);
+  };
+  const auto more = [&](const char* preset) {
+    return weights(preset, "int8") - weights(preset, "keep");
+  };
+  constexpr int64_t kTied = 49152 * (576 + 4), kUntied = 32000 * (4 - 2048);
+  EXPECT_NEAR(more("smollm2-135m"), kTied, 4096);  // what allocations are rounded to
+  EXPECT_NEAR(more("tinyllama-1.1b"), kUntied, 4096);
 }
 
 TEST(RankLedger, AGroupThatDoesNotFitIsRefusedBeforeItLoads_WithItsParts) {

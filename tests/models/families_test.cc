@@ -104,11 +104,15 @@ TEST_P(Families, ScoringEveryRow_GivesTheSameBitsAtAnyNumberOfRanks) {
 }
 
 TEST_P(Families, TheArtefactGivesTheSameBitsAtAnyNumberOfRanks) {
-  const fs::path artefact = testing::quantize(model_, folder_.path() / "artefact");
   const auto requests = this->requests(12);
-  const auto first = testing::answer_all({.model = artefact}, 1, requests);
-  for (const int ranks : {2, 3, 4}) {
-    EXPECT_EQ(testing::answer_all({.model = artefact}, ranks, requests), first) << ranks;
+  for (const bool int8_head : {false, true}) {
+    const fs::path artefact = testing::quantize(
+        model_, folder_.path() / (int8_head ? "int8_head" : "artefact"), int8_head);
+    const auto first = testing::answer_all({.model = artefact}, 1, requests);
+    for (const int ranks : {2, 3, 4}) {
+      EXPECT_EQ(testing::answer_all({.model = artefact}, ranks, requests), first)
+          << ranks << " ranks, int8 head: " << int8_head;
+    }
   }
 }
 

@@ -73,9 +73,10 @@ std::vector<Request> random_requests(int count, int max_length, int max_tokens, 
 }
 
 std::filesystem::path quantize(const std::filesystem::path& checkpoint,
-                               const std::filesystem::path& out) {
+                               const std::filesystem::path& out, bool int8_head) {
   const ModelFiles source = open_model({.path = checkpoint});
-  quantize_checkpoint(*source.checkpoint, Partition(source.args), out, {});
+  quantize_checkpoint(*source.checkpoint, Partition(source.args), out,
+                      {.int8_head = int8_head, .progress = {}});
   return out;
 }
 

@@ -34,6 +34,6 @@ std::vector<Request> random_requests(int count, int max_length, int max_tokens, 
 
 // octet quantize, in process.
 std::filesystem::path quantize(const std::filesystem::path& checkpoint,
-                               const std::filesystem::path& out);
+                               const std::filesystem::path& out, bool int8_head = false);
 
 }  // namespace octet::testing

@@ -116,6 +116,45 @@ TEST_F(Int8FolderTest, LayersThatWereLeftFloat_StayFloat_AndQuantizeRoundsThem) 
   EXPECT_EQ(tensor_in(tensors, name).bytes, tensor_in(expected, name).bytes);
 }
 
+TEST_F(Int8FolderTest, AHeadThatIsInt8Already_PassesThrough_WhereItIsNotTied) {
+  write_untied_folder(in_);
+  const auto config = nlohmann::json::parse(read_file(in_ / "config.json"));
+  quantize(in_, folder_ / "head", {.int8_head = true, .progress = {}});
+  const StoredTensors tensors = read_stored(folder_ / "head");
+  const auto write_with = [&](const nlohmann::json& base) {
+    auto quantized = base;
+    quantized["quantization_config"] = compressed_config();
+    write_file(in_ / "config.json", quantized.dump());
+    write_safetensors(in_, tensors);
+  };
+  write_with(config);
+  for (const bool int8_head : {false, true}) {
+    const fs::path out = folder_ / (int8_head ? "int8" : "keep");
+    quantize(in_, out, {.int8_head = int8_head, .progress = {}});
+    const StoredTensors stored = read_stored(out);
+    ASSERT_EQ(stored.size(), tensors.size());
+    for (size_t i = 0; i < stored.size(); ++i) {
+      EXPECT_EQ(stored[i].name, tensors[i].name);
+      EXPECT_EQ(stored[i].bytes, tensors[i].bytes) << stored[i].name;
+    }
+  }
+  write_with(tiny_config());
+  EXPECT_INPUT_ERROR(quantize(in_, out_), in_.string(), "'lm_head.weight'",
+                     "differs from the embedding");
+}
+
+TEST_F(Int8FolderTest, TheHeadOfInt8Layers_IsRoundedWhereAskedFor) {
+  write(read_stored(first_), compressed_config());
+  quantize(in_, out_, {.int8_head = true, .progress = {}});
+  quantize(folder_ / "float", folder_ / "expected", {.int8_head = true, .progress = {}});
+  StoredTensors expected = read_stored(folder_ / "expected");
+  const StoredTensors stored = read_stored(out_);
+  ASSERT_EQ(stored.size(), expected.size());
+  for (const StoredTensor& tensor : stored) {
+    EXPECT_EQ(tensor.bytes, tensor_in(expected, tensor.name).bytes) << tensor.name;
+  }
+}
+
 struct Malformed {
   const char* what;
   bool bitsandbytes;

@@ -99,9 +99,13 @@ TEST(Partition, Find_SkipsTheLayer_AndScalesAndBiasesFollow) {
   const Partition partition(args_with(9, 3));
   const auto role = [&](std::string_view name) { return partition.find(name)->role; };
   EXPECT_EQ(role("model.layers.17.self_attn.q_proj.weight"), Role::kQueryHeads);
-  EXPECT_TRUE(partition.find("model.layers.17.self_attn.q_proj.weight")->quantize);
+  EXPECT_TRUE(partition.find("model.layers.17.self_attn.q_proj.weight")->is_int8(false));
   EXPECT_EQ(role("model.layers.0.self_attn.q_proj.weight_scale"), Role::kQueryHeads);
-  EXPECT_FALSE(partition.find("model.layers.0.self_attn.q_proj.weight_scale")->quantize);
+  EXPECT_FALSE(partition.find("model.layers.0.self_attn.q_proj.weight_scale")->may_be_int8());
+  EXPECT_EQ(role("lm_head.weight_scale"), Role::kVocab);
+  EXPECT_TRUE(partition.find("lm_head.weight")->is_int8(true));
+  EXPECT_FALSE(partition.find("lm_head.weight")->is_int8(false));
+  EXPECT_FALSE(partition.find("model.embed_tokens.weight")->may_be_int8());
   EXPECT_EQ(role("model.layers.0.self_attn.k_proj.bias"), Role::kKvHeads);
   EXPECT_EQ(role("model.layers.0.mlp.down_proj.weight_scale"), Role::kReplicated);
   EXPECT_EQ(role("model.layers.0.self_attn.o_proj.bias"), Role::kReplicated);

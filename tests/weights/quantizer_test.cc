@@ -77,6 +77,73 @@ TEST_F(QuantizerTest, Int8_IsTheRoundedRow_AndTheRestIsExact) {
   }
 }
 
+// Of an artefact's tensors those of another are the same, to the bit.
+void expect_all_of(const fs::path& other, const fs::path& artefact,
+                   const std::vector<std::string>& but = {}) {
+  const auto expected = Checkpoint::open(other), checkpoint = Checkpoint::open(artefact);
+  for (const TensorInfo& info : expected->tensors()) {
+    if (std::ranges::find(but, info.name) != but.end()) continue;
+    ASSERT_NE(checkpoint->find(info.name), nullptr) << info.name;
+    ASSERT_EQ(checkpoint->find(info.name)->dtype, info.dtype) << info.name;
+    const Tensor a = read_whole(*expected, info.name), b = read_whole(*checkpoint, info.name);
+    EXPECT_EQ(std::memcmp(a.raw_data(), b.raw_data(), a.bytes()), 0) << info.name;
+  }
+}
+
+// The head is these rows of 24 columns, rounded as the layers' weights are, in the vocabulary's
+// parts.
+void expect_int8_head(const fs::path& path, std::span<const float> values) {
+  const auto artefact = Checkpoint::open(path);
+  const TensorInfo* head = artefact->find("lm_head.weight");
+  ASSERT_NE(head, nullptr);
+  ASSERT_EQ(head->dtype, DType::kI8);
+  EXPECT_EQ(head->parts, 40);
+  EXPECT_EQ(artefact->find("lm_head.weight_scale")->parts, 40);
+  const Tensor stored = read_whole(*artefact, "lm_head.weight");
+  const Tensor scales = read_whole(*artefact, "lm_head.weight_scale");
+  std::vector<int8_t> row(24);
+  for (size_t i = 0; i < 40; ++i) {
+    EXPECT_EQ(scales.span<float>()[i], quantize_row(values.subspan(i * 24, 24), row)) << i;
+    EXPECT_TRUE(std::ranges::equal(stored.span<int8_t>().subspan(i * 24, 24), row)) << i;
+  }
+}
+
+TEST_F(QuantizerTest, ATiedInt8Head_IsMadeOfTheEmbedding_WhichStays) {
+  const QuantizeReport keep = quantize(in_, folder_ / "keep");
+  const QuantizeReport report = quantize(in_, out_, {.int8_head = true, .progress = {}});
+  EXPECT_EQ(report.tensors, keep.tensors + 1);
+  EXPECT_EQ(report.quantized, keep.quantized + 1);
+  EXPECT_EQ(report.bytes_in, keep.bytes_in);
+  expect_all_of(folder_ / "keep", out_);
+  EXPECT_EQ(Checkpoint::open(out_)->tensors().size(), 34u + 2);
+  EXPECT_EQ(read_file(out_ / "config.json"), read_file(in_ / "config.json"));
+  auto tensors = tiny_tensors();
+  const auto embedding =
+      *std::ranges::find(tensors, "model.embed_tokens.weight", &TinyTensor::name);
+  expect_int8_head(out_, embedding.values);
+
+  tensors.insert(tensors.begin(), {"lm_head.weight", embedding.shape, embedding.values});
+  write_tiny_folder(in_, DType::kBF16, 1, tensors);  // stored twice
+  quantize(in_, folder_ / "twice", {.int8_head = true, .progress = {}});
+  for (const auto& item : fs::directory_iterator(out_)) {
+    EXPECT_EQ(read_file(item), read_file(folder_ / "twice" / item.path().filename())) << item;
+  }
+}
+
+TEST_F(QuantizerTest, AnUntiedHead_IsInt8OnlyWhereAskedFor) {
+  write_untied_folder(in_);
+  quantize(in_, folder_ / "keep");
+  EXPECT_EQ(Checkpoint::open(folder_ / "keep")->find("lm_head.weight")->dtype, DType::kBF16);
+  const QuantizeReport report = quantize(in_, out_, {.int8_head = true, .progress = {}});
+  EXPECT_EQ(report.tensors, 21);
+  EXPECT_EQ(report.quantized, 15);
+  expect_all_of(folder_ / "keep", out_, {"lm_head.weight"});
+  auto tensors = tiny_tensors();
+  auto values = std::ranges::find(tensors, "model.embed_tokens.weight", &TinyTensor::name)->values;
+  std::ranges::reverse(values);
+  expect_int8_head(out_, values);
+}
+
 TEST_F(QuantizerTest, AnySafetensorsReader_OpensIt_WithTheFilesAsTheyCame) {
   quantize(in_, out_, {.max_shard_bytes = 2000, .progress = {}});
   const SafetensorsFolder files(out_);

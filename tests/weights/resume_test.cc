@@ -39,8 +39,8 @@ Child run_in_child(const std::function<void()>& work) {
 }
 
 // The progress of a run that is killed after its `last` tensor.
-QuantizeOptions killed_after(int last) {
-  QuantizeOptions options{.max_shard_bytes = 4000, .progress = {}};
+QuantizeOptions killed_after(int last,
+                             QuantizeOptions options = {.max_shard_bytes = 4000, .progress = {}}) {
   options.progress = [last, done = 0](const std::string&, uint64_t, uint64_t) mutable {
     if (++done == last) ::raise(SIGKILL);
   };
@@ -51,8 +51,9 @@ class ResumeTest : public testing::Test {
  protected:
   void SetUp() override { write_tiny_folder(in_, DType::kBF16); }
 
-  void expect_same_as_uninterrupted() {
-    quantize(in_, folder_ / "whole", {.max_shard_bytes = 4000, .progress = {}});
+  void expect_same_as_uninterrupted() { expect_same_as_uninterrupted(options_); }
+  void expect_same_as_uninterrupted(const QuantizeOptions& options) {
+    quantize(in_, folder_ / "whole", options);
     size_t files = 0;
     for (const auto& item : fs::directory_iterator(folder_ / "whole")) {
       EXPECT_EQ(read_file(item), read_file(out_ / item.path().filename().string())) << item;
@@ -113,6 +114,21 @@ TEST_F(ResumeTest, AnotherJobsLeftovers_AreNotTakenUp) {
   write_tiny_folder(in_, DType::kBF16, 1, tensors);
   EXPECT_EQ(quantize(in_, out_, options_).resumed, 0);
   expect_same_as_uninterrupted();
+}
+
+TEST_F(ResumeTest, AHeadMadeOfTheEmbedding_IsTakenUpToo) {
+  const QuantizeOptions options{.int8_head = true, .progress = {}};
+  run_in_child([&] { quantize(in_, out_, killed_after(2, options)); });
+  EXPECT_EQ(quantize(in_, out_, options).resumed, 2);  // the embedding and the head
+  expect_same_as_uninterrupted(options);
+}
+
+TEST_F(ResumeTest, AHeadOfAnotherType_IsMadeAgain) {
+  write_untied_folder(in_);
+  run_in_child([&] { quantize(in_, out_, killed_after(7, {.progress = {}})); });
+  const QuantizeOptions options{.int8_head = true, .progress = {}};
+  quantize(in_, out_, options);
+  expect_same_as_uninterrupted(options);
 }
 
 TEST_F(ResumeTest, SecondRunAtOnce_IsRefused) {

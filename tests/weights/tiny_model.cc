@@ -130,6 +130,18 @@ void write_tiny_folder(const std::filesystem::path& folder, DType dtype, int num
   }
 }
 
+void write_untied_folder(const std::filesystem::path& folder) {
+  std::vector<TinyTensor> tensors = tiny_tensors();
+  TinyTensor head = *std::ranges::find(tensors, "model.embed_tokens.weight", &TinyTensor::name);
+  head.name = "lm_head.weight";
+  std::ranges::reverse(head.values);
+  tensors.insert(tensors.begin(), head);
+  write_tiny_folder(folder, DType::kBF16, 1, tensors);
+  nlohmann::json config = tiny_config();
+  config["tie_word_embeddings"] = false;
+  write_file(folder / "config.json", config.dump(2));
+}
+
 void write_tiny_gguf(const std::filesystem::path& path) {
   GgufBuilder builder;
   builder.key_string("general.architecture", "llama");

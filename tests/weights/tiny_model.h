@@ -26,6 +26,9 @@ std::vector<TinyTensor> tiny_tensors();  // sorted by name; values are exact in 
 void write_tiny_folder(const std::filesystem::path& folder, DType dtype, int num_files = 1,
                        const std::vector<TinyTensor>& tensors = tiny_tensors());
 
+// The same in bf16 with a head of its own, the embedding's values backwards.
+void write_untied_folder(const std::filesystem::path& folder);
+
 void write_tiny_gguf(const std::filesystem::path& path);  // F32
 
 }  // namespace octet
