@@ -56,22 +56,40 @@ float maximum(std::span<const float> values) {
   return result;
 }
 
-// sum(exp((l - top) * scale)): float exponentials added in double, in one fixed order.
-template <bool kScaled>
-double sum_of_exponentials(std::span<const float> logits, float top, float scale) {
-  const auto exponential = [&](Floats l) {
-    return exp_not_positive(kScaled ? (l - top) * scale : l - top);
-  };
-  Doubles sums{};
+// Float exponentials added in double, in one fixed order.
+class Sum {
+ public:
+  void add(Floats x) { lanes_ += __builtin_convertvector(exp_not_positive(x), Doubles); }
+  void add_first(Floats x, size_t n) {
+    const Floats tail = exp_not_positive(x);
+    for (size_t lane = 0; lane < n; ++lane) lanes_[lane] += tail[lane];
+  }
+  double total() const {
+    double total = 0;
+    for (size_t lane = 0; lane < kLanes; ++lane) total += lanes_[lane];
+    return total;
+  }
+
+ private:
+  Doubles lanes_{};
+};
+
+// list.sum and, with kMass, list.mass.
+template <bool kMass>
+void add_exponentials(std::span<const float> logits, float top, float inverse_temperature,
+                      Shortlist& list) {
+  Sum sum, mass;
   const size_t whole = logits.size() / kLanes * kLanes;
   for (size_t i = 0; i < whole; i += kLanes) {
-    sums += __builtin_convertvector(exponential(load(logits.data() + i)), Doubles);
+    const Floats below = load(logits.data() + i) - top;
+    sum.add(below);
+    if (kMass) mass.add(below * inverse_temperature);
   }
-  const Floats tail = exponential(load(logits.subspan(whole), -INFINITY));
-  for (size_t lane = 0; lane < logits.size() - whole; ++lane) sums[lane] += tail[lane];
-  double total = 0;
-  for (size_t lane = 0; lane < kLanes; ++lane) total += sums[lane];
-  return total;
+  const Floats below = load(logits.subspan(whole), -INFINITY) - top;
+  sum.add_first(below, logits.size() - whole);
+  if (kMass) mass.add_first(below * inverse_temperature, logits.size() - whole);
+  list.sum = sum.total();
+  if (kMass) list.mass = mass.total();
 }
 
 struct Candidate {
@@ -116,7 +134,12 @@ Shortlist shortlist_of(std::span<const float> logits, float inverse_temperature,
   std::fill_n(list.logits, kShortlist, -INFINITY);
   list.scored_logit = scored_token < 0 ? -INFINITY : logits[scored_token];
   const float top = maximum(logits);
-  list.sum = sum_of_exponentials<false>(logits, top, 1);
+  if (inverse_temperature == 0 || inverse_temperature == 1) {
+    add_exponentials<false>(logits, top, inverse_temperature, list);
+    list.mass = inverse_temperature == 0 ? 0 : list.sum;
+  } else {
+    add_exponentials<true>(logits, top, inverse_temperature, list);
+  }
   if (!std::isfinite(list.sum)) return list;
   if (inverse_temperature == 0) {
     list.size = 1;
@@ -125,9 +148,6 @@ Shortlist shortlist_of(std::span<const float> logits, float inverse_temperature,
         static_cast<int32_t>(std::find(logits.begin(), logits.end(), top) - logits.begin());
     return list;
   }
-  list.mass = inverse_temperature == 1
-                  ? list.sum
-                  : sum_of_exponentials<true>(logits, top, inverse_temperature);
   pick_likeliest(logits, list);
   return list;
 }
