@@ -16,6 +16,8 @@ class EmulatedDevice : public ::testing::Test {
     const auto model = testing::write_tiny_llama(folder_.path() / "model", shape_);
     model_ = testing::quantize(model, folder_.path() / "int8");
     requests_ = testing::random_requests(5, 30, 8, shape_.vocab_size, 5);
+    requests_[1].sampling.top_k = 100;       // whole rows
+    requests_[3].sampling.temperature = 40;  // behind the shortlist more often than not
   }
 
   std::map<uint64_t, Answer> run(EngineOptions options) {
