@@ -10,9 +10,9 @@ inline constexpr int kShortlist = 64;
 
 // Plain data, the same on the device and on the host.
 struct Shortlist {
-  // Over the whole row: exp(l - logits[0]), and exp((l - logits[0]) * inverse temperature), 0 for a
-  // greedy row. `sum` is not a number, and nothing else means anything, where a logit is NaN or
-  // infinity or none is more than -infinity.
+  // Over the whole row, of exp(l - logits[0]) and of exp((l - logits[0]) * inverse temperature);
+  // the second is 0 for a greedy row. `sum` is not a number, and nothing else means anything, where
+  // a logit is NaN or infinity, or all are -infinity.
   double sum, mass;
   // The likeliest tokens, likeliest first, the lower id first among equals.
   int32_t ids[kShortlist];   // [size], -1 behind

@@ -43,7 +43,7 @@ Floats exp_not_positive(Floats x) {
 }
 
 float maximum(std::span<const float> values) {
-  Floats lanes = load({}, -INFINITY);
+  Floats lanes = -INFINITY - Floats{};
   const size_t whole = values.size() / kLanes * kLanes;
   for (size_t i = 0; i < whole; i += kLanes) {
     const Floats v = load(values.data() + i);

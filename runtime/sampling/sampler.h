@@ -50,7 +50,7 @@ class Sampler {
   const size_t vocab_size_;
   // Of the row at hand.
   float top_ = 0;
-  double inverse_ = 0;                 // temperature
+  double inverse_ = 0;                 // of the temperature
   std::vector<Candidate> candidates_;  // likeliest first
   std::span<const float> row_;
   std::vector<int32_t> order_;  // all ids, those of the candidates in place; empty: not needed yet
