@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "kernels/reduction_tree.h"
+#include "kernels/shortlist.h"
 #include "kernels/tensor.h"
 #include "kernels/weight_blocks.h"
 
@@ -186,6 +187,13 @@ struct AttentionArgs {
   Tensor out;  // [n, num_q * d]
 };
 
+struct ShortlistArgs {
+  Tensor logits;                // [m, vocab_size]
+  Tensor inverse_temperatures;  // [m] finite; 0: a greedy row
+  Tensor scored_tokens;         // [m] kI32; -1: none
+  Tensor out;                   // [m, sizeof(Shortlist)] kU8
+};
+
 struct LinearShape;  // kernels/linear_shape.h
 
 // Where a device's operations are queued, for those who queue their own among them (comm/).
@@ -277,6 +285,9 @@ class Backend {
   virtual void gather_rows(const Tensor& x,         // [n, h]
                            const Tensor& rows,      // [m] kI32
                            const Tensor& out) = 0;  // [m, h]
+
+  // out[i] = the Shortlist of logits[i].
+  virtual void shortlist(const ShortlistArgs& args) = 0;
 };
 
 }  // namespace octet

@@ -1,6 +1,6 @@
 // One rank of gpt3-175b at tp 8: the operations of its 96 layers and its slice of the head, on
-// dummy weights, without the reduces. The KV cache of a few layers stands for all: more than the
-// caches hold.
+// dummy weights, without the reduces; and rank 0's shortlists. The KV cache of a few layers stands
+// for all: more than the caches hold.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,7 +13,7 @@ namespace octet::bench {
 namespace {
 
 constexpr int kLayers = 96, kHidden = 12288, kHeads = 12, kDim = 128, kMlp = 6144, kBlock = 16;
-constexpr int kVocab = 50257 / 8, kContext = 2048, kCaches = 4;
+constexpr int kWholeVocab = 50257, kVocab = kWholeVocab / 8, kContext = 2048, kCaches = 4;
 
 struct Layer {
   std::unique_ptr<PackedLinear> qkv, output, up, down;
@@ -77,6 +77,11 @@ class Rank {
                  mixed = floats(kHeads * kDim), hidden = floats(kMlp),
                  sampled = backend_.allocate(DType::kF32, {seqs, kHidden}),
                  logits = backend_.allocate(DType::kF32, {1, seqs, kVocab});
+    const ShortlistArgs shortlist{
+        .logits = random_floats(bench_, {seqs, kWholeVocab}, 3),  // as gathered
+        .inverse_temperatures = random_floats(bench_, {seqs}),
+        .scored_tokens = backend_.allocate(DType::kI32, {seqs}),
+        .out = backend_.allocate(DType::kU8, {seqs, sizeof(Shortlist)})};
     std::vector<int32_t> last(seqs);
     for (int s = 0; s < seqs; ++s) last[s] = cu[s + 1] - 1;
     const Tensor last_device = int32s(bench_, last, {seqs});
@@ -124,6 +129,7 @@ class Rank {
       norm(nullptr);
       backend_.gather_rows(x, last_device, sampled);
       backend_.linear(sampled, *head_, logits);
+      backend_.shortlist(shortlist);
     });
   }
 

@@ -11,6 +11,7 @@
 #include "kernels/check.h"
 #include "kernels/cpu/cpu_linear.h"
 #include "kernels/cpu/host_memory.h"
+#include "kernels/cpu/logits.h"
 #include "kernels/cpu/thread_pool.h"
 
 namespace octet {
@@ -86,6 +87,7 @@ class CpuBackend : public Backend {
       std::copy_n(x.data<float>() + rows.data<int32_t>()[i] * h, h, out.data<float>() + i * h);
     }
   }
+  void shortlist(const ShortlistArgs& args) override;
 
  private:
   static void copy(const Tensor& from, const Tensor& to) {
@@ -311,6 +313,16 @@ void CpuBackend::attention(const AttentionArgs& args) {
       }
     }
     if (tile.num_rows > 0) kernels_.attention_tile(tile);
+  });
+}
+
+// A row is work enough for a thread.
+void CpuBackend::shortlist(const ShortlistArgs& args) {
+  const auto vocab_size = static_cast<size_t>(args.logits.dim(1));
+  pool_.run(args.logits.dim(0), [&](int, int64_t i) {
+    reinterpret_cast<Shortlist*>(args.out.raw_data())[i] = cpu::shortlist_of(
+        args.logits.span<const float>().subspan(i * vocab_size, vocab_size),
+        args.inverse_temperatures.data<float>()[i], args.scored_tokens.data<int32_t>()[i]);
   });
 }
 

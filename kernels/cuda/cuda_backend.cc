@@ -15,7 +15,8 @@ namespace {
 using cuda::CudaLinear;
 using cuda::DeviceContext;
 
-// Room for the splits of decode rows: calls with more go in several rounds.
+// Room for the splits of decode rows, or the chunks of logits: calls with more go in several
+// rounds.
 constexpr int64_t kPartialFloats = int64_t{4} << 20, kMaxArrivals = 16'384;
 
 int to_int(int64_t value) { return static_cast<int>(value); }
@@ -84,6 +85,7 @@ class CudaBackend : public Backend {
     cuda::gather_rows(x.data<float>(), rows.data<int32_t>(), to_int(rows.numel()), to_int(x.dim(1)),
                       out.data<float>(), stream());
   }
+  void shortlist(const ShortlistArgs& args) override;
 
  private:
   static void require_equal_bytes(const Tensor& from, const Tensor& to) {
@@ -96,7 +98,7 @@ class CudaBackend : public Backend {
   cuda::LinearNeeds needs_;
   cuda::LinearScratch scratch_;
   const PackedLinear* quantized_for_ = nullptr;  // scratch_ holds the input of its next product
-  Tensor partials_, arrivals_;                   // of attention
+  Tensor partials_, arrivals_;                   // of attention; of shortlist
   cuda::StepGraphs graphs_;
 };
 
@@ -194,6 +196,18 @@ void CudaBackend::attention(const AttentionArgs& args) {
                    .partial_floats = kPartialFloats,
                    .arrivals = arrivals_.data<unsigned>(),
                    .max_arrivals = kMaxArrivals},
+                  stream());
+}
+
+void CudaBackend::shortlist(const ShortlistArgs& args) {
+  cuda::shortlist({.m = to_int(args.logits.dim(0)),
+                   .vocab_size = to_int(args.logits.dim(1)),
+                   .logits = args.logits.data<float>(),
+                   .inverse_temperatures = args.inverse_temperatures.data<float>(),
+                   .scored_tokens = args.scored_tokens.data<int32_t>(),
+                   .out = reinterpret_cast<Shortlist*>(args.out.raw_data()),
+                   .scratch = partials_.raw_data(),
+                   .scratch_bytes = static_cast<int64_t>(partials_.bytes())},
                   stream());
 }
 

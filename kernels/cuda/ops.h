@@ -39,6 +39,18 @@ void embed(const EmbedCall& call, cudaStream_t stream);
 void gather_rows(const float* x, const int32_t* rows, int m, int h, float* out,
                  cudaStream_t stream);
 
+struct ShortlistCall {
+  int m = 0, vocab_size = 0;
+  const float* logits = nullptr;                // [m, vocab_size]
+  const float* inverse_temperatures = nullptr;  // [m]
+  const int32_t* scored_tokens = nullptr;       // [m]
+  Shortlist* out = nullptr;                     // [m]
+  void* scratch = nullptr;  // where it is short of all rows, they go in several rounds
+  int64_t scratch_bytes = 0;
+};
+// REQUIRES: scratch for a row: 528 bytes each 4096 logits.
+void shortlist(const ShortlistCall& call, cudaStream_t stream);
+
 struct RopeCall {
   int n = 0, num_q = 0, num_kv = 0, head_dim = 0, rotary = 0, block_size = 0;
   RopeStyle style = RopeStyle::kNone;

@@ -38,6 +38,7 @@ class ReferenceBackend : public Backend {
   void add_norm(const AddNormArgs& args) override { reference::add_norm(args); }
   void rope_store(const RopeStoreArgs& args) override { reference::rope_store(args); }
   void attention(const AttentionArgs& args) override { reference::attention(args); }
+  void shortlist(const ShortlistArgs& args) override { reference::shortlist(args); }
   void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& out) override {
     const int64_t h = x.dim(1);
     for (int64_t i = 0; i < rows.numel(); ++i) {

@@ -38,5 +38,6 @@ void embed(const Tensor& ids, const Tensor& table, int32_t first_id, const Tenso
 void add_norm(const AddNormArgs& args);
 void rope_store(const RopeStoreArgs& args);
 void attention(const AttentionArgs& args);
+void shortlist(const ShortlistArgs& args);
 
 }  // namespace octet::reference

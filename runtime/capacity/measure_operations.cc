@@ -5,7 +5,6 @@
 #include "runtime/capacity/measure_attention.h"
 #include "runtime/capacity/measure_linear.h"
 #include "runtime/capacity/stopwatch.h"
-#include "runtime/sampling/sampler.h"
 #include "runtime/weights/partition.h"
 
 namespace octet {
@@ -59,17 +58,17 @@ double embed_seconds(Backend& backend, int rows, int width) {
   });
 }
 
-double sample_seconds(int rows, int vocabulary) {
-  std::vector<float> logits(static_cast<size_t>(vocabulary));
-  std::mt19937 generator(1);
-  std::normal_distribution<float> normal;
-  for (float& x : logits) x = normal(generator);
-  Sampler sampler;
-  const SamplingParams greedy{.temperature = 0.0f};
-  int32_t sum = 0;
-  const double one =
-      call_seconds(9, 4, [&](int i) { sum += sampler.sample(logits, greedy, i).token; });
-  return one * rows + (sum == -1 ? 1e-12 : 0);
+// Greedy: allocated memory is zero.
+double sample_seconds(Backend& backend, int rows, int vocabulary) {
+  const ShortlistArgs call{.logits = random_tensor(backend, {rows, vocabulary}),
+                           .inverse_temperatures = backend.allocate(DType::kF32, {rows}),
+                           .scored_tokens = backend.allocate(DType::kI32, {rows}),
+                           .out = backend.allocate(DType::kU8, {rows, sizeof(Shortlist)})};
+  const Tensor lists = Tensor::host(DType::kU8, call.out.shape());
+  return call_seconds(9, 4, [&](int) {
+    backend.shortlist(call);
+    backend.download(call.out, lists);
+  });
 }
 
 double reduce_seconds(Communicator& communicator, size_t floats) {
@@ -147,7 +146,7 @@ std::vector<ProfileTable> measure_operations(const Measurement& measurement) {
   measurement.progress("sampling", 0.95);
   tables.push_back(
       by_two(measurement, "sample", "rows", kSampledRows, "vocabulary", kVocabularies,
-             [&](int rows, int vocabulary) { return sample_seconds(rows, vocabulary); }));
+             [&](int rows, int vocabulary) { return sample_seconds(*backend, rows, vocabulary); }));
   if (communicator.size() == 1) return tables;
   measurement.progress("reduces", 0.97);
   tables.push_back(reduces(measurement));

@@ -89,13 +89,13 @@ void print_ledger(const Worker& worker, const RankLedger& planned, const GroupIn
 void warm_up(Worker& worker) {
   ModelInput input;
   input.max_blocks = 1;
-  input.token_ids = input.positions = input.slot_mapping = input.block_tables =
-      input.sampled_rows = {0};
+  input.token_ids = input.positions = input.slot_mapping = input.block_tables = {0};
+  input.add_sampled(0);
   input.cu_seqlens = {0, 1};
   input.context_lens = {1};
   std::vector<int32_t> words;
   input.encode(words);
-  worker.step(std::as_bytes(std::span(words)), [](int, std::span<const float>) {});
+  worker.step(std::as_bytes(std::span(words)), [](const SampledLogits&) {});
 }
 
 void lead_group(Leader& leader, const std::function<void(Engine&)>& lead) {

@@ -45,7 +45,8 @@ Leader::Leader(const GroupInfo& info, const SchedulerConfig& config, std::vector
       eos_(std::move(eos)),
       worker_(worker),
       communicator_(communicator),
-      scheduler_(config) {
+      scheduler_(config),
+      sampler_(info.vocab_size) {
   stats_.free_blocks = stats_.total_blocks = config.num_blocks;
 }
 
@@ -148,44 +149,48 @@ void Leader::step() {
   scheduler_.schedule(input_, rows_);
   input_.encode(words_);
   const auto message = communicator_.broadcast(std::as_bytes(std::span(words_)), 0);
-  worker_.step(message, [this](int first, std::span<const float> rows) { on_logits(first, rows); });
+  worker_.step(message, [this](const SampledLogits& sampled) {
+    for (size_t i = 0; i < sampled.lists.size(); ++i) {
+      append(rows_[sampled.first + i], sampled.lists[i], [&] { return sampled.row(i); });
+    }
+  });
   for (const uint64_t id : finished_) scheduler_.remove(id);
   finished_.clear();
   publish_stats(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
 }
 
-void Leader::on_logits(int first, std::span<const float> rows) {
-  const size_t vocab = static_cast<size_t>(info_.vocab_size);
-  for (size_t i = 0; i < rows.size() / vocab; ++i) {
-    append(rows_[first + i], rows.subspan(i * vocab, vocab));
-  }
-}
-
-void Leader::append(const SampledRow& row, std::span<const float> logits) {
+// The prompt's next token.
+void Leader::score(const SampledRow& row, const Shortlist& list) {
   Sequence& sequence = *row.sequence;
   const SamplingParams& sampling = sequence.request.sampling;
-  const int next = row.position + 1;
-  if (std::ranges::find(finished_, sequence.request.id) != finished_.end()) return;  // failed above
-  if (sequence.scores(next)) {
-    const int at = next - sampling.prompt_logprobs_start;
-    sequence.prompt_logprobs[at] = log_probability(logits, sequence.tokens[next]);
-    sequence.prompt_greedy[at] =
-        std::ranges::max_element(logits) - logits.begin() == sequence.tokens[next];
-    if (!std::isfinite(sequence.prompt_logprobs[at])) {
-      outputs_.push_back(
-          {.request_id = sequence.request.id,
-           .finish = FinishReason::kError,
-           .error = fmt::format("the model's logits at position {} are not finite", row.position)});
-      finished_.push_back(sequence.request.id);
-      return;
-    }
-    if (next + 1 < sequence.num_prompt() || sampling.max_tokens > 0) return;
-    outputs_.push_back({.request_id = sequence.request.id, .finish = FinishReason::kLength});
-    report_prompt(sequence, outputs_.back());
+  const int next = row.position + 1, at = next - sampling.prompt_logprobs_start;
+  const float logprob = static_cast<float>(list.scored_logit - list.log_sum_exp());
+  if (!std::isfinite(logprob)) {
+    outputs_.push_back(
+        {.request_id = sequence.request.id,
+         .finish = FinishReason::kError,
+         .error = fmt::format("the model's logits at position {} are not finite", row.position)});
     finished_.push_back(sequence.request.id);
     return;
   }
-  const SampledToken sampled = sampler_.sample(logits, sampling, static_cast<uint64_t>(next));
+  sequence.prompt_logprobs[at] = logprob;
+  sequence.prompt_greedy[at] = list.ids[0] == sequence.tokens[next];
+  if (next + 1 < sequence.num_prompt() || sampling.max_tokens > 0) return;
+  outputs_.push_back({.request_id = sequence.request.id, .finish = FinishReason::kLength});
+  report_prompt(sequence, outputs_.back());
+  finished_.push_back(sequence.request.id);
+}
+
+void Leader::append(const SampledRow& row, const Shortlist& list, const Sampler::FullRow& logits) {
+  Sequence& sequence = *row.sequence;
+  const SamplingParams& sampling = sequence.request.sampling;
+  if (std::ranges::find(finished_, sequence.request.id) != finished_.end()) return;  // failed above
+  if (!row.sample) {
+    score(row, list);
+    return;
+  }
+  const SampledToken sampled =
+      sampler_.sample(list, sampling, static_cast<uint64_t>(row.position + 1), logits);
   RequestOutput output{
       .request_id = sequence.request.id, .token = sampled.token, .logprob = sampled.logprob};
   report_prompt(sequence, output);

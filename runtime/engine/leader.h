@@ -43,8 +43,8 @@ class Leader : public Engine {
   bool take_inbox(bool until_idle);  // false: time to return from run()
   void admit(Request request);
   void step();
-  void on_logits(int first, std::span<const float> rows);
-  void append(const SampledRow& row, std::span<const float> logits);
+  void append(const SampledRow& row, const Shortlist& list, const Sampler::FullRow& logits);
+  void score(const SampledRow& row, const Shortlist& list);
   void report_prompt(Sequence& sequence, RequestOutput& output);
   void publish_stats(double step_seconds);
 

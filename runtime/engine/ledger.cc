@@ -7,6 +7,7 @@
 
 #include "comm/reduce_plan.h"
 #include "kernels/arena.h"
+#include "kernels/shortlist.h"
 #include "runtime/request/error.h"
 
 namespace octet {
@@ -135,6 +136,7 @@ size_t workspace_bytes(const EngineOptions& resolved, const ModelArgs& args,
   const size_t gate = f32(n, mlp.end - mlp.begin);
   size_t logits = f32(kLogitRows, vocab.end - vocab.begin);
   if (rank == 0 && size > 1) logits += f32(kLogitRows, args.vocab_size);
+  if (rank == 0) logits += arena_bytes(DType::kU8, {kLogitRows, sizeof(Shortlist)});
   size_t narrow = 0;  // the embedding's width, where it is not the stream's
   if (args.word_embed_proj_dim > 0) {
     narrow = f32(n, args.embedding_size());

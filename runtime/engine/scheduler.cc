@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "kernels/check.h"
+#include "runtime/sampling/sampler.h"
 
 namespace octet {
 
@@ -149,7 +150,9 @@ void Scheduler::lay_out(Sequence& sequence, int count, ModelInput& input,
     const bool last = position + 1 == static_cast<int>(sequence.tokens.size());
     const bool sample = last && sequence.request.sampling.max_tokens > sequence.num_generated();
     if (sample || sequence.scores(position + 1)) {
-      input.sampled_rows.push_back(input.num_tokens());
+      input.add_sampled(input.num_tokens(),
+                        sample ? inverse_temperature(sequence.request.sampling) : 0,
+                        sample ? -1 : sequence.tokens[position + 1]);
       rows.push_back({&sequence, position, sample});
     }
     input.token_ids.push_back(sequence.tokens[position]);

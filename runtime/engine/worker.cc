@@ -56,7 +56,8 @@ Worker::Worker(const EngineOptions& resolved, const Checkpoint& checkpoint, cons
     : backend_(make_backend_on_all(resolved, communicator)),
       on_device_(make_on_device(*backend_, communicator, resolved,
                                 max_reduce_floats(resolved, args, partition, communicator.size()))),
-      communicator_(on_device_ != nullptr ? *on_device_ : communicator) {
+      communicator_(on_device_ != nullptr ? *on_device_ : communicator),
+      host_lists_(Tensor::host(DType::kU8, {kLogitRows, sizeof(Shortlist)})) {
   const auto start = std::chrono::steady_clock::now();
   const int rank = communicator.rank(), size = communicator.size();
   Checks checks;
@@ -107,35 +108,55 @@ bool Worker::step(std::span<const std::byte> message, const LogitsSink& sink) {
             .reduce_seconds = reduce_seconds_,
             .probe = probe_};
   if (input.decode_only() && input.num_sampled() <= kLogitRows && probe_ == nullptr) {
-    Tensor& logits = logits_of_shape_[input.shape_key()];
-    backend_->replay(input.shape_key(),
-                     [&] { logits = model_->logits(step, model_->forward(step)); });
-    deliver(0, logits, sink);
+    Round& round = round_of_shape_[input.shape_key()];
+    backend_->replay(input.shape_key(), [&] {
+      round = make_round(step, model_->forward(step), 0, input.num_sampled());
+    });
+    deliver(0, round, sink);
     return true;
   }
   const Tensor hidden = model_->forward(step);
   const size_t mark = arena_->used();
   for (int first = 0; first < input.num_sampled(); first += kLogitRows) {
     const int last = std::min(first + kLogitRows, input.num_sampled());
-    deliver(first, model_->logits(step, hidden.rows(first, last)), sink);
+    deliver(first, make_round(step, hidden, first, last), sink);
     arena_->release(mark);
   }
   return true;
 }
 
-void Worker::deliver(int first, const Tensor& logits, const LogitsSink& sink) {
+Worker::Round Worker::make_round(Step& step, const Tensor& hidden, int first, int last) {
+  Round round{.logits = model_->logits(step, hidden.rows(first, last)), .lists = {}};
+  if (round.logits.empty()) return round;
+  round.lists = step.arena.allocate(DType::kU8, {last - first, sizeof(Shortlist)});
+  backend_->shortlist({.logits = round.logits,
+                       .inverse_temperatures = step.input.inverse_temperatures.rows(first, last),
+                       .scored_tokens = step.input.scored_tokens.rows(first, last),
+                       .out = round.lists});
+  return round;
+}
+
+void Worker::deliver(int first, const Round& round, const LogitsSink& sink) {
   communicator_.settle();
-  if (logits.empty() || backend_->queue().device < 0) {
+  if (round.logits.empty()) {
     backend_->synchronize();
-    if (!logits.empty()) sink(first, logits.span<const float>());
     return;
   }
-  if (host_logits_.bytes() < logits.bytes()) {
-    host_logits_ = Tensor::host(DType::kF32, {kLogitRows, logits.dim(1)});
-  }
-  const Tensor host = host_logits_.rows(0, logits.dim(0));
-  backend_->download(logits, host);
-  sink(first, host.span<const float>());
+  const Tensor lists = host_lists_.rows(0, round.lists.dim(0));
+  backend_->download(round.lists, lists);
+  sink({.first = first,
+        .lists = {reinterpret_cast<const Shortlist*>(lists.raw_data()),
+                  static_cast<size_t>(lists.dim(0))},
+        .row = [&](size_t i) { return host_row(round.logits, i); }});
+}
+
+std::span<const float> Worker::host_row(const Tensor& logits, size_t i) {
+  const auto at = static_cast<int64_t>(i);
+  const Tensor row = logits.rows(at, at + 1);
+  if (backend_->queue().device < 0) return row.span<const float>();
+  if (host_row_.empty()) host_row_ = Tensor::host(DType::kF32, {row.numel()});
+  backend_->download(row, host_row_);
+  return host_row_.span<const float>();
 }
 
 }  // namespace octet

@@ -28,15 +28,23 @@ struct MemoryLedger {
   double load_seconds = 0;
 };
 
+// One round of a step's sampled rows: [first, first + lists.size()) of them.
+struct SampledLogits {
+  int first;
+  std::span<const Shortlist> lists;
+  // The logits of lists[i], [vocab_size], in host memory until the next call; during the sink's
+  // call.
+  std::function<std::span<const float>(size_t i)> row;
+};
+
 class Worker {
  public:
   // Loads this rank's slice. Collective. Throws InputError. `communicator` is borrowed.
   Worker(const EngineOptions& resolved, const Checkpoint& checkpoint, const ModelArgs& args,
          const Partition& partition, Communicator& communicator);
 
-  // Receives each round's logits on rank 0: rows [first, first + rows.size() / vocab_size) of the
-  // step's sampled rows.
-  using LogitsSink = std::function<void(int first, std::span<const float> rows)>;
+  // Receives each round on rank 0.
+  using LogitsSink = std::function<void(const SampledLogits&)>;
 
   // Runs one step from a broadcast message; false when it said stop.
   bool step(std::span<const std::byte> message, const LogitsSink& sink);
@@ -50,8 +58,14 @@ class Worker {
   double reduce_seconds() const { return reduce_seconds_; }  // since start
 
  private:
-  // To the sink, by way of host memory where the back end has its own.
-  void deliver(int first, const Tensor& logits, const LogitsSink& sink);
+  // What a round leaves on the device of rank 0; empty elsewhere.
+  struct Round {
+    Tensor logits;  // [m, vocab_size]
+    Tensor lists;   // [m, sizeof(Shortlist)] kU8
+  };
+  Round make_round(Step& step, const Tensor& hidden, int first, int last);
+  void deliver(int first, const Round& round, const LogitsSink& sink);
+  std::span<const float> host_row(const Tensor& logits, size_t i);
 
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<Communicator> on_device_;  // where the back end has a queue
@@ -60,8 +74,9 @@ class Worker {
   std::unique_ptr<KVCache> cache_;
   std::unique_ptr<Arena> arena_;
   Tensor input_buffer_;
-  Tensor host_logits_;                                    // [kLogitRows, vocab_size] or empty
-  std::unordered_map<uint64_t, Tensor> logits_of_shape_;  // where a replayed step leaves them
+  Tensor host_lists_;                                   // [kLogitRows, sizeof(Shortlist)] kU8
+  Tensor host_row_;                                     // [vocab_size]; empty: none was asked for
+  std::unordered_map<uint64_t, Round> round_of_shape_;  // where a replayed step leaves it
   MemoryLedger memory_;
   double reduce_seconds_ = 0;
   Probe* probe_ = nullptr;

@@ -12,7 +12,6 @@
 #include "runtime/engine/plan.h"
 #include "runtime/engine/worker.h"
 #include "runtime/request/error.h"
-#include "runtime/sampling/sampler.h"
 
 namespace octet {
 namespace {
@@ -101,7 +100,7 @@ std::vector<int32_t> step_message(const std::vector<int32_t>& ids, int block_siz
   for (int32_t i = 0; i < n; ++i) {
     input.positions.push_back(i);
     input.slot_mapping.push_back(i);
-    input.sampled_rows.push_back(i);
+    input.add_sampled(i);
   }
   input.cu_seqlens = {0, n};
   input.context_lens = {n};
@@ -112,23 +111,37 @@ std::vector<int32_t> step_message(const std::vector<int32_t>& ids, int block_siz
   return words;
 }
 
-// Rank 0: [n, vocab_size]; elsewhere empty.
-std::vector<float> logits_of(Worker& worker, const std::vector<int32_t>& words, Probe* probe) {
-  std::vector<float> all;
+// The rows of a step; filled on rank 0.
+struct Rows {
+  size_t vocab_size = 0;
+  std::vector<float> logits;  // [n, vocab_size]
+  std::vector<double> norms;  // [n] log(sum(exp(logits)))
+
+  double log_probability(size_t row, size_t token) const {
+    return logits[row * vocab_size + token] - norms[row];
+  }
+};
+
+Rows rows_of(Worker& worker, const std::vector<int32_t>& words, Probe* probe) {
+  Rows rows;
   worker.set_probe(probe);
-  worker.step(std::as_bytes(std::span(words)), [&](int, std::span<const float> rows) {
-    all.insert(all.end(), rows.begin(), rows.end());
+  worker.step(std::as_bytes(std::span(words)), [&](const SampledLogits& sampled) {
+    for (size_t i = 0; i < sampled.lists.size(); ++i) {
+      const auto row = sampled.row(i);
+      rows.vocab_size = row.size();
+      rows.logits.insert(rows.logits.end(), row.begin(), row.end());
+      rows.norms.push_back(sampled.lists[i].log_sum_exp());
+    }
   });
   worker.set_probe(nullptr);
-  return all;
+  return rows;
 }
 
-double kl_divergence(std::span<const float> reference, std::span<const float> tested) {
-  const double reference_norm = log_sum_exp(reference), tested_norm = log_sum_exp(tested);
+double kl_divergence(const Rows& reference, const Rows& tested, size_t row) {
   double sum = 0;
-  for (size_t i = 0; i < reference.size(); ++i) {
-    const double log_p = reference[i] - reference_norm;
-    sum += std::exp(log_p) * (log_p - (tested[i] - tested_norm));
+  for (size_t token = 0; token < reference.vocab_size; ++token) {
+    const double log_p = reference.log_probability(row, token);
+    sum += std::exp(log_p) * (log_p - tested.log_probability(row, token));
   }
   return sum;
 }
@@ -213,15 +226,13 @@ struct LogitSums {
   double kl = 0, reference = 0, tested = 0, forced_kl = 0;
   int64_t rows = 0;
 
-  void add(const std::vector<int32_t>& ids, std::span<const float> wanted,
-           std::span<const float> got, std::span<const float> forced) {
-    const size_t vocab = wanted.size() / ids.size();
+  void add(const std::vector<int32_t>& ids, const Rows& wanted, const Rows& got,
+           const Rows& forced) {
     for (size_t i = 0; i + 1 < ids.size(); ++i) {
-      const auto row = wanted.subspan(i * vocab, vocab), other = got.subspan(i * vocab, vocab);
-      kl += kl_divergence(row, other);
-      forced_kl += kl_divergence(row, forced.subspan(i * vocab, vocab));
-      reference -= log_probability(row, ids[i + 1]);
-      tested -= log_probability(other, ids[i + 1]);
+      kl += kl_divergence(wanted, got, i);
+      forced_kl += kl_divergence(wanted, forced, i);
+      reference -= wanted.log_probability(i, ids[i + 1]);
+      tested -= got.log_probability(i, ids[i + 1]);
       ++rows;
     }
   }
@@ -245,10 +256,10 @@ VerifyReport verify(const VerifyOptions& options, Communicator& communicator) {
   for (const std::vector<int32_t>& ids : options.prompts) {
     const std::vector<int32_t> words = step_message(ids, options.tested.block_size);
     Recorder recorder(reference.worker->backend());
-    const std::vector<float> wanted = logits_of(*reference.worker, words, &recorder);
+    const Rows wanted = rows_of(*reference.worker, words, &recorder);
     Comparer comparer(tested.worker->backend(), recorder.values(), squares);
-    const std::vector<float> forced = logits_of(*tested.worker, words, &comparer);
-    const std::vector<float> got = logits_of(*tested.worker, words, nullptr);
+    const Rows forced = rows_of(*tested.worker, words, &comparer);
+    const Rows got = rows_of(*tested.worker, words, nullptr);
     if (communicator.rank() == 0) sums.add(ids, wanted, got, forced);
   }
   VerifyReport report{.num_layers = tested.plan->files.args.num_hidden_layers};

@@ -1,6 +1,7 @@
 #include "runtime/layers/model_input.h"
 
 #include <array>
+#include <bit>
 #include <cstring>
 
 #include "kernels/check.h"
@@ -12,7 +13,7 @@ namespace {
 enum HeaderWord { kStop, kTokens, kSeqs, kMaxBlocks, kSampled, kHeader };
 
 size_t total_words(size_t tokens, size_t seqs, size_t max_blocks, size_t sampled) {
-  return kHeader + 3 * tokens + (seqs + 1) + seqs + seqs * max_blocks + sampled;
+  return kHeader + 3 * tokens + (seqs + 1) + seqs + seqs * max_blocks + 3 * sampled;
 }
 
 int table_width(int max_blocks) {
@@ -25,9 +26,16 @@ void ModelInput::clear() {
   stop = false;
   max_blocks = 0;
   for (auto* array : {&token_ids, &positions, &slot_mapping, &cu_seqlens, &context_lens,
-                      &block_tables, &sampled_rows}) {
+                      &block_tables, &sampled_rows, &scored_tokens}) {
     array->clear();
   }
+  inverse_temperatures.clear();
+}
+
+void ModelInput::add_sampled(int32_t row, float inverse_temperature, int32_t scored_token) {
+  sampled_rows.push_back(row);
+  inverse_temperatures.push_back(inverse_temperature);
+  scored_tokens.push_back(scored_token);
 }
 
 void ModelInput::encode(std::vector<int32_t>& words) const {
@@ -40,6 +48,10 @@ void ModelInput::encode(std::vector<int32_t>& words) const {
               "{} tokens, {} positions, {} slots, {} seqs, {} cu_seqlens, {} table entries of {}",
               token_ids.size(), positions.size(), slot_mapping.size(), context_lens.size(),
               cu_seqlens.size(), block_tables.size(), max_blocks);
+  OCTET_CHECK(inverse_temperatures.size() == sampled_rows.size() &&
+                  scored_tokens.size() == sampled_rows.size(),
+              "{} sampled rows, {} inverse temperatures, {} scored tokens", sampled_rows.size(),
+              inverse_temperatures.size(), scored_tokens.size());
   words[kTokens] = num_tokens();
   words[kSeqs] = num_seqs();
   words[kMaxBlocks] = table_width(max_blocks);
@@ -52,6 +64,8 @@ void ModelInput::encode(std::vector<int32_t>& words) const {
     words.resize(words.size() + words[kMaxBlocks] - max_blocks);
   }
   words.insert(words.end(), sampled_rows.begin(), sampled_rows.end());
+  for (const float x : inverse_temperatures) words.push_back(std::bit_cast<int32_t>(x));
+  words.insert(words.end(), scored_tokens.begin(), scored_tokens.end());
 }
 
 size_t max_model_input_bytes(int max_tokens, int max_seqs, int max_blocks) {
@@ -100,6 +114,9 @@ DeviceInput upload_model_input(Backend& backend, std::span<const std::byte> mess
   input.context_lens = take(seqs);
   input.block_tables = take(seqs * header[kMaxBlocks]).reshape({seqs, header[kMaxBlocks]});
   input.sampled_rows = take(header[kSampled]);
+  const Tensor bits = take(header[kSampled]);
+  input.inverse_temperatures = Tensor::view(bits.raw_data(), DType::kF32, bits.shape());
+  input.scored_tokens = take(header[kSampled]);
   return input;
 }
 

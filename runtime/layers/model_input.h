@@ -16,21 +16,24 @@ namespace octet {
 inline constexpr int kTableWidth = 16;
 
 struct ModelInput {
-  bool stop = false;                  // the group ends; nothing else is set
-  int max_blocks = 0;                 // width of block_tables
-  std::vector<int32_t> token_ids;     // [num_tokens]
-  std::vector<int32_t> positions;     // [num_tokens]
-  std::vector<int32_t> slot_mapping;  // [num_tokens] where each token's k and v go
-  std::vector<int32_t> cu_seqlens;    // [num_seqs + 1] first row of each sequence
-  std::vector<int32_t> context_lens;  // [num_seqs] tokens in the cache after this step
-  std::vector<int32_t> block_tables;  // [num_seqs, max_blocks]
-  std::vector<int32_t> sampled_rows;  // [num_sampled] rows whose logits are wanted
+  bool stop = false;                        // the group ends; nothing else is set
+  int max_blocks = 0;                       // width of block_tables
+  std::vector<int32_t> token_ids;           // [num_tokens]
+  std::vector<int32_t> positions;           // [num_tokens]
+  std::vector<int32_t> slot_mapping;        // [num_tokens] where each token's k and v go
+  std::vector<int32_t> cu_seqlens;          // [num_seqs + 1] first row of each sequence
+  std::vector<int32_t> context_lens;        // [num_seqs] tokens in the cache after this step
+  std::vector<int32_t> block_tables;        // [num_seqs, max_blocks]
+  std::vector<int32_t> sampled_rows;        // [num_sampled] rows whose logits are wanted
+  std::vector<float> inverse_temperatures;  // [num_sampled] as in ShortlistArgs
+  std::vector<int32_t> scored_tokens;       // [num_sampled] as in ShortlistArgs
 
   int num_tokens() const { return static_cast<int>(token_ids.size()); }
   int num_seqs() const { return static_cast<int>(context_lens.size()); }
   int num_sampled() const { return static_cast<int>(sampled_rows.size()); }
 
   void clear();
+  void add_sampled(int32_t row, float inverse_temperature = 0, int32_t scored_token = -1);
 
   // Appends the wire form to `words`, cleared first.
   void encode(std::vector<int32_t>& words) const;
@@ -43,7 +46,9 @@ size_t max_model_input_bytes(int max_tokens, int max_seqs, int max_blocks);
 struct DeviceInput {
   bool stop = false;
   Tensor token_ids, positions, slot_mapping, cu_seqlens, context_lens, sampled_rows;  // kI32
-  Tensor block_tables;  // [num_seqs, max_blocks] kI32
+  Tensor block_tables;          // [num_seqs, max_blocks] kI32
+  Tensor scored_tokens;         // kI32
+  Tensor inverse_temperatures;  // kF32
   int num_tokens() const { return static_cast<int>(token_ids.numel()); }
   int num_sampled() const { return static_cast<int>(sampled_rows.numel()); }
   // One row a sequence: a step whose shape comes again and again.

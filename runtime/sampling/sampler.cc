@@ -2,143 +2,100 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <numeric>
 
 #include "runtime/sampling/philox.h"
 
 namespace octet {
-namespace {
 
-constexpr size_t kLanes = 8;  // partial results; element i goes to lane i % kLanes
-using Floats = float __attribute__((vector_size(kLanes * sizeof(float))));
-using Ints = int32_t __attribute__((vector_size(kLanes * sizeof(int32_t))));
-using Doubles = double __attribute__((vector_size(kLanes * sizeof(double))));
-
-Floats load(const float* values) {
-  Floats lanes;
-  std::memcpy(&lanes, values, sizeof lanes);
-  return lanes;
+// Within limits where neither it nor a product with it becomes an infinity or 0.
+float inverse_temperature(const SamplingParams& sampling) {
+  if (sampling.temperature == 0.0f) return 0.0f;
+  return std::clamp(1.0f / sampling.temperature, 1e-30f, 1e30f);
 }
 
-// The last n < kLanes values, and `filler` behind them.
-Floats load(std::span<const float> values, float filler) {
-  Floats lanes = filler - Floats{};
-  std::memcpy(&lanes, values.data(), values.size_bytes());
-  return lanes;
-}
+double Sampler::weight(float logit) const { return std::exp((logit - top_) * inverse_); }
 
-// exp(x) for x <= 0 within 2 ulp: 2^n * p(r), with x = n ln 2 + r and p the Taylor polynomial of
-// degree 7.
-Floats exp_not_positive(Floats x) {
-  constexpr float kLog2E = 1.44269504088896341f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
-  x = x < -87.0f ? -87.0f - Floats{} : x;
-  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
-  const Floats shifted = x * kLog2E + kRound;
-  const Floats n = shifted - kRound;
-  const Floats r = (x - n * kLn2High) - n * kLn2Low;
-  Floats p = 1.0f / 5040 - Floats{};
-  for (const float c : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f}) {
-    p = p * r + c;
+// Ranks four times as many each time that it has to.
+bool Sampler::reach(size_t i, const FullRow& row) {
+  const size_t known = candidates_.size();
+  if (i < known) return true;
+  if (known == vocab_size_) return false;
+  const bool first_time = order_.empty();
+  if (first_time) {
+    row_ = row();
+    order_.resize(vocab_size_);
+    std::iota(order_.begin(), order_.end(), 0);
   }
-  const Ints exponent = reinterpret_cast<Ints>(shifted) << 23;  // shifted's low bits are n
-  return reinterpret_cast<Floats>(reinterpret_cast<Ints>(p) + exponent);
-}
-
-float maximum(std::span<const float> values) {
-  Floats lanes = load({}, -INFINITY);
-  const size_t whole = values.size() / kLanes * kLanes;
-  for (size_t i = 0; i < whole; i += kLanes) {
-    const Floats v = load(values.data() + i);
-    lanes = v > lanes ? v : lanes;
+  const size_t next = std::min(vocab_size_, std::max<size_t>(i + 1, 4 * known));
+  std::partial_sort(
+      order_.begin() + (first_time ? 0 : known), order_.begin() + next, order_.end(),
+      [&](int32_t a, int32_t b) { return row_[a] > row_[b] || (row_[a] == row_[b] && a < b); });
+  for (size_t place = known; place < next; ++place) {
+    const float logit = row_[order_[place]];
+    candidates_.push_back({order_[place], logit, weight(logit)});
   }
-  const Floats tail = load(values.subspan(whole), -INFINITY);
-  lanes = tail > lanes ? tail : lanes;
-  float result = lanes[0];
-  for (size_t lane = 1; lane < kLanes; ++lane) result = std::max(result, lanes[lane]);
-  return result;
+  return true;
 }
 
-// The last id where no logit is a number; the log-probability then is not one either.
-int32_t argmax(std::span<const float> logits) {
-  const float best = maximum(logits);
-  const auto place = std::find(logits.begin(), logits.end() - 1, best);
-  return static_cast<int32_t>(place - logits.begin());
-}
-
-}  // namespace
-
-double log_sum_exp(std::span<const float> logits) {
-  const float top = maximum(logits);
-  Doubles sums{};
-  const size_t whole = logits.size() / kLanes * kLanes;
-  for (size_t i = 0; i < whole; i += kLanes) {
-    sums += __builtin_convertvector(exp_not_positive(load(logits.data() + i) - top), Doubles);
+Sampler::Candidate Sampler::draw_from_all(const Shortlist& list, double uniform,
+                                          const FullRow& row) {
+  double left = uniform * list.mass;
+  for (const Candidate& candidate : candidates_) {
+    left -= candidate.weight;
+    if (left < 0) return candidate;
   }
-  const Floats tail = exp_not_positive(load(logits.subspan(whole), -INFINITY) - top);
-  for (size_t lane = 0; lane < logits.size() - whole; ++lane) sums[lane] += tail[lane];
-  double total = 0;
-  for (size_t lane = 0; lane < kLanes; ++lane) total += sums[lane];
-  return top + std::log(total);
-}
-
-float log_probability(std::span<const float> logits, int32_t token) {
-  return static_cast<float>(logits[token] - log_sum_exp(logits));
-}
-
-int32_t Sampler::draw(std::span<const float> logits, const SamplingParams& sampling,
-                      uint64_t position) {
-  const auto likelier = [&](int32_t a, int32_t b) {
-    return logits[a] > logits[b] || (logits[a] == logits[b] && a < b);
-  };
-  order_.resize(logits.size());
-  std::iota(order_.begin(), order_.end(), 0);
-  const double scale = 1.0 / sampling.temperature;
-  const float top = maximum(logits);
-  const auto weight = [&](int32_t id) { return std::exp((logits[id] - top) * scale); };
-
-  size_t keep = order_.size();
-  if (sampling.top_k > 0) keep = std::min<size_t>(keep, sampling.top_k);
-  if (keep < order_.size()) {
-    std::partial_sort(order_.begin(), order_.begin() + keep, order_.end(), likelier);
-    order_.resize(keep);
+  const Candidate last = candidates_.back();
+  if (candidates_.size() == vocab_size_) return last;
+  row_ = row();
+  for (int32_t id = 0; id < static_cast<int32_t>(vocab_size_); ++id) {
+    const float logit = row_[id];
+    if (logit > last.logit || (logit == last.logit && id <= last.id)) continue;  // is in the list
+    left -= weight(logit);
+    if (left < 0) return {id, logit, 0};
   }
-  const bool sorted = keep < logits.size();
-  weights_.resize(keep);
-  double total = 0;
-  for (size_t i = 0; i < keep; ++i) total += weights_[i] = weight(order_[i]);
+  return last;  // the mass is the back end's sum, a little more than the host's
+}
 
+Sampler::Candidate Sampler::draw(const Shortlist& list, const SamplingParams& sampling,
+                                 double uniform, const FullRow& row) {
+  const bool all = sampling.top_k == 0 || static_cast<size_t>(sampling.top_k) >= vocab_size_;
+  if (all && sampling.top_p >= 1.0f) return draw_from_all(list, uniform, row);
+  size_t keep = all ? vocab_size_ : static_cast<size_t>(sampling.top_k);
+  double mass = all ? list.mass : 0;
+  if (!all) {
+    for (size_t i = 0; i < keep && reach(i, row); ++i) mass += candidates_[i].weight;
+  }
   if (sampling.top_p < 1.0f) {
-    // Sorts only as far as the nucleus reaches: the likeliest `ready` ids, four times as many each
-    // round.
-    size_t ready = sorted ? keep : 0, used = 0;
-    double mass = 0;
-    const double wanted = sampling.top_p * total;
-    while (used < keep && mass < wanted) {
-      if (used == ready) {
-        const size_t next = std::min(keep, std::max<size_t>(64, ready * 4));
-        std::partial_sort(order_.begin() + ready, order_.begin() + next, order_.end(), likelier);
-        ready = next;
-      }
-      weights_[used] = weight(order_[used]);
-      mass += weights_[used++];
-    }
+    const double wanted = sampling.top_p * mass;
+    mass = 0;
+    size_t used = 0;
+    while (used < keep && mass < wanted && reach(used, row)) mass += candidates_[used++].weight;
     keep = used;
-    total = mass;
   }
-  double left = uniform_draw(sampling.seed, position) * total;
+  double left = uniform * mass;
   for (size_t i = 0; i + 1 < keep; ++i) {
-    left -= weights_[i];
-    if (left < 0) return order_[i];
+    left -= candidates_[i].weight;
+    if (left < 0) return candidates_[i];
   }
-  return order_[keep - 1];
+  return candidates_[keep - 1];
 }
 
-SampledToken Sampler::sample(std::span<const float> logits, const SamplingParams& sampling,
-                             uint64_t position) {
-  const int32_t token =
-      sampling.temperature == 0.0f ? argmax(logits) : draw(logits, sampling, position);
-  return {token, log_probability(logits, token)};
+SampledToken Sampler::sample(const Shortlist& list, const SamplingParams& sampling,
+                             uint64_t position, const FullRow& row) {
+  const double norm = list.log_sum_exp();
+  if (!std::isfinite(norm)) return {.token = -1, .logprob = static_cast<float>(norm)};
+  top_ = list.logits[0];
+  inverse_ = inverse_temperature(sampling);
+  order_.clear();
+  candidates_.clear();
+  for (int i = 0; i < list.size; ++i) {
+    candidates_.push_back({list.ids[i], list.logits[i], weight(list.logits[i])});
+  }
+  const Candidate drawn = inverse_ == 0
+                              ? candidates_[0]
+                              : draw(list, sampling, uniform_draw(sampling.seed, position), row);
+  return {drawn.id, static_cast<float>(drawn.logit - norm)};
 }
 
 }  // namespace octet

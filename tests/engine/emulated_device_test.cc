@@ -16,8 +16,9 @@ class EmulatedDevice : public ::testing::Test {
     const auto model = testing::write_tiny_llama(folder_.path() / "model", shape_);
     model_ = testing::quantize(model, folder_.path() / "int8");
     int8_head_ = testing::quantize(model, folder_.path() / "int8_head", true);
-    requests_ = testing::random_requests(3, 30, 8, shape_.vocab_size, 5);
-    for (Request& request : requests_) request.sampling.temperature = 0;
+    requests_ = testing::random_requests(5, 30, 8, shape_.vocab_size, 5);
+    requests_[1].sampling.top_k = 100;       // whole rows
+    requests_[3].sampling.temperature = 40;  // behind the shortlist more often than not
   }
 
   std::map<uint64_t, Answer> run(EngineOptions options) {
@@ -32,6 +33,7 @@ class EmulatedDevice : public ::testing::Test {
 };
 
 TEST_F(EmulatedDevice, GivesTheCpusTokens) {
+  for (Request& request : requests_) request.sampling.temperature = 0;
   for (const auto& model : {model_, int8_head_}) {
     const auto expected = run({.model = model, .device = "cpu"});
     const auto actual = run({.model = model, .device = "cuda"});
@@ -44,9 +46,28 @@ TEST_F(EmulatedDevice, GivesTheCpusTokens) {
 }
 
 TEST_F(EmulatedDevice, SameBitsAtAnyBatchAndChunking) {
+  for (Request& request : requests_) request.sampling.prompt_logprobs = request.id == 4;
   const auto expected = run({.max_num_seqs = 1, .device = "cuda"});
-  EXPECT_EQ(run({.max_num_seqs = 3, .device = "cuda"}), expected);
-  EXPECT_EQ(run({.max_num_seqs = 3, .max_num_batched_tokens = 11, .device = "cuda"}), expected);
+  EXPECT_EQ(expected.at(3).ids.size(), 8u) << expected.at(3).error;
+  EXPECT_EQ(run({.max_num_seqs = 5, .device = "cuda"}), expected);
+  EXPECT_EQ(run({.max_num_seqs = 5, .max_num_batched_tokens = 11, .device = "cuda"}), expected);
+}
+
+// The CPU draws them too: nearly the same sums, the same order, so seldom another token.
+TEST_F(EmulatedDevice, DrawsNearlyWhatTheCpuDraws) {
+  const auto expected = run({.device = "cpu"});
+  const auto actual = run({.device = "cuda"});
+  for (const auto& [id, answer] : expected) {
+    EXPECT_EQ(actual.at(id).ids[0], answer.ids[0]) << id;
+    EXPECT_NEAR(actual.at(id).logprobs[0], answer.logprobs[0], 1e-3f) << id;
+  }
+}
+
+TEST_F(EmulatedDevice, SaysWhichLogitsAreNotFinite) {
+  model_ = testing::write_tiny_llama(folder_.path() / "huge", {.norm_weight = 3e38f});
+  for (const auto& [id, answer] : run({.device = "cuda"})) {
+    EXPECT_NE(answer.error.find("are not finite"), std::string::npos) << id << answer.error;
+  }
 }
 
 }  // namespace

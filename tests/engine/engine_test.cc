@@ -1,5 +1,6 @@
 #include "runtime/engine/engine.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -42,6 +43,21 @@ TEST_F(EngineTest, ARequestThatCanNeverRunComesBackAsAnErrorAndHarmsNoOther) {
             "158 prompt tokens and max_tokens 5 exceed the model's length of 160");
   EXPECT_EQ(answers.at(3).error, "top_p is 0, must be above 0 and at most 1");
   EXPECT_EQ(answers.at(4).ids.size(), 5u);
+}
+
+TEST_F(EngineTest, LogitsThatAreNotFiniteAreTheRequestsError) {
+  options_.model = testing::write_tiny_llama(folder_.path() / "huge", {.norm_weight = 3e38f});
+  std::vector<Request> requests = testing::random_requests(4, 20, 5, 150, 1);
+  requests[2].prompt.assign(9, 3);
+  requests[2].sampling.prompt_logprobs = true;
+  const auto answers = testing::answer_all(options_, 2, requests);
+  for (const auto& [id, answer] : answers) {
+    EXPECT_EQ(answer.finish, FinishReason::kError);
+    EXPECT_TRUE(answer.ids.empty());
+    const size_t position = id == 2 ? 0 : requests[id].prompt.size() - 1;
+    EXPECT_EQ(answer.error,
+              fmt::format("the model's logits at position {} are not finite", position));
+  }
 }
 
 TEST_F(EngineTest, AStopTokenEndsTheRequestAndIsEmitted) {

@@ -205,5 +205,21 @@ TEST_F(SchedulerTest, ScoringAPromptAsksForEveryRowButTheLast) {
   scheduler.remove(1);
 }
 
+TEST_F(SchedulerTest, ARowsTemperatureOrScoredTokenGoesWithIt) {
+  Scheduler scheduler(config(64));
+  auto warm = sequence(1, 4, 5), greedy = sequence(2, 3, 5);
+  warm->tokens[2] = warm->request.prompt[2] = 77;
+  warm->request.sampling.temperature = 0.5f;
+  warm->request.sampling.prompt_logprobs = true;
+  warm->request.sampling.prompt_logprobs_start = 2;
+  greedy->request.sampling.temperature = 0;
+  scheduler.add(std::move(warm));
+  scheduler.add(std::move(greedy));
+  ASSERT_TRUE(scheduler.schedule(input, rows));
+  EXPECT_EQ(input.sampled_rows, (std::vector<int32_t>{1, 2, 3, 6}));
+  EXPECT_EQ(input.inverse_temperatures, (std::vector<float>{0, 0, 2, 0}));
+  EXPECT_EQ(input.scored_tokens, (std::vector<int32_t>{77, 7, -1, -1}));
+}
+
 }  // namespace
 }  // namespace octet

@@ -120,7 +120,7 @@ class GptNano : public ::testing::Test {
       input.token_ids.push_back(static_cast<int32_t>(id));
       input.positions.push_back(position);
       input.slot_mapping.push_back(sequence * plan_->options.block_size + position);
-      input.sampled_rows.push_back(row);
+      input.add_sampled(row);
     }
     for (int32_t sequence = 0; sequence < kBatch; ++sequence) {
       input.cu_seqlens.push_back((sequence + 1) * kTokens);
@@ -130,8 +130,11 @@ class GptNano : public ::testing::Test {
     std::vector<int32_t> words;
     input.encode(words);
     worker_->set_probe(&recorder_);
-    worker_->step(std::as_bytes(std::span(words)), [&](int, std::span<const float> rows) {
-      logits_.insert(logits_.end(), rows.begin(), rows.end());
+    worker_->step(std::as_bytes(std::span(words)), [&](const SampledLogits& sampled) {
+      for (size_t i = 0; i < sampled.lists.size(); ++i) {
+        const auto row = sampled.row(i);
+        logits_.insert(logits_.end(), row.begin(), row.end());
+      }
     });
   }
 

@@ -62,9 +62,9 @@ std::vector<Request> random_requests(int count, int max_length, int max_tokens, 
     request.prompt.resize(1 + generator() % max_length);
     for (int32_t& id : request.prompt) id = static_cast<int32_t>(generator() % vocab_size);
     request.sampling = {.max_tokens = max_tokens,
-                        .temperature = i % 3 == 0 ? 0.0f : 0.9f,
-                        .top_k = i % 3 == 1 ? 20 : 0,
-                        .top_p = i % 3 == 2 ? 0.9f : 1.0f,
+                        .temperature = i % 4 == 0 ? 0.0f : 0.9f,
+                        .top_k = i % 4 == 1 ? 20 : 0,
+                        .top_p = i % 4 == 2 ? 0.9f : 1.0f,
                         .seed = seed + static_cast<uint64_t>(i),
                         .ignore_eos = true};
     requests.push_back(std::move(request));

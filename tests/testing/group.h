@@ -27,8 +27,8 @@ void run_group(const EngineOptions& options, int ranks, const std::function<void
 std::map<uint64_t, Answer> answer_all(const EngineOptions& options, int ranks,
                                       const std::vector<Request>& requests);
 
-// `count` prompts of 1 to max_length random tokens, sampled with temperature, top_k and seeds of
-// their own (every third greedy).
+// `count` prompts of 1 to max_length random tokens with seeds of their own: in turn greedy, with
+// top_k, with top_p, with neither.
 std::vector<Request> random_requests(int count, int max_length, int max_tokens, int vocab_size,
                                      uint32_t seed);
 

@@ -29,12 +29,14 @@ std::vector<float> LastLogits::of(const std::vector<int32_t>& ids) {
   input.max_blocks =
       (plan_.options.max_model_len + plan_.options.block_size - 1) / plan_.options.block_size;
   for (int block = 0; block < input.max_blocks; ++block) input.block_tables.push_back(block);
-  input.sampled_rows = {static_cast<int32_t>(ids.size()) - 1};
+  input.add_sampled(static_cast<int32_t>(ids.size()) - 1);
   std::vector<int32_t> words;
   input.encode(words);
   std::vector<float> logits;
-  worker_.step(std::as_bytes(std::span(words)),
-               [&](int, std::span<const float> row) { logits.assign(row.begin(), row.end()); });
+  worker_.step(std::as_bytes(std::span(words)), [&](const SampledLogits& sampled) {
+    const auto row = sampled.row(0);
+    logits.assign(row.begin(), row.end());
+  });
   return logits;
 }
 

@@ -74,7 +74,7 @@ std::filesystem::path write_tiny_llama(const std::filesystem::path& folder, cons
   for (const SafetensorsSpec& spec : specs) {
     const bool norm = spec.name.ends_with("norm.weight");
     const float spread = norm ? 0.2f : spec.name.find("embed") != std::string::npos ? 1.0f : 0.15f;
-    std::normal_distribution<float> normal(norm ? 1.0f : 0.0f, spread);
+    std::normal_distribution<float> normal(norm ? m.norm_weight : 0.0f, spread);
     std::vector<float> values(spec.shape.numel());
     for (float& value : values) value = normal(generator);
     writer.write(spec.name, 0, std::as_bytes(std::span(values)));

@@ -18,6 +18,7 @@ struct TinyLlama {
   int max_position_embeddings = 160;
   bool tie_word_embeddings = true;
   bool attention_bias = false;
+  float norm_weight = 1;  // about which the norms' weights are
   uint32_t seed = 1;
 };
 
