@@ -12,6 +12,7 @@ namespace {
 
 constexpr int kLine = kMaxBlocks * kBlock;  // floats of a tile's row
 constexpr int64_t kAhead = 1024;            // bytes that weights are fetched ahead of their use
+constexpr int64_t kMostOfNext = 128 << 10;  // bytes of a column that is fetched a column ahead
 
 }  // namespace
 
@@ -164,40 +165,28 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
               out.shape().to_string(), num_roots_, scratch.max_rows);
   if (n == 0 || out_features_ == 0) return;
   if (quantized()) quantize_rows(kernels, pool, scratch, x);
-  // A column of blocks stays in the cache while a band of rows goes through it. One band: each task
-  // has a run of blocks, whose next column is fetched during the last rows of the one before.
-  const int64_t unit = gated() ? 2 : 1;  // blocks that stay together
-  const int64_t blocks = layout_.num_blocks, units = blocks / unit;
+  // A task is a column of blocks, which stays in the cache while a band of rows goes through it. A
+  // thread's columns follow each other: the next one is fetched during the last rows of this one,
+  // where it can wait in L2 until it is used.
+  const int64_t blocks = layout_.num_blocks, columns = (blocks + kMaxBlocks - 1) / kMaxBlocks;
   const int64_t bands = (n + kernels.band_rows - 1) / kernels.band_rows;
   const int64_t rows_of_tile = quantized() ? kernels.int8_rows : kFloatTileRows;
-  const int64_t runs =
-      bands > 1 ? (blocks + kMaxBlocks - 1) / kMaxBlocks : std::min(units, runs_of_blocks(pool));
-  pool.run(runs * bands, [&](int, int64_t task) {
-    const int64_t run = task / bands, first_row = task % bands * kernels.band_rows;
+  const bool waits = kMaxBlocks * layout_.blocks.block_bytes() <= kMostOfNext;
+  pool.run(columns * bands, [&](int, int64_t task) {
+    const int64_t block = task / bands * kMaxBlocks, first_row = task % bands * kernels.band_rows;
     const int64_t end = std::min(n, first_row + kernels.band_rows);
-    const int64_t first = bands > 1 ? run * kMaxBlocks : units * run / runs * unit;
-    const int64_t last =
-        bands > 1 ? std::min(blocks, first + kMaxBlocks) : units * (run + 1) / runs * unit;
-    for (int64_t block = first; block < last; block += kMaxBlocks) {
-      for (int64_t row = first_row; row < end; row += rows_of_tile) {
-        const bool next = row > first_row && row + rows_of_tile >= end && block + kMaxBlocks < last;
-        tile(kernels, scratch, x,
-             {.row = row,
-              .rows = static_cast<int>(std::min(rows_of_tile, end - row)),
-              .block = block,
-              .blocks = static_cast<int>(std::min<int64_t>(kMaxBlocks, last - block)),
-              .ahead = next ? blocks_[block + kMaxBlocks] - blocks_[block] : kAhead},
-             out);
-      }
+    const bool has_next = bands == 1 && block + 2 * kMaxBlocks <= blocks;
+    for (int64_t row = first_row; row < end; row += rows_of_tile) {
+      const bool next = has_next && row + rows_of_tile >= end && (waits || row > first_row);
+      tile(kernels, scratch, x,
+           {.row = row,
+            .rows = static_cast<int>(std::min(rows_of_tile, end - row)),
+            .block = block,
+            .blocks = static_cast<int>(std::min<int64_t>(kMaxBlocks, blocks - block)),
+            .ahead = next ? blocks_[block + kMaxBlocks] - blocks_[block] : kAhead},
+           out);
     }
   });
-}
-
-// Tasks of equal size that together read all weights: some for each thread, none too small.
-int64_t CpuLinear::runs_of_blocks(const ThreadPool& pool) const {
-  constexpr int64_t kBytesOfRun = 128 << 10;
-  const int64_t bytes = layout_.num_blocks * layout_.blocks.block_bytes();
-  return (bytes / (kBytesOfRun * pool.size()) + 1) * pool.size();
 }
 
 void CpuLinear::tile(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,

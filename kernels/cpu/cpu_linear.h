@@ -72,7 +72,6 @@ class CpuLinear : public PackedLinear {
   int64_t source_row(int64_t packed_row) const;  // -1: padding
   void quantize_rows(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch,
                      const Tensor& x) const;
-  int64_t runs_of_blocks(const ThreadPool& pool) const;
   void tile(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
             const Place& place, const Tensor& out) const;
   void leaves(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,

@@ -34,7 +34,7 @@ int available_processors() {
   return std::max(1, CPU_COUNT(&set));
 }
 
-ThreadPool::ThreadPool(int threads) {
+ThreadPool::ThreadPool(int threads) : shares_(threads) {
   for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
 }
 
@@ -46,7 +46,19 @@ ThreadPool::~ThreadPool() {
 }
 
 void ThreadPool::take_tasks(int thread) {
-  for (int64_t i = next_.fetch_add(1); i < count_; i = next_.fetch_add(1)) call_(task_, thread, i);
+  constexpr uint64_t kFirst = uint64_t{1} << 32, kLast = 1;
+  for (int i = 0; i < size(); ++i) {
+    std::atomic<uint64_t>& left = shares_[(thread + i) % size()].left;
+    const bool own = i == 0;
+    uint64_t tasks = left.load();
+    while (true) {
+      const uint64_t begin = tasks >> 32, end = tasks & 0xFFFFFFFF;
+      if (begin == end) break;
+      if (!left.compare_exchange_weak(tasks, own ? tasks + kFirst : tasks - kLast)) continue;
+      call_(task_, thread, static_cast<int64_t>(own ? begin : end - 1));
+      tasks = left.load();
+    }
+  }
 }
 
 void ThreadPool::run_erased(int64_t count, const void* task, Call call) {
@@ -56,8 +68,10 @@ void ThreadPool::run_erased(int64_t count, const void* task, Call call) {
   }
   task_ = task;
   call_ = call;
-  count_ = count;
-  next_.store(0);
+  for (int64_t i = 0; i < size(); ++i) {
+    const int64_t begin = count * i / size(), end = count * (i + 1) / size();
+    shares_[i].left.store(static_cast<uint64_t>(begin << 32 | end));
+  }
   busy_.store(static_cast<int>(workers_.size()));
   generation_.fetch_add(1);
   generation_.notify_all();

@@ -1,6 +1,6 @@
-// ThreadPool: the threads of one CPU back end. An operation hands out its tasks by number; whoever
-// is free takes the next. Waiting threads spin for some tens of microseconds, then sleep. One
-// thread calls run(); no allocation in it.
+// ThreadPool: the threads of one CPU back end. Each has an equal run of an operation's tasks, which
+// it does in order; who is done takes the last ones of another. Waiting threads spin for some tens
+// of microseconds, then sleep. One thread calls run(); no allocation in it.
 #pragma once
 
 #include <atomic>
@@ -20,7 +20,7 @@ class ThreadPool {
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
   // Calls task(thread, i) for each i in [0, count), thread in [0, size()); returns when all are
-  // done.
+  // done. REQUIRES: count < 2^32.
   template <typename Task>
   void run(int64_t count, const Task& task) {
     run_erased(count, &task, [](const void* t, int thread, int64_t i) {
@@ -30,18 +30,22 @@ class ThreadPool {
 
  private:
   using Call = void (*)(const void* task, int thread, int64_t i);
+  // Tasks [begin, end) of a thread that nobody has taken: begin in the upper half, end in the
+  // lower.
+  struct alignas(64) Share {
+    std::atomic<uint64_t> left{0};
+  };
 
   void run_erased(int64_t count, const void* task, Call call);
   void work(int thread);
   void take_tasks(int thread);
 
   std::vector<std::thread> workers_;
+  std::vector<Share> shares_;  // [size()]
   const void* task_ = nullptr;
   Call call_ = nullptr;
-  int64_t count_ = 0;
   bool stop_ = false;
   alignas(64) std::atomic<uint32_t> generation_{0};
-  alignas(64) std::atomic<int64_t> next_{0};
   alignas(64) std::atomic<int> busy_{0};
 };
 
