@@ -2,6 +2,7 @@
 
 #include "launcher/engine_flags.h"
 #include "launcher/mpirun.h"
+#include "runtime/engine/plan.h"
 
 namespace octet {
 
@@ -15,10 +16,11 @@ int run_engine_group(const char* verb, const EngineOptions& options, int tensor_
     const EngineOptions own = place_rank(options, world);
     const bool lone = own.communicator == "lone";
     const int size = lone ? tensor_parallel_size : world.size();
-    CommOptions comm = comm_options(own, size);
+    Plan plan(own, size);
+    CommOptions comm = comm_options(plan, size);
     comm.lone_size = size;
     const auto communicator = world.make_communicator(comm);
-    run_rank(own, *communicator, work);
+    run_rank(std::move(plan), *communicator, work);
     return 0;
   });
 }

@@ -54,9 +54,9 @@ void verify(const Checkpoint& checkpoint) {
     checkpoint.read(info.name, {.axis = 0, .begin = 0, .end = all.dim(0)}, all);
   }
   if (checkpoint.mapped() == nullptr) return;
-  Checks checks;
+  Checks checks(1);
   checkpoint.mapped()->check_blocks(checks);
-  run_checks(checks, 1);
+  checks.finish();
 }
 
 nlohmann::json to_json(const Checkpoint& checkpoint) {

@@ -7,6 +7,7 @@
 #include "launcher/verbs.h"
 #include "runtime/coordinator/leader_link.h"
 #include "runtime/engine/engine.h"
+#include "runtime/engine/plan.h"
 
 namespace octet {
 namespace {
@@ -20,8 +21,10 @@ struct WorkerFlags {
 int run(const WorkerFlags& flags) {
   return run_in_world("worker", [&](World& world) {
     const EngineOptions options = place_rank(flags.engine, world);
-    const auto communicator = world.make_communicator(comm_options(options, world.size()));
-    run_rank(options, *communicator, [&](Engine& engine) { lead_group(engine, flags.link); });
+    Plan plan(options, world.size());
+    const auto communicator = world.make_communicator(comm_options(plan, world.size()));
+    run_rank(std::move(plan), *communicator,
+             [&](Engine& engine) { lead_group(engine, flags.link); });
     return kExitOk;
   });
 }

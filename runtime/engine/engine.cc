@@ -130,15 +130,18 @@ CommOptions comm_options(const Plan& plan, int tensor_parallel_size) {
 void run_rank(const EngineOptions& options, Communicator& communicator,
               const std::function<void(Engine&)>& lead) {
   std::optional<Plan> plan;
-  std::optional<Worker> worker;
   all_or_none(communicator, [&] { plan.emplace(options, communicator.size()); });
-  EngineOptions& resolved = plan->options;
+  run_rank(std::move(*plan), communicator, lead);
+}
+
+void run_rank(Plan plan, Communicator& communicator, const std::function<void(Engine&)>& lead) {
+  std::optional<Worker> worker;
+  EngineOptions& resolved = plan.options;
   resolved.kv_cache_memory = broadcast_value(communicator, resolved.kv_cache_memory);
   RankLedger planned;
-  all_or_none(communicator, [&] { planned = planned_memory(*plan, communicator); });
+  all_or_none(communicator, [&] { planned = planned_memory(plan, communicator); });
   all_or_none(communicator, [&] {
-    worker.emplace(resolved, *plan->files.checkpoint, plan->files.args, plan->partition,
-                   communicator);
+    worker.emplace(resolved, *plan.files.checkpoint, plan.files.args, plan.partition, communicator);
   });
 
   const KVCacheConfig& cache = worker->cache_config();
@@ -146,7 +149,7 @@ void run_rank(const EngineOptions& options, Communicator& communicator,
                        .max_model_len = resolved.max_model_len,
                        .max_num_seqs = resolved.max_num_seqs,
                        .kv_cache_tokens = int64_t{cache.num_blocks} * cache.block_size,
-                       .vocab_size = plan->files.args.vocab_size};
+                       .vocab_size = plan.files.args.vocab_size};
   if (resolved.warm_up) warm_up(*worker);
   if (resolved.print_ledger) print_ledger(*worker, planned, info, communicator);
 
@@ -158,7 +161,7 @@ void run_rank(const EngineOptions& options, Communicator& communicator,
                    .prefix_caching = resolved.enable_prefix_caching,
                    .block_size = resolved.block_size,
                    .num_blocks = cache.num_blocks},
-                  plan->files.args.eos_token_ids, *worker, communicator);
+                  plan.files.args.eos_token_ids, *worker, communicator);
     lead_group(leader, lead);
     return;
   }

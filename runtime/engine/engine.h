@@ -72,5 +72,6 @@ CommOptions comm_options(const Plan& plan, int tensor_parallel_size);
 // same) or RankLost.
 void run_rank(const EngineOptions& options, Communicator& communicator,
               const std::function<void(Engine&)>& lead);
+void run_rank(Plan plan, Communicator& communicator, const std::function<void(Engine&)>& lead);
 
 }  // namespace octet

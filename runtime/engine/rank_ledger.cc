@@ -20,7 +20,7 @@ size_t RankLedger::on_device() const { return weights + scratch + kv_cache + wor
 
 Footprint footprint(const Plan& plan, Backend& backend, int rank, int size) {
   size_t held = 0;
-  Checks checks;
+  Checks checks(1);
   return footprint(ModelContext{.args = plan.files.args,
                                 .partition = plan.partition,
                                 .checkpoint = *plan.files.checkpoint,

@@ -60,7 +60,7 @@ Worker::Worker(const EngineOptions& resolved, const Checkpoint& checkpoint, cons
       host_lists_(Tensor::host(DType::kU8, {kLogitRows, sizeof(Shortlist)})) {
   const auto start = std::chrono::steady_clock::now();
   const int rank = communicator.rank(), size = communicator.size();
-  Checks checks;
+  Checks checks(resolved.threads);
   const ModelContext context{.args = args,
                              .partition = partition,
                              .checkpoint = checkpoint,
@@ -73,7 +73,7 @@ Worker::Worker(const EngineOptions& resolved, const Checkpoint& checkpoint, cons
                              .held_bytes = memory_.weights,
                              .checks = resolved.mmap ? &checks : nullptr};
   model_ = make_model(context);
-  run_checks(checks, resolved.threads);
+  checks.finish();
   memory_.scratch = backend_->reserve(resolved.max_num_batched_tokens);
   cache_ =
       std::make_unique<KVCache>(*backend_, plan_kv_cache(resolved, args, partition, rank, size));

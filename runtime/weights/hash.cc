@@ -35,17 +35,21 @@ PartHasher::PartHasher(int axis, std::vector<int64_t> cuts, uint64_t row_bytes,
     : axis_(axis), cuts_(std::move(cuts)), row_bytes_(row_bytes), column_bytes_(column_bytes) {
   OCTET_CHECK(cuts_.size() >= 2 && row_bytes > 0, "{} cuts, rows of {} bytes", cuts_.size(),
               row_bytes);
-  parts_.resize(cuts_.size() - 1);
+  if (axis == 1) {
+    pieces_.resize(cuts_.size() - 1);
+  } else {
+    parts_.resize(cuts_.size() - 1);
+  }
 }
 
 void PartHasher::add_rows(std::span<const std::byte> rows) {
   OCTET_CHECK(rows.size() % row_bytes_ == 0, "{} bytes, rows of {}", rows.size(), row_bytes_);
   while (!rows.empty()) {
     if (axis_ == 1) {
-      for (size_t part = 0; part < parts_.size(); ++part) {
+      for (size_t part = 0; part < pieces_.size(); ++part) {
         const uint64_t begin = static_cast<uint64_t>(cuts_[part]) * column_bytes_;
         const uint64_t end = static_cast<uint64_t>(cuts_[part + 1]) * column_bytes_;
-        parts_[part].add(rows.subspan(begin, end - begin));
+        pieces_[part].push_back(hash_bytes(rows.subspan(begin, end - begin)));
       }
       rows = rows.subspan(row_bytes_);
       continue;
@@ -63,6 +67,7 @@ void PartHasher::add_rows(std::span<const std::byte> rows) {
 std::vector<uint64_t> PartHasher::finish() const {
   std::vector<uint64_t> hashes;
   for (const Hasher& part : parts_) hashes.push_back(part.finish());
+  for (const auto& pieces : pieces_) hashes.push_back(hash_bytes(std::as_bytes(std::span(pieces))));
   return hashes;
 }
 

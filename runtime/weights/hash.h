@@ -34,8 +34,8 @@ class Hasher {
 };
 
 // Hashes the parts of a tensor from its rows, given in order, any number at a time. A part of axis
-// 0 is a run of rows; a part of axis 1 is a run of columns, hashed over its rows in order. One
-// thread.
+// 0 is a run of rows; a part of axis 1 is a run of columns, whose hash is that of the hashes of its
+// pieces of rows, in order. One thread.
 class PartHasher {
  public:
   // cuts: in rows (axis 0) or columns (axis 1), of those rows that will be given; column_bytes: of
@@ -49,9 +49,10 @@ class PartHasher {
   int axis_;
   std::vector<int64_t> cuts_;
   uint64_t row_bytes_, column_bytes_;
-  int64_t rows_ = 0;  // so far
-  size_t part_ = 0;   // axis 0: of the next row
-  std::vector<Hasher> parts_;
+  int64_t rows_ = 0;                           // so far
+  size_t part_ = 0;                            // axis 0: of the next row
+  std::vector<Hasher> parts_;                  // of axis 0
+  std::vector<std::vector<uint64_t>> pieces_;  // of axis 1: of each part, its rows'
 };
 
 }  // namespace octet

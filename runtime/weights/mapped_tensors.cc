@@ -1,9 +1,6 @@
 #include "runtime/weights/mapped_tensors.h"
 
 #include <algorithm>
-#include <exception>
-#include <mutex>
-#include <thread>
 
 #include "kernels/check.h"
 #include "runtime/weights/hash.h"
@@ -22,31 +19,6 @@ std::optional<PartRange> find_block_parts(const std::vector<int64_t>& cuts, int6
 }
 
 }  // namespace
-
-void run_checks(const Checks& checks, int threads) {
-  std::atomic<size_t> next = 0;
-  std::mutex mutex;
-  std::exception_ptr failure;
-  const auto work = [&] {
-    for (size_t i; (i = next++) < checks.size();) {
-      try {
-        checks[i]();
-      } catch (...) {
-        const std::lock_guard lock(mutex);
-        if (!failure) failure = std::current_exception();
-        next = checks.size();
-      }
-    }
-  };
-  {
-    std::vector<std::jthread> helpers;
-    for (int i = 1; i < threads && static_cast<size_t>(i) < checks.size(); ++i) {
-      helpers.emplace_back(work);
-    }
-    work();
-  }
-  if (failure) std::rethrow_exception(failure);
-}
 
 MappedTensors::Mapped MappedTensors::mapped(const std::string& name, const TensorFile& file,
                                             const TensorEntry& entry,
@@ -144,7 +116,7 @@ void MappedTensors::add_checks(const Mapped& mapped, size_t part_begin, size_t p
       const uint64_t begin = static_cast<uint64_t>(tensor.cuts[part]) * row_bytes;
       const uint64_t end = static_cast<uint64_t>(tensor.cuts[part + 1]) * row_bytes;
       bytes_ += end - begin;
-      checks.push_back([&mapped, &tensor, &path, part, begin, end] {
+      checks.add([&mapped, &tensor, &path, part, begin, end] {
         const uint64_t hash = hash_bytes({mapped.data.get() + begin, end - begin});
         require_hashes(path, mapped.name, tensor, part, std::span(&hash, 1));
       });
@@ -155,7 +127,7 @@ void MappedTensors::add_checks(const Mapped& mapped, size_t part_begin, size_t p
   const uint64_t begin = static_cast<uint64_t>(tensor.cuts[part_begin]) * element;
   const uint64_t run = static_cast<uint64_t>(tensor.cuts[part_end]) * element - begin;
   bytes_ += run * static_cast<uint64_t>(shape[0]);
-  checks.push_back([=, &mapped, &tensor, &path, rows = shape[0]] {
+  checks.add([=, &mapped, &tensor, &path, rows = shape[0]] {
     std::vector<int64_t> cuts(tensor.cuts.begin() + static_cast<int64_t>(part_begin),
                               tensor.cuts.begin() + static_cast<int64_t>(part_end) + 1);
     for (int64_t& cut : cuts) cut -= tensor.cuts[part_begin];

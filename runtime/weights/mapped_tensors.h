@@ -7,7 +7,6 @@
 #pragma once
 
 #include <atomic>
-#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -18,14 +17,10 @@
 #include "kernels/weight_blocks.h"
 #include "runtime/formats/tensor_file.h"
 #include "runtime/weights/artefact_manifest.h"
+#include "runtime/weights/checks.h"
 #include "runtime/weights/partition.h"
 
 namespace octet {
-
-// Checksums that are still to be compared, by any threads and before what was mapped is used. Each
-// throws InputError as Checkpoint::read() does.
-using Checks = std::vector<std::function<void()>>;
-void run_checks(const Checks& checks, int threads);
 
 class MappedTensors {
  public:
@@ -36,7 +31,8 @@ class MappedTensors {
   void add_blocks(const std::string& name, const TensorFile& file, const TensorEntry& entry,
                   const ArtefactTensor& tensor, int64_t rows, std::vector<int64_t> column_cuts);
 
-  // A slice of axis 0, and whether it can be had: whole parts.
+  // A slice of axis 0, and whether it can be had: whole parts. `checks` receives the comparison of
+  // their checksums, which throws InputError as Checkpoint::read() does.
   bool has_rows(std::string_view name, const TensorSlice& slice) const;
   Tensor rows(std::string_view name, const TensorSlice& slice, Checks& checks) const;
 

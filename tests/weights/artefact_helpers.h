@@ -28,9 +28,9 @@ inline Tensor read_whole(const Checkpoint& checkpoint, std::string_view name) {
 inline void read_everything(const Checkpoint& checkpoint) {
   for (const TensorInfo& info : checkpoint.tensors()) read_whole(checkpoint, info.name);
   if (checkpoint.mapped() == nullptr) return;
-  Checks checks;
+  Checks checks(1);
   checkpoint.mapped()->check_blocks(checks);
-  run_checks(checks, 1);
+  checks.finish();
 }
 inline void read_everything(const std::filesystem::path& artefact) {
   read_everything(*Checkpoint::open(artefact));

@@ -96,9 +96,9 @@ TEST_F(MappedTensorsTest, BlocksHoldTheRowsOfTheSlice) {
           EXPECT_NE(own.begin % 16 + (own.end == all.dim(0) ? 0 : own.end % 16), 0);
           continue;
         }
-        Checks checks;
+        Checks checks(2);
         const BlockRows rows = mapped().blocks(name, own, checks);
-        EXPECT_NO_THROW(run_checks(checks, 2));
+        EXPECT_NO_THROW(checks.finish());
         std::vector<int64_t> cuts{0, all.dim(1)};
         if (of_columns) {
           cuts = column_cuts(name);
@@ -141,9 +141,9 @@ TEST_F(MappedTensorsTest, WhatIsNotWholeBlocksOrParts_IsNotOffered) {
 TEST_F(MappedTensorsTest, TablesAreTheFilesRows) {
   const Tensor all = read_whole(*files_.checkpoint, kHead);
   const TensorSlice own = slice(kHead, 1, 3);
-  Checks checks;
+  Checks checks(2);
   const Tensor rows = mapped().rows(kHead, own, checks);
-  EXPECT_NO_THROW(run_checks(checks, 1));
+  EXPECT_NO_THROW(checks.finish());
   const Tensor expected = all.rows(own.begin, own.end);
   ASSERT_EQ(rows.shape(), expected.shape());
   ASSERT_EQ(rows.dtype(), expected.dtype());
@@ -153,13 +153,13 @@ TEST_F(MappedTensorsTest, TablesAreTheFilesRows) {
 TEST_F(MappedTensorsTest, DamageIsFound_ByWhoMapsIt) {
   flip_last_byte_of(kDown + "_blocks");
   const std::string file = (out_ / "blocks-00001-of-00001.safetensors").string();
-  Checks of_first, of_last, of_all;
+  Checks of_first(2), of_last(2), of_all(1);
   mapped().blocks(kDown, slice(kDown, 0, 2), of_first);
   mapped().blocks(kDown, slice(kDown, 1, 2), of_last);
-  EXPECT_NO_THROW(run_checks(of_first, 2));
-  EXPECT_INPUT_ERROR(run_checks(of_last, 2), file, kDown, "part 3 of 4", "checksum");
+  EXPECT_NO_THROW(of_first.finish());
+  EXPECT_INPUT_ERROR(of_last.finish(), file, kDown, "part 3 of 4", "checksum");
   mapped().check_blocks(of_all);
-  EXPECT_INPUT_ERROR(run_checks(of_all, 1), file, kDown, "part 3 of 4", "checksum");
+  EXPECT_INPUT_ERROR(of_all.finish(), file, kDown, "part 3 of 4", "checksum");
   EXPECT_NO_THROW(read_whole(*files_.checkpoint, kDown)) << "the weight itself is whole";
 }
 
