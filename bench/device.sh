@@ -10,9 +10,22 @@ cd "$(dirname "$0")/.."
 out=${OUT:-build/device}
 mkdir -p "$out"
 results=$out/device.tsv
+bundle=
+if [[ ${1:-} == *.tar.xz ]]; then
+  bundle=$1
+  [ -f "$bundle" ] || { echo "device.sh: $bundle: no such file" >&2; exit 2; }
+  shift
+fi
+[ $# -gt 0 ] || set -- suites speed ids whole sanitizers
+for group; do
+  case $group in
+    suites | speed | ids | whole | sanitizers) ;;
+    *) echo "device.sh: $group is neither a bundle (.tar.xz) nor one of suites, speed, ids, whole, sanitizers" >&2; exit 2 ;;
+  esac
+done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-: >"$results"
+[ $# -lt 5 ] || : >"$results"  # groups add to what is there
 begin=$SECONDS most=${MOST:-580}
 
 # part NAME SECONDS COMMAND: output to NAME.log; a line of how it went. No part can take what the others need.
@@ -28,12 +41,11 @@ part() {
 }
 keep() { grep -P '^[^\t ]+\t[^\t]*\t[^\t]*\t' "$out/$1.log" >>"$results"; }
 
-if [ -f "${1:-}" ]; then
+if [ -n "$bundle" ]; then
   mkdir "$work/bundle"
-  tar -C "$work/bundle" --strip-components 1 -xf "$1"
+  tar -C "$work/bundle" --strip-components 1 -xf "$bundle"
   octet=$work/bundle/bin/octet bench=$work/bundle/bin/octet_device_bench suite=$work/bundle/bin/backend_contract_test
   comm_suite=$work/bundle/bin/comm_device_test
-  shift
 else
   part build 240 scripts/build cuda octet octet_device_bench backend_contract_test comm_device_test || exit 1
   octet=build/cuda/launcher/octet bench=build/cuda/bench/device/octet_device_bench
@@ -102,12 +114,6 @@ sanitizers() {
   fi
 }
 
-[ $# -gt 0 ] || set -- suites speed ids whole sanitizers
-for group; do
-  case $group in
-    suites | speed | ids | whole | sanitizers) $group ;;
-    *) echo "device.sh: $group is neither a bundle nor one of suites, speed, ids, whole, sanitizers" >&2 ;;
-  esac
-done
+for group; do $group; done
 printf 'seconds\t%s\ts\t\n' $((SECONDS - begin)) >>"$results"
 column -t -s $'\t' "$results"

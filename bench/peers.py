@@ -98,17 +98,18 @@ def split(text):
 def models(args, store):
     sizes = ["--context", str(args.context), "--tokens", str(args.tokens)]
     python = os.path.join(args.venv, "bin/python")
-    preset = [PRESETS[args.shape], "--load-format", "dummy"]
+    preset = [PRESETS[args.shape], "--load-format", "dummy", "--head", args.head]
     work = ["--prompt", args.prompt or "0", "--batch", args.batch, *sizes, "--threads", str(args.threads)]
     ours = {}
     if args.batch:
         ours |= octet_bench(["decode", *preset, "--batch", args.batch, *sizes, "--threads", str(args.threads)])
     if args.prompt:
         ours |= octet_bench(["prefill", *preset, "--prompt", args.prompt, "--threads", str(args.threads)])
-    found = {"Octet": {re.sub(r"^\S+ tp:\S+ ", "", name): row for name, row in ours.items()}}
-    if args.gguf:
+    who = "Octet" if args.head == "keep" else "Octet, int8 head"
+    found = {who: {re.sub(r"^\S+ tp:\S+ ", "", name): row for name, row in ours.items()}}
+    if args.gguf and not args.without_peers:
         found["llama.cpp"] = peer_lines([python, os.path.join(HERE, "peers/llama.py"), args.gguf, *work])
-    if args.shape in ("135m", "1.1b") and not args.without_ctranslate2:
+    if args.shape in ("135m", "1.1b") and not (args.without_ctranslate2 or args.without_peers):
         folder = os.path.join(args.venv, "ctranslate2-" + args.shape)
         found["CTranslate2"] = peer_lines([python, os.path.join(HERE, "peers/ctranslate.py"), args.shape, folder, *work])
     cases = [(f"decode batch:{b}", int(b)) for b in split(args.batch)]
@@ -213,6 +214,8 @@ def main():
     parser.add_argument("--shape", choices=PRESETS, default="1.1b")
     parser.add_argument("--gguf", default="")
     parser.add_argument("--artefact", default="")
+    parser.add_argument("--head", choices=["keep", "int8"], default="keep", help="of the models: keep is 16 bits; peers' is int8")
+    parser.add_argument("--without-peers", action="store_true")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--prompt", default="512")
     parser.add_argument("--batch", default="1,4,8,16,32")

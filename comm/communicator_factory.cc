@@ -121,8 +121,9 @@ std::unique_ptr<Communicator> World::make_communicator(const CommOptions& option
 }
 
 size_t communicator_bytes(const CommOptions& options, int size) {
-  if (options.kind == "lone" || size == 1) return options.max_reduce_floats * sizeof(float);
+  const bool lone = options.kind == "lone" || (size == 1 && options.kind != "shm");
   if (options.kind == "mpi") return MpiCommunicator::bytes(options, size);
+  if (lone) return options.max_reduce_floats * sizeof(float);
   return layout_of(size, options).bytes() / static_cast<size_t>(size);
 }
 

@@ -14,8 +14,9 @@ std::span<float> LoneCommunicator::send_buffer(size_t count) {
 
 void LoneCommunicator::all_reduce_sum(const ReducePlan& plan, std::span<const float> roots,
                                       std::span<float> out) {
-  OCTET_CHECK(roots.size() == static_cast<size_t>(plan.num_roots(0)) * out.size(), "{} of {}",
-              roots.size(), out.size());
+  OCTET_CHECK(
+      plan.size() == size_ && roots.size() == static_cast<size_t>(plan.num_roots(0)) * out.size(),
+      "a plan of {} ranks for {}, {} floats for {}", plan.size(), size_, roots.size(), out.size());
   if (roots.empty()) return;
   std::ranges::copy(roots.first(out.size()), out.begin());
   for (size_t first = out.size(); first < roots.size(); first += out.size()) {
@@ -31,7 +32,9 @@ void LoneCommunicator::gather(std::span<const float> in, size_t rows,
   put_columns(in.data(), rows, columns, 0, out.data());
 }
 
-std::span<const std::byte> LoneCommunicator::broadcast(std::span<const std::byte> message, int) {
+std::span<const std::byte> LoneCommunicator::broadcast(std::span<const std::byte> message,
+                                                       int root) {
+  OCTET_CHECK(root == 0, "root {}", root);
   return message;
 }
 

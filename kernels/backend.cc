@@ -11,8 +11,8 @@ LinearShape shape_of(const LinearWeight& weight) {
                     .num_shards = weight.num_shards,
                     .shards = weight.shards,
                     .cuts = weight.cuts,
-                    .blocked = !weight.blocked.runs.empty()};
-  if (shape.blocked) {
+                    .in_file = !weight.blocked.runs.empty()};
+  if (shape.in_file) {
     shape.dtype = weight.blocked.dtype;
     shape.columns = weight.blocked.columns;
     for (const BlockRows& run : weight.blocked.runs) shape.rows += run.rows;

@@ -35,7 +35,8 @@ class WeightBlocks {
   int64_t block_bytes() const { return kBlock * padded_columns_ * element_; }
   static int64_t count(int64_t rows) { return (rows + kBlock - 1) / kBlock; }
 
-  // Writes one block of block_bytes(). rows: each [in], null for padding.
+  // Writes one block of block_bytes(). rows: each [in], null for padding. REQUIRES: `to` and rows
+  // are aligned to the type, but for kI8.
   void lay_out(const std::array<const std::byte*, kBlock>& rows, std::byte* to) const;
 
  private:
@@ -45,9 +46,10 @@ class WeightBlocks {
   std::vector<Shard> shards_;
 };
 
-// Rows of a weight that lie in blocks already, in memory of another: of a mapped file.
+// Rows of a weight that lie in blocks already, in memory of another: of a mapped file. REQUIRES:
+// stride >= block_bytes() of their columns.
 struct BlockRows {
-  std::shared_ptr<const std::byte> first;  // block
+  std::shared_ptr<const std::byte> first;  // the first block
   int64_t stride = 0;                      // bytes from block to block
   int64_t rows = 0;                        // of the weight; the last block may be padded
 };

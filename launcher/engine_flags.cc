@@ -50,7 +50,7 @@ void add_engine_flags(CLI::App& command, EngineOptions& o) {
   add_source_flags(command, o.load_format, o.num_hidden_layers);
   command.add_flag("--mmap,!--no-mmap", o.mmap,
                    "Leave weights in the artefact's files where they can be used there (the "
-                   "default), or copy them");
+                   "default), or copy them; ranks bound to NUMA nodes copy");
   add_head_flag(command, o.head, "With --load-format dummy: the head in 16 bits, or in int8");
   command
       .add_option("--quantization", o.quantization,

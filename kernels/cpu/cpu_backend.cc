@@ -11,7 +11,7 @@
 #include "kernels/check.h"
 #include "kernels/cpu/cpu_linear.h"
 #include "kernels/cpu/host_memory.h"
-#include "kernels/cpu/logits.h"
+#include "kernels/cpu/shortlist.h"
 #include "kernels/cpu/thread_pool.h"
 
 namespace octet {
@@ -245,7 +245,7 @@ void CpuBackend::rope_store(const RopeStoreArgs& args) {
 }
 
 // A task is a run of tokens of one sequence times the query heads of one KV head. Late tokens have
-// the longest contexts; they go first.
+// the longest contexts; they go first, so that what is left to take from another thread is short.
 void CpuBackend::attention(const AttentionArgs& args) {
   static_assert(cpu::kSplit == kAttentionSplit && cpu::kLeast == kLeastAbsmax);
   const HeadRange& heads = args.heads;

@@ -50,7 +50,7 @@ CpuLinear::CpuLinear(const LinearWeight& weight, ThreadPool& pool)
               "a bias on {} of {} shards", weight.shards.size(), weight.num_shards);
   scales_ = pack_vector(weight.scales);
   bias_ = pack_vector(weight.bias);
-  if (shape.blocked) {
+  if (shape.in_file) {
     keep(weight.blocked);
   } else {
     pack(weight, pool);
@@ -115,6 +115,8 @@ void CpuLinear::keep(const BlockedWeight& weight) {
   for (const BlockRows& run : weight.runs) {
     for (int64_t block = 0; block < WeightBlocks::count(run.rows); ++block) add(run, block);
   }
+  OCTET_CHECK(std::ssize(blocks_) == layout_.num_blocks, "{} blocks of {}", blocks_.size(),
+              layout_.num_blocks);
 }
 
 void CpuLinear::unpack_row(int64_t row, float* out) const {

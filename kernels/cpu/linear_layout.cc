@@ -38,7 +38,7 @@ LinearLayout::LinearLayout(const LinearShape& weight)
   }
   const auto weights = static_cast<size_t>(num_blocks * blocks.block_bytes());
   const size_t vector = allocated_bytes(static_cast<size_t>(padded_rows()) * sizeof(float));
-  bytes_ = weight.blocked ? weights : allocated_bytes(weights);
+  bytes_ = weight.in_file ? weights : allocated_bytes(weights);
   if (weight.has_scales()) bytes_ += vector;
   if (weight.biased) bytes_ += vector;
 }

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "kernels/check.h"
+
 namespace octet::cpu {
 namespace {
 
@@ -66,6 +68,7 @@ void ThreadPool::run_erased(int64_t count, const void* task, Call call) {
     for (int64_t i = 0; i < count; ++i) call(task, 0, i);
     return;
   }
+  OCTET_CHECK(count <= UINT32_MAX, "{} tasks", count);
   task_ = task;
   call_ = call;
   for (int64_t i = 0; i < size(); ++i) {

@@ -98,7 +98,7 @@ class CudaBackend : public Backend {
   cuda::LinearNeeds needs_;
   cuda::LinearScratch scratch_;
   const PackedLinear* quantized_for_ = nullptr;  // scratch_ holds the input of its next product
-  Tensor partials_, arrivals_;                   // of attention; of shortlist
+  Tensor partials_, arrivals_;                   // of attention; partials_ of shortlist too
   cuda::StepGraphs graphs_;
 };
 

@@ -24,6 +24,9 @@
 namespace octet {
 namespace {
 
+// Of what ranks tell each other outside of steps: agree.h, and the ledger's rows.
+constexpr size_t kAgreementFloats = 64;
+
 // Before anything is loaded: what this rank will take, and that it is there.
 RankLedger planned_memory(const Plan& plan, const Communicator& communicator) {
   const auto backend = make_backend({.device = plan.options.device,
@@ -120,9 +123,10 @@ CommOptions comm_options(const Plan& plan, int tensor_parallel_size) {
   const EngineOptions& options = plan.options;
   const size_t input = max_model_input_bytes(options.max_num_batched_tokens, options.max_num_seqs,
                                              max_blocks_per_sequence(options));
+  const size_t of_steps =
+      max_reduce_floats(options, plan.files.args, plan.partition, tensor_parallel_size);
   return {.kind = options.communicator,
-          .max_reduce_floats =
-              max_reduce_floats(options, plan.files.args, plan.partition, tensor_parallel_size),
+          .max_reduce_floats = std::max(kAgreementFloats, of_steps),
           .max_message_bytes = std::max(kErrorBytes, input),
           .timeout = options.step_timeout};
 }

@@ -25,7 +25,8 @@ struct EngineOptions {
   std::string kv_cache_dtype = "auto";
   int max_model_len = 0;             // 0: the model's max_position_embeddings
   int max_num_seqs = 64;             // sequences in one step
-  int max_num_batched_tokens = 512;  // tokens in one step; longer prompts are taken in chunks
+  int max_num_batched_tokens = 512;  // tokens in one step; longer prompts are taken in chunks; no
+                                     // more than max_num_seqs full sequences have
   bool enable_chunked_prefill =
       true;  // off: a prompt is taken whole, max_num_batched_tokens grows to max_model_len
   bool enable_prefix_caching = false;  // on: beginnings that prompts share are computed once

@@ -33,7 +33,8 @@ void print(std::string_view text) {
 }
 
 void on_bus_error(int signal, siginfo_t* info, void*) {
-  const auto* address = static_cast<const std::byte*>(info->si_addr);
+  const bool fault = info->si_code > 0;  // else somebody sent it, and there is no address
+  const auto* address = fault ? static_cast<const std::byte*>(info->si_addr) : nullptr;
   for (const Region& region : regions) {
     const std::byte* begin = region.begin;
     if (begin == nullptr || address < begin || address >= begin + region.size) continue;

@@ -35,7 +35,9 @@ std::string safetensors_header(std::span<const SafetensorsSpec> tensors) {
     offset += bytes_of(spec);
   }
   std::string text = header.dump();
-  text.resize((text.size() + 7) / 8 * 8, ' ');
+  constexpr size_t kLine = 64;
+  const size_t end = (sizeof(uint64_t) + text.size() + kLine - 1) / kLine * kLine;
+  text.resize(end - sizeof(uint64_t), ' ');
   const uint64_t length = text.size();
   return std::string(reinterpret_cast<const char*>(&length), sizeof(length)) + text;
 }

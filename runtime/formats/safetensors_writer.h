@@ -22,7 +22,8 @@ struct SafetensorsSpec {
 };
 
 // The header of a file with these tensors, length field included, padded with spaces so that data
-// begin at a multiple of 8. Tensors lie widest type first, so that each is aligned to its type.
+// begin at a multiple of 64, a line of the cache. Tensors lie widest type first, so that each is
+// aligned to its type.
 std::string safetensors_header(std::span<const SafetensorsSpec> tensors);
 
 class SafetensorsWriter {

@@ -75,14 +75,14 @@ LinearShape WeightScope::table_shape(int64_t extent, int64_t width) const {
   return {.dtype = info.dtype,
           .rows = own.end - own.begin,
           .columns = width,
-          .blocked = mapped() != nullptr && mapped()->has_rows(info.name, own)};
+          .in_file = mapped() != nullptr && mapped()->has_rows(info.name, own)};
 }
 
 WeightScope::Table WeightScope::table(int64_t extent, int64_t width) const {
   const LinearShape shape = table_shape(extent, width);
   const TensorInfo& info = *context_->checkpoint.find(prefix_ + "weight");
   const TensorSlice own = slice(info.name, extent);
-  if (shape.blocked) {
+  if (shape.in_file) {
     const Tensor rows = mapped()->rows(info.name, own, *context_->checks);
     context_->held_bytes += rows.bytes();
     return {rows, own.begin};
@@ -105,7 +105,7 @@ LinearWeight WeightScope::staged(const LinearShape& shape) const {
                       .num_shards = shape.num_shards,
                       .shards = shape.shards,
                       .cuts = shape.cuts};
-  if (shape.blocked) {
+  if (shape.in_file) {
     weight.blocked = {.dtype = shape.dtype, .columns = shape.columns, .runs = {}};
   } else {
     weight.weight = Tensor::host(shape.dtype, {shape.rows, shape.columns});
@@ -178,7 +178,7 @@ LinearShape WeightScope::column_shape(std::initializer_list<ColumnWeight> weight
   const TensorInfo* first = nullptr;
   LinearShape shape{.columns = in_features,
                     .product = context_->int8_product.value_or(Int8Product::kW8A8),
-                    .blocked = true};
+                    .in_file = true};
   for (const ColumnWeight& weight : weights) {
     const std::string name = fmt::format("{}{}.weight", prefix_, weight.name);
     const TensorInfo& info = require(name, Shape{weight.out_features, in_features});
@@ -190,7 +190,7 @@ LinearShape WeightScope::column_shape(std::initializer_list<ColumnWeight> weight
     if (first == nullptr) first = &info;
     const TensorSlice own = slice(name, weight.out_features);
     // Where the weight before ended, this one's blocks begin.
-    shape.blocked = shape.blocked && shape.rows % WeightBlocks::kBlock == 0 &&
+    shape.in_file = shape.in_file && shape.rows % WeightBlocks::kBlock == 0 &&
                     has_blocks(info, own, {0, in_features});
     shape.rows += own.end - own.begin;
     shape.biased = shape.biased || has(fmt::format("{}.bias", weight.name));
@@ -230,7 +230,7 @@ LinearShape WeightScope::row_shape(std::string_view name, int64_t out_features,
                     .product = context_->int8_product.value_or(Int8Product::kW8A8),
                     .num_shards = static_cast<int>(cuts.size()) - 1,
                     .shards = {taken.part_begin, taken.part_end},
-                    .blocked = has_blocks(info, taken, cuts)};
+                    .in_file = has_blocks(info, taken, cuts)};
   for (int i = taken.part_begin; i <= taken.part_end; ++i) {
     shape.cuts.push_back(cuts[i] - taken.begin);
   }

@@ -26,7 +26,7 @@ struct ModelContext {
   std::optional<Int8Product> int8_product;  // nullopt: int8 weights are dequantised to fp32
   float outlier_threshold = kOutlierThreshold;
   int max_model_len = 0;  // rows of position tables
-  size_t& held_bytes;     // added to: device memory that the model's parts take
+  size_t& held_bytes;     // added to: memory that the model's parts take, a file's too
   // Where weights may stay in the artefact's files: receives what is to be checked before a step.
   // Null: everything is read.
   Checks* checks = nullptr;
@@ -55,14 +55,15 @@ class WeightScope {
   // This rank's elements of a vector as fp32, on the host: [its part of extent].
   Tensor elements(std::string_view name, int64_t extent) const;
 
-  // A table "weight", of which this rank has some rows, as stored and on the device.
+  // A table "weight", of which this rank has some rows, as stored, on the device or in a file.
   struct Table {
     Tensor rows;  // [rows of this rank, width]
     int64_t first = 0;
   };
   Table table(int64_t extent, int64_t width) const;
 
-  // One product out of several weights with one input. Their rows are stacked on the host; biases
+  // One product out of several weights with one input. Their rows are stacked on the host, or
+  // stay in a file; biases
   // ("q_proj.bias") are taken where present.
   LinearWeight column_parallel(std::initializer_list<ColumnWeight> weights,
                                int64_t in_features) const;
@@ -86,7 +87,7 @@ class WeightScope {
   void read_scales(const TensorInfo& weight, const TensorSlice& slice, const Tensor& scales) const;
   void read_weight(const TensorInfo& info, const TensorSlice& slice, const Tensor& weight,
                    const Tensor& held_scales) const;    // empty: none are held
-  LinearWeight staged(const LinearShape& shape) const;  // host memory to read into
+  LinearWeight staged(const LinearShape& shape) const;  // with host memory to read into
   // Rows [row, ...) of `to`, or one more run of its blocks.
   void add_rows(const TensorInfo& info, const TensorSlice& slice, int64_t row,
                 LinearWeight& to) const;

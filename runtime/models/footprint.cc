@@ -17,7 +17,7 @@ class Tally {
     const size_t elements = static_cast<size_t>(shape.rows * shape.columns);
     const size_t vectors = (shape.has_scales() ? 1 : 0) + (shape.biased ? 1 : 0);
     size_t source = vectors * static_cast<size_t>(shape.rows) * 4;
-    if (!shape.blocked) source += elements * dtype_size(shape.dtype);
+    if (!shape.in_file) source += elements * dtype_size(shape.dtype);
     if (shape.dtype == DType::kF32 && !context_.int8_product) source += elements;  // as stored
     result.packed += context_.backend.packed_bytes(shape);
     loaded_from(source);
@@ -41,7 +41,7 @@ class Tally {
   void table(const WeightScope& scope, int64_t extent, int64_t width) {
     const LinearShape rows = scope.table_shape(extent, width);
     const size_t bytes = static_cast<size_t>(rows.rows * rows.columns) * dtype_size(rows.dtype);
-    if (rows.blocked) {
+    if (rows.in_file) {
       result.tensors += bytes;
       return;
     }

@@ -89,7 +89,7 @@ ArtefactCheckpoint::ArtefactCheckpoint(const std::filesystem::path& folder) : pa
   for (const auto& [name, blocks] : manifest_.blocks) open_blocks(name, blocks);
 }
 
-// Blocks are what the weight gives, and lie in a file of this artefact.
+// Blocks have the shape that the weight gives them, and lie in a file of this artefact.
 void ArtefactCheckpoint::open_blocks(const std::string& name, const ArtefactTensor& blocks) {
   const auto fail = [&](const std::string& what) {
     throw InputError(fmt::format("{}: blocks of {}: {}", (path_ / kArtefactManifest).string(),

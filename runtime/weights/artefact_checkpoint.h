@@ -1,6 +1,6 @@
 // The int8 artefact as a Checkpoint. open() verifies octet.json, the size of every file, the small
-// files and the safetensors headers; read() verifies the parts it reads. So every damaged byte is
-// found before it is used.
+// files and the safetensors headers; read() verifies the parts it reads, mapped() gives what it
+// maps to Checks. So every damaged byte is found before it is used, where those are finished first.
 #pragma once
 
 #include <atomic>

@@ -113,6 +113,12 @@ Tensors parse_tensors(const Object& top, const char* key, const std::string& sou
   return tensors;
 }
 
+void require_version(const json& all, const std::string& source) {
+  if (!all.is_object() || !all.contains("version") || all["version"] == kArtefactVersion) return;
+  throw InputError(fmt::format("{}: version {}; {} is known: quantize it again", source,
+                               all["version"].dump(), kArtefactVersion));
+}
+
 }  // namespace
 
 std::string manifest_text(const ArtefactManifest& manifest) {
@@ -141,15 +147,14 @@ std::string without_own_hash(const std::string& text) {
 
 ArtefactManifest parse_manifest(const std::string& text, const std::string& source) {
   if (with_own_hash(without_own_hash(text)) != text) {
+    // Another version's checksum is another.
+    require_version(json::parse(text, nullptr, false), source);
     throw InputError(source + ": its own checksum does not match: the file is damaged");
   }
   const json all = parse_json(text, source);
   const Object top(all, source);
   if (top.string("format") != "octet") top.fail("format", "is not octet");
-  if (top.number("version", UINT64_MAX) != kArtefactVersion) {
-    throw InputError(fmt::format("{}: version {}; {} is known: quantize it again", source,
-                                 top.number("version", UINT64_MAX), kArtefactVersion));
-  }
+  require_version(all, source);
   if (top.string("quantization") != kQuantization) {
     top.fail("quantization", "is not known");
   }

@@ -59,7 +59,7 @@ class Checkpoint {
   // are not looked at.
   virtual void read(std::string_view name, const TensorSlice& slice, const Tensor& out) const = 0;
 
-  // What can be used where it lies in the files; null: nothing can.
+  // What can be used where it lies in the files, once its Checks have been made; null: nothing can.
   virtual const MappedTensors* mapped() const { return nullptr; }
 
   // 0: not an artefact; else the R its row-parallel weights were quantised for.

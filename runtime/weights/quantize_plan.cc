@@ -7,12 +7,13 @@
 
 #include "runtime/formats/printable.h"
 #include "runtime/request/error.h"
+#include "runtime/weights/head_module.h"
 
 namespace octet {
 namespace {
 
-constexpr const char* kEmbedding = "model.embed_tokens.weight";
-constexpr const char* kHead = "lm_head.weight";
+const std::string kEmbedding = std::string(kEmbedTokens) + ".weight";
+const std::string kHead = std::string(kLmHead) + ".weight";
 
 [[noreturn]] void fail(const Checkpoint& source, std::string_view tensor, const std::string& what) {
   throw InputError(
@@ -145,7 +146,7 @@ ArtefactPlan plan_artefact(const Checkpoint& source, const Partition& partition,
 
   ArtefactPlan plan;
   const bool tied = partition.args().tie_word_embeddings, made = tied && options.int8_head;
-  const std::string head = tied && !made ? kEmbedding : kHead;
+  const std::string& head = tied && !made ? kEmbedding : kHead;
   const auto add_tensor = [&](const TensorInfo& info, const std::string& other_name) {
     PlannedTensor tensor = plan_tensor(source, partition, info, other_name, options.int8_head);
     const bool of_product = tensor.dtype == DType::kI8 || tensor.name() == head;

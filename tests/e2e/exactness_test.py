@@ -6,11 +6,12 @@ chunking, instruction set's thread count and communicator.
 """
 import os
 import re
+import subprocess
 import tempfile
 import unittest
 from pathlib import Path
 
-from octet_process import TINYSTORIES, ArtefactTest, run
+from octet_process import OCTET, TINYSTORIES, ArtefactTest, run
 
 PROMPTS = """Once upon a time
 One day, a little girl named Lily found a needle in her room. She knew it was difficult to play with it because it was sharp.
@@ -48,6 +49,14 @@ class Exactness(ArtefactTest):
         for flags in (("--tp", 2, "--communicator", "mpi"), ("--tp", 3, "--communicator", "mpi"), ("--threads", 3),
                       ("--tp", 8), ("--kv-cache-memory", "200KiB" if MODEL is None else "64MiB")):
             self.assertEqual(self.digest(model, *flags), expected, flags)
+
+    def test_one_rank_under_mpirun_has_the_same_digest(self):
+        ask = ["generate", self.artefact, "Once upon a time", "--max-tokens", 8, "--digest"]
+        expected = run(*ask).stdout
+        for communicator in ("auto", "shm", "mpi"):
+            command = ["mpirun", "--allow-run-as-root", "-n", 1, OCTET, *ask, "--communicator", communicator]
+            out = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=60)
+            self.assertEqual(out.stdout, expected, out.stderr)
 
     def test_fp32_has_one_digest(self):
         self.all_equal(MODEL or TINYSTORIES, "--quantization", "none")

@@ -1,4 +1,5 @@
 // The backend contract suite: shortlists, against a full sort and sums in double.
+#include <bit>
 #include <cstring>
 #include <numeric>
 
@@ -110,7 +111,8 @@ TEST_P(BackendShortlist, TokensOfMinusInfinityComeLastAndAddNothing) {
 
 TEST_P(BackendShortlist, ARowThatIsNotFiniteHasNoSum_AndItsNeighboursHave) {
   for (const int64_t width : {3, 9'000}) {
-    for (const float bad : {kNaN, -kNaN, kInfinity}) {
+    const float payload = std::bit_cast<float>(0x7FC001FFu);
+    for (const float bad : {kNaN, -kNaN, payload, kInfinity}) {
       for (const int64_t place : {int64_t{0}, width / 2, width - 1}) {
         const Tensor logits = random({3, width});
         logits.data<float>()[width + place] = bad;

@@ -26,11 +26,10 @@ inline Tensor read_whole(const Checkpoint& checkpoint, std::string_view name) {
 
 // open(), a read of every tensor and the checks of what can be mapped: what finds any damage.
 inline void read_everything(const Checkpoint& checkpoint) {
-  for (const TensorInfo& info : checkpoint.tensors()) read_whole(checkpoint, info.name);
-  if (checkpoint.mapped() == nullptr) return;
-  Checks checks(1);
-  checkpoint.mapped()->check_blocks(checks);
-  checks.finish();
+  for (const TensorInfo& info : checkpoint.tensors()) {
+    const Tensor weight = read_whole(checkpoint, info.name);
+    if (checkpoint.mapped() != nullptr) checkpoint.mapped()->check_blocks(info.name, weight);
+  }
 }
 inline void read_everything(const std::filesystem::path& artefact) {
   read_everything(*Checkpoint::open(artefact));

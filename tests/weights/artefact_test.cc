@@ -96,6 +96,16 @@ TEST_F(ArtefactTest, MissingAndForeignFiles_AreNamed) {
   EXPECT_INPUT_ERROR(Checkpoint::open(out_), (out_ / "tokenizer.json").string(), "2 bytes");
 }
 
+TEST_F(ArtefactTest, AnotherVersion_IsSaidToBeOne) {
+  const std::string path = (out_ / kArtefactManifest).string();
+  std::string text = read_file(path);
+  const size_t at = text.find("\"version\":2");
+  ASSERT_NE(at, std::string::npos);
+  text[at + std::string("\"version\":").size()] = '1';  // with a checksum of its own kind
+  write_file(path, text);
+  EXPECT_INPUT_ERROR(Checkpoint::open(out_), path, "version 1; 2 is known: quantize it again");
+}
+
 // A manifest whose own hash is right, but that says what cannot be.
 TEST_F(ArtefactTest, ManifestThatContradictsTheFiles_IsNamed) {
   const std::string path = (out_ / kArtefactManifest).string();

@@ -1,4 +1,4 @@
-#include "kernels/cpu/logits.h"
+#include "kernels/cpu/shortlist.h"
 
 #include <algorithm>
 #include <cmath>
@@ -25,8 +25,8 @@ Floats load(std::span<const float> values, float filler) {
   return lanes;
 }
 
-// exp(x) for x <= 0 within 2 ulp: 2^n * p(r), with x = n ln 2 + r and p the Taylor polynomial of
-// degree 7.
+// exp(x) for x <= 0 within 2 ulp, NaN for NaN: 2^n * p(r), with x = n ln 2 + r and p the Taylor
+// polynomial of degree 7.
 Floats exp_not_positive(Floats x) {
   constexpr float kLog2E = 1.44269504088896341f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
   x = x < -87.0f ? -87.0f - Floats{} : x;
@@ -39,7 +39,8 @@ Floats exp_not_positive(Floats x) {
     p = p * r + c;
   }
   const Ints exponent = reinterpret_cast<Ints>(shifted) << 23;  // shifted's low bits are n
-  return reinterpret_cast<Floats>(reinterpret_cast<Ints>(p) + exponent);
+  const Floats result = reinterpret_cast<Floats>(reinterpret_cast<Ints>(p) + exponent);
+  return x == x ? result : x;
 }
 
 float maximum(std::span<const float> values) {
