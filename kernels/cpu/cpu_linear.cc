@@ -12,7 +12,10 @@ namespace {
 
 constexpr int kLine = kMaxBlocks * kBlock;  // floats of a tile's row
 constexpr int64_t kAhead = 1024;            // bytes that weights are fetched ahead of their use
-constexpr int64_t kMostOfNext = 128 << 10;  // bytes of a column that is fetched a column ahead
+// Bytes of a column, so that L2 holds it and the next one: where a single tile of rows, which is
+// short, fetches that, and where several do.
+constexpr int64_t kMostForOne = 128 << 10;
+constexpr int64_t kMostForSeveral = 384 << 10;
 
 }  // namespace
 
@@ -168,18 +171,21 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
   if (n == 0 || out_features_ == 0) return;
   if (quantized()) quantize_rows(kernels, pool, scratch, x);
   // A task is a column of blocks, which stays in the cache while a band of rows goes through it. A
-  // thread's columns follow each other: the next one is fetched during the last rows of this one,
-  // where it can wait in L2 until it is used.
+  // thread's columns follow each other: the next one is fetched during the first rows of this one
+  // where both fit, else during the last.
   const int64_t blocks = layout_.num_blocks, columns = (blocks + kMaxBlocks - 1) / kMaxBlocks;
   const int64_t bands = (n + kernels.band_rows - 1) / kernels.band_rows;
   const int64_t rows_of_tile = quantized() ? kernels.int8_rows : kFloatTileRows;
-  const bool waits = kMaxBlocks * layout_.blocks.block_bytes() <= kMostOfNext;
+  const int64_t column_bytes = kMaxBlocks * layout_.blocks.block_bytes();
   pool.run(columns * bands, [&](int, int64_t task) {
     const int64_t block = task / bands * kMaxBlocks, first_row = task % bands * kernels.band_rows;
     const int64_t end = std::min(n, first_row + kernels.band_rows);
     const bool has_next = bands == 1 && block + 2 * kMaxBlocks <= blocks;
     for (int64_t row = first_row; row < end; row += rows_of_tile) {
-      const bool next = has_next && row + rows_of_tile >= end && (waits || row > first_row);
+      const bool first = row == first_row, last = row + rows_of_tile >= end;
+      const bool next = has_next && (first && last                     ? column_bytes <= kMostForOne
+                                     : column_bytes <= kMostForSeveral ? first
+                                                                       : last);
       tile(kernels, scratch, x,
            {.row = row,
             .rows = static_cast<int>(std::min(rows_of_tile, end - row)),
