@@ -31,7 +31,7 @@ std::unique_ptr<Communicator> make_shared(int rank, int size, const CommOptions&
   std::shared_ptr<std::byte> memory;
   std::string error;
   if (rank == 0) {
-    fmt::format_to_n(name.data(), name.size() - 1, "/octet-{}", getpid());
+    name_of_region().copy(name.data(), name.size() - 1);
     try {
       memory = map_named(name.data(), layout.bytes(), true);
     } catch (const std::exception& failed) {

@@ -1,8 +1,12 @@
 #include "launcher/engine_group.h"
 
+#include <fmt/format.h>
+
+#include "kernels/say.h"
 #include "launcher/engine_flags.h"
 #include "launcher/mpirun.h"
 #include "runtime/engine/plan.h"
+#include "runtime/request/error.h"
 
 namespace octet {
 
@@ -15,7 +19,12 @@ int run_engine_group(const char* verb, const EngineOptions& options, int tensor_
   return run_in_world(verb, [&](World& world) {
     const EngineOptions own = place_rank(options, world);
     const bool lone = own.communicator == "lone";
+    if (!lone && tensor_parallel_size > 1 && tensor_parallel_size != world.size()) {
+      throw InputError(fmt::format("--tensor-parallel-size is {}, mpirun started {} rank(s)",
+                                   tensor_parallel_size, world.size()));
+    }
     const int size = lone ? tensor_parallel_size : world.size();
+    if (lone) say("octet: rank 0 of {} runs alone: its answers are not the model's\n", size);
     Plan plan(own, size);
     CommOptions comm = comm_options(plan, size);
     comm.lone_size = size;

@@ -11,7 +11,7 @@ enum ExitCode {
   kExitUsage = 2,        // a wrong flag, file or request
   kExitGroupLost = 3,    // the worker group ended on its own: a rank died or stopped answering
   kExitUnreachable = 4,  // no server there, or no address to listen on
-  kExitNotNow = 5,       // the queue is full, or the deadline passed: the same request may succeed
+  kExitNotNow = 5,       // the queue or the disk is full, or the deadline passed
   kExitDiffers = 6,      // verify: out of tolerance
   kExitInterrupted = 130,
 };

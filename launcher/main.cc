@@ -19,8 +19,8 @@ namespace {
 
 constexpr const char* kFooter = R"(
 Exit codes: 0 all well; 1 a bug; 2 a wrong flag, file or request; 3 the worker group was lost;
-4 no server there, or no address to listen on; 5 not now: the queue is full or the deadline passed;
-6 verify found a difference; 130 interrupted.
+4 no server there, or no address to listen on; 5 not now: the queue or the disk is full, or the deadline
+passed; 6 verify found a difference; 130 interrupted.
 
 octet quantize MODEL OUT && octet serve OUT --tensor-parallel-size 2 &   then   octet chat "Hello"
 )";

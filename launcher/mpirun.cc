@@ -77,7 +77,8 @@ int run_under_mpirun(int ranks, const std::vector<std::string>& arguments) {
   sigaction(SIGTERM, &action, nullptr);
   while (!mpirun.poll()) {
     if (caught_signal != 0) {
-      mpirun.terminate(std::chrono::seconds(5));
+      // A second signal would make it leave at once, and files of its ranks behind.
+      if (!mpirun.wait(std::chrono::milliseconds(400))) mpirun.terminate(std::chrono::seconds(5));
       return kExitInterrupted;
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(5));

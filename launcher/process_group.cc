@@ -60,13 +60,20 @@ std::optional<int> ProcessGroup::poll() {
   return status_;
 }
 
+bool ProcessGroup::wait(std::chrono::milliseconds most) {
+  const auto end = std::chrono::steady_clock::now() + most;
+  while (!poll()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return true;
+}
+
 int ProcessGroup::terminate(std::chrono::milliseconds grace) {
   if (!poll()) kill(pid_, SIGTERM);
-  const auto end = std::chrono::steady_clock::now() + grace;
-  while (!poll()) {
-    if (std::chrono::steady_clock::now() > end)
-      kill(terminal_ == Terminal::kOwnGroup ? -pid_ : pid_, SIGKILL);
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  while (!wait(grace)) {
+    kill(terminal_ == Terminal::kOwnGroup ? -pid_ : pid_, SIGKILL);
+    grace = std::chrono::milliseconds(10);
   }
   return *status_;
 }

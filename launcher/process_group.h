@@ -29,6 +29,9 @@ class ProcessGroup {
   // The status as waitpid gives it, once the child has ended.
   std::optional<int> poll();
 
+  // Whether the child has ended, or does within so long.
+  bool wait(std::chrono::milliseconds most);
+
   // SIGTERM, then SIGKILL to the whole group after `grace`. Returns the status.
   int terminate(std::chrono::milliseconds grace);
 

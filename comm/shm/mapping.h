@@ -10,6 +10,7 @@ namespace octet {
 
 std::shared_ptr<std::byte> map_anonymous(size_t bytes);  // for children by fork
 std::shared_ptr<std::byte> map_named(const std::string& name, size_t bytes, bool create);
+std::string name_of_region();                // that this process makes for its group
 void unlink_named(const std::string& name);  // the memory lives on where it is mapped
 
 }  // namespace octet

@@ -22,7 +22,9 @@ constexpr size_t kMaxTransfer = 1 << 30;  // Linux moves less than 2 GiB in one 
 [[noreturn]] void fail(const std::filesystem::path& path, const char* action) {
   const int error = errno;
   throw InputError(fmt::format("{}: {}: {}", path.string(), action, std::strerror(error)),
-                   error == ENOENT ? ErrorCode::kNotFound : ErrorCode::kInvalidArgument);
+                   error == ENOENT   ? ErrorCode::kNotFound
+                   : error == ENOSPC ? ErrorCode::kResourceExhausted
+                                     : ErrorCode::kInvalidArgument);
 }
 
 }  // namespace

@@ -27,9 +27,18 @@ struct sigaction earlier;
 
 constexpr int kWrongFile = 2;  // the exit code for that
 
-void print(std::string_view text) {
-  // A line that stderr does not take is lost.
-  static_cast<void>(!::write(STDERR_FILENO, text.data(), text.size()));
+// In one piece, so that lines of several ranks do not mix. A line that stderr does not take is
+// lost.
+void say_cut_short(std::string_view name) {
+  std::array<char, 512> line;
+  size_t length = 0;
+  for (const std::string_view part :
+       {std::string_view("octet: "), name,
+        std::string_view(": was cut short, or cannot be read any more, while its weights are in "
+                         "use\n")}) {
+    length += part.copy(line.data() + length, line.size() - length);
+  }
+  static_cast<void>(!::write(STDERR_FILENO, line.data(), length));
 }
 
 void on_bus_error(int signal, siginfo_t* info, void*) {
@@ -38,9 +47,9 @@ void on_bus_error(int signal, siginfo_t* info, void*) {
   for (const Region& region : regions) {
     const std::byte* begin = region.begin;
     if (begin == nullptr || address < begin || address >= begin + region.size) continue;
-    print("octet: ");
-    print(region.name.data());
-    print(": was cut short, or cannot be read any more, while its weights are in use\n");
+    static std::atomic_flag said;
+    if (said.test_and_set()) ::pause();  // another thread is about to end the process
+    say_cut_short(region.name.data());
     ::_exit(kWrongFile);
   }
   ::sigaction(signal, &earlier, nullptr);

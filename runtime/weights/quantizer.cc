@@ -1,6 +1,7 @@
 #include "runtime/weights/quantizer.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -51,7 +52,17 @@ std::string job_of(const Checkpoint& source, const ArtefactPlan& plan, bool equa
   return hash_text(hash_bytes(std::as_bytes(std::span(text))));
 }
 
-void check_room(const fs::path& folder, uint64_t needed) {
+// What an earlier run has written needs no room any more; its files may have holes.
+void check_room(const fs::path& folder, uint64_t bytes) {
+  constexpr uint64_t kStatUnit = 512;
+  uint64_t there = 0;
+  for (const auto& item : fs::directory_iterator(folder)) {
+    struct stat info {};
+    if (::stat(item.path().c_str(), &info) == 0) {
+      there += static_cast<uint64_t>(info.st_blocks) * kStatUnit;
+    }
+  }
+  const uint64_t needed = bytes - std::min(bytes, there);
   const uint64_t room = fs::space(folder).available;
   if (room < needed) {
     throw InputError(
@@ -204,7 +215,7 @@ QuantizeReport quantize_checkpoint(const Checkpoint& source, const Partition& pa
     fs::path target = out.has_filename() ? out : out.parent_path();  // "out/" is "out"
     PartialFolder folder(target, job_of(chosen, plan, options.equalize));
     remove_strangers(folder, plan);
-    if (!folder.resumed()) check_room(folder.path(), plan.bytes_out + plan.bytes_of_blocks);
+    check_room(folder.path(), plan.bytes_out + plan.bytes_of_blocks);
     return ArtefactWriter(chosen, options, folder, plan).run(partition);
   } catch (const fs::filesystem_error& error) {
     throw InputError(fmt::format("{}: {}", error.path1().string(), error.code().message()));

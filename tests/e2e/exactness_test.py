@@ -58,6 +58,13 @@ class Exactness(ArtefactTest):
             out = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=60)
             self.assertEqual(out.stdout, expected, out.stderr)
 
+    def test_what_an_ended_group_left_in_shared_memory_is_removed(self):
+        dead = Path("/dev/shm/octet-4194305")  # no process can have that pid
+        dead.write_bytes(b"x" * 4096)
+        os.utime(dead, (1e9, 1e9))
+        run("generate", TINYSTORIES, "Once", "--max-tokens", 1, "--tp", 2)
+        self.assertFalse(dead.exists())
+
     def test_fp32_has_one_digest(self):
         self.all_equal(MODEL or TINYSTORIES, "--quantization", "none")
 
