@@ -90,8 +90,10 @@ void measure_prefill(Bench& bench, const Kind& kind) {
 
 void measure_attention(Bench& bench) {
   for (const Kind& kind : kKinds) {
-    for (const int batch : {1, 8, 32, 64, 128}) measure_decode(bench, kind, batch);
-    measure_prefill(bench, kind);
+    for (const int batch : {1, 8, 32, 64, 128}) {
+      if (bench.wants(batch)) measure_decode(bench, kind, batch);
+    }
+    if (bench.wants(kContext)) measure_prefill(bench, kind);
   }
 }
 

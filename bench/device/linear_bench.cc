@@ -1,5 +1,6 @@
-// int8 linear layers at GPT-3's shapes over 8 ranks, each call on other weights than the last, so
-// that they come from memory; and what packing them takes.
+// int8 products at GPT-3's shapes over 8 ranks, each on other weights than the last, so that they
+// come from memory: of rows that are quantised already, as behind a norm. And what quantising the
+// rows and packing the weights take.
 #include <fmt/format.h>
 
 #include <chrono>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "bench/device/timing.h"
+#include "kernels/cuda/cuda_linear.h"
 
 namespace octet::bench {
 namespace {
@@ -53,22 +55,44 @@ void measure_linear(Bench& bench) {
       for (int64_t i = 0; i < copies; ++i) layers.push_back(bench.backend->pack(weight));
       const double packing =
           std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-      bench.backend->reserve(kMostRows);
       const bool mixed = product == Int8Product::kLlmInt8;
       const std::string kind = mixed ? "llm_int8" : "w8a8";
       if (!mixed) {
         report(fmt::format("load.{}x{}", out, in),
                static_cast<double>(copies * out * in) / packing / 1e9, "GB/s", bench.link_gb_s);
       }
+      const auto as_cuda = [](const auto& layer) -> const cuda::CudaLinear& {
+        return static_cast<const cuda::CudaLinear&>(*layer);
+      };
+      cuda::LinearNeeds needs;
+      as_cuda(layers[0]).layout().add_needs(needs);
+      const cuda::LinearScratch scratch = cuda::make_scratch(
+          needs, kMostRows,
+          [&](DType dtype, Shape shape) { return bench.backend->allocate(dtype, shape); });
       for (const int64_t n : {1, 2, 4, 8, 16, 32, 64, 2048}) {
+        if (!bench.wants(static_cast<int>(n))) continue;
         const Tensor x = rows_with_outliers(bench, n, in);
         const Tensor to = bench.backend->allocate(DType::kF32, {1, n, out});
+        as_cuda(layers[0]).apply(scratch, x, false, to);
         const double time = seconds(bench,
                                     [&] {
                                       for (const auto& layer : layers)
-                                        bench.backend->linear(x, *layer, to);
+                                        as_cuda(layer).apply(scratch, x, true, to);
                                     }) /
                             static_cast<double>(copies);
+        cuda::QuantizeCall rows = as_cuda(layers[0]).quantizer(scratch, n);
+        rows.x = x.data<float>();
+        constexpr int kTimes = 32;
+        const double quantizing =
+            seconds(bench,
+                    [&] {
+                      for (int i = 0; i < kTimes; ++i) {
+                        cuda::quantize_rows(
+                            rows, static_cast<cudaStream_t>(bench.backend->queue().stream));
+                      }
+                    }) /
+            kTimes;
+        report(fmt::format("quantize.{}.{}.m{}.us", kind, in, n), quantizing * 1e6, "us");
         const std::string key = fmt::format("linear.{}.{}x{}.m{}", kind, out, in, n);
         report(key + ".us", time * 1e6, "us");
         if (n > 64) {

@@ -1,4 +1,5 @@
-// octet_device_bench [ceilings] [linear] [attention] [step]: all of them where none is named.
+// octet_device_bench [ceilings] [linear] [attention] [step] [ROWS...]: all of them where none is
+// named, with as many rows (or sequences) as are named.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,12 +13,21 @@
 
 int main(int argc, char** argv) {
   using namespace octet;
-  const std::vector<std::string> wanted(argv + 1, argv + argc);
+  std::vector<std::string> wanted;
+  std::vector<int> only;
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    if (argument.find_first_not_of("0123456789") == std::string::npos) {
+      only.push_back(std::stoi(argument));
+    } else {
+      wanted.push_back(argument);
+    }
+  }
   const auto want = [&](const char* part) {
     return wanted.empty() || std::ranges::find(wanted, part) != wanted.end();
   };
   try {
-    bench::Bench bench{.backend = make_backend({.device = "cuda"})};
+    bench::Bench bench{.backend = make_backend({.device = "cuda"}), .only = only};
     fmt::print("device\t{}\t\t\n", bench.backend->name());
     bench::measure_ceilings(bench);  // always: the others are held against them
     if (want("linear")) bench::measure_linear(bench);

@@ -148,8 +148,10 @@ void measure_step(Bench& bench) {
     Rank rank(bench, product);
     const char* kind = product == Int8Product::kW8A8 ? "w8a8" : "llm_int8";
     for (const int batch : {1, 8, 32, 64}) {
+      if (!bench.wants(batch)) continue;
       report(fmt::format("step.{}.b{}", kind, batch), rank.time(batch, batch) * 1e3, "ms");
     }
+    if (!bench.wants(kContext)) continue;
     report(fmt::format("prefill.{}.2048", kind), rank.time(kContext, 1) * 1e3, "ms");
   }
 }

@@ -4,9 +4,11 @@
 // (empty where there is none). bench/device_table.py makes tables of them.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "kernels/backend.h"
 
@@ -14,9 +16,12 @@ namespace octet::bench {
 
 struct Bench {
   std::unique_ptr<Backend> backend;
-  double read_gb_s = 0;  // ceilings
+  std::vector<int> only;  // numbers of rows to measure; all where it is empty
+  double read_gb_s = 0;   // ceilings
   double int8_tops = 0;
   double link_gb_s = 0;
+
+  bool wants(int rows) const { return only.empty() || std::ranges::find(only, rows) != only.end(); }
 };
 
 // Median seconds of one run of `operations`, queued as a recorded step; several at a time between

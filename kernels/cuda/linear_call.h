@@ -18,6 +18,9 @@ namespace octet::cuda {
 inline constexpr int kSpan = 64;       // columns
 inline constexpr int kRowAlign = 128;  // outputs
 
+// Bytes of a row of LinearCall::spans: one a span, and zeros up to a multiple of 16.
+constexpr int span_stride(int padded_in) { return (padded_in / kSpan + 15) / 16 * 16; }
+
 struct LinearCall {
   // The quantised input; a leaf is a shard of this rank. `high` holds what counts only where a row
   // has outliers in the leaf and the span is flagged, and no more than any int8 elsewhere.

@@ -5,7 +5,7 @@
 namespace octet::cuda {
 
 std::span<const LinearKernel> linear_kernels() {
-  static const std::array kernels{kFewRows, kWarpGroups, kManyRows, kAnyRows};
+  static const std::array kernels{kStreamed, kFewRows, kWarpGroups, kManyRows, kAnyRows};
   return kernels;
 }
 

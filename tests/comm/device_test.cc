@@ -1,5 +1,5 @@
-// The communicator contract suite for devices, with ranks as threads of this process that share one
-// device: over peer memory and over NCCL. On the emulation, or on a GPU where there is one.
+// The communicator contract suite for devices, on the emulation, with ranks as threads of this
+// process that share one device: over peer memory and over NCCL.
 #include <cuda_runtime.h>
 #include <gtest/gtest.h>
 
@@ -7,6 +7,7 @@
 #include "kernels/cuda/cuda_backend.h"
 #include "tests/comm/contract.h"
 #include "tests/comm/device_ranks.h"
+#include "tests/comm/device_step.h"
 #include "tests/comm/nccl_under_test.h"
 
 namespace octet {
@@ -37,50 +38,7 @@ TEST_P(DeviceRanks, AllReduce_SumsInTreeOrder_AtAnySize) { run(testing::check_re
 TEST_P(DeviceRanks, Gather_PutsUnevenColumnsSideBySide) { run(testing::check_gathers); }
 TEST_P(DeviceRanks, AnySequenceOfOperationsKeepsItsData) { run(testing::check_random_sequence); }
 
-// A step whose operations stand in one graph, replayed: each time with new roots.
-TEST_P(DeviceRanks, AReplayedStepSumsWhatIsThereNow) {
-  const auto& [kind, size] = GetParam();
-  constexpr size_t kCount = 1000;
-  run_device_ranks(kind, size, testing::contract_options(), [&](DeviceRank& rank) {
-    Communicator& communicator = *rank.communicator;
-    const ReducePlan plan(communicator.size(), communicator.size());
-    const auto stream = static_cast<cudaStream_t>(rank.backend->queue().stream);
-    const Tensor values = rank.backend->allocate(DType::kF32, {kCount});
-    const Tensor sums = rank.backend->allocate(DType::kF32, {3, kCount});
-    const Tensor joined = rank.backend->allocate(DType::kF32, {communicator.size()});
-    const std::vector<size_t> columns(communicator.size(), 1);
-    const auto step = [&] {
-      for (int i = 0; i < 3; ++i) {  // an odd number: the buffers do not come round by themselves
-        const std::span<float> roots = communicator.send_buffer(kCount);
-        cudaMemcpyAsync(roots.data(), values.raw_data(), values.bytes(), cudaMemcpyDeviceToDevice,
-                        stream);
-        communicator.all_reduce_sum(plan, roots, sums.rows(i, i + 1).span<float>());
-      }
-      communicator.gather(sums.span<const float>().first(1), 1, columns, joined.span<float>(), 0);
-    };
-    step();
-    communicator.settle();
-    cudaGraph_t graph;
-    cudaGraphExec_t executable;
-    cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal);
-    step();
-    cudaStreamEndCapture(stream, &graph);
-    cudaGraphInstantiate(&executable, graph, 0);
-    for (int round = 0; round < 50; ++round) {
-      std::vector<float> own(kCount, static_cast<float>(round + communicator.rank()));
-      rank.backend->upload(Tensor::view(own.data(), DType::kF32, {kCount}), values);
-      cudaGraphLaunch(executable, stream);
-      communicator.settle();
-      std::vector<float> out(3 * kCount);
-      rank.backend->download(sums, Tensor::view(out.data(), DType::kF32, {3, kCount}));
-      const int n = communicator.size();
-      const float expected = static_cast<float>(round * n + n * (n - 1) / 2);
-      for (const float sum : out) ASSERT_EQ(sum, expected) << "round " << round;
-    }
-    cudaGraphExecDestroy(executable);
-    cudaGraphDestroy(graph);
-  });
-}
+TEST_P(DeviceRanks, AReplayedStepSumsWhatIsThereNow) { run(testing::check_replayed_step); }
 
 TEST_P(DeviceRanks, APeerThatNeverComesIsLostAfterTheTimeout) {
   const auto& [kind, size] = GetParam();

@@ -1,4 +1,4 @@
-// The NCCL that the device tests run: the emulation's, or the machine's.
+// The NCCL that the emulated device tests run.
 #pragma once
 
 #include "comm/nccl/nccl_library.h"
