@@ -51,7 +51,7 @@ enum class Int8Product {
 // magnitude of its slice where that is less, so that no slice is coarser than int8 weights are.
 inline constexpr float kOutlierThreshold = 6.0f;
 inline constexpr float kOutlierRatio = 6.0f;
-inline constexpr int kMagnitudeChains = 16;  // of a slice's sum of magnitudes
+inline constexpr int kMagnitudeChains = 64;  // of a slice's sum of magnitudes
 // Widest shard of an int8 weight: a product of a signed and an unsigned byte row of that width is
 // less than 2^31.
 inline constexpr int64_t kMaxInt8Columns = 65'536;
@@ -268,12 +268,12 @@ class Backend {
   // scale = absmax / 127; the int32 product is exact; a leaf is float(product) * (scale * weight
   // scale). kLlmInt8 is the same for a slice without outliers, |x| >=
   // min(outlier_threshold, kOutlierRatio * (sum of magnitudes / columns)), summed
-  // in sixteen chains (column modulo 16), which are added as halves. In one with them, scale
-  // = max(absmax of the others / 127, absmax / (127 * 254 + 126)), an outlier's q is 254 * high +
-  // low (high = round(q / 254), ties to even), the others' q is low, and a leaf is float(low
-  // product) * (scale * weight scale) + float(high product) * (254 * (scale * weight scale)).
-  // kW8A16: float products of x and the int8 weights; a leaf is sum * weight scale.
-  // A slice whose magnitudes have no finite sum gives NaN in its row.
+  // in kMagnitudeChains chains (column modulo their number), which are added as halves. In one with
+  // them, scale = max(absmax of the others / 127, absmax / (127 * 254 + 126)), an outlier's q is
+  // 254 * high + low (high = round(q / 254), ties to even), the others' q is low, and a leaf is
+  // float(low product) * (scale * weight scale) + float(high product) * (254 * (scale * weight
+  // scale)). kW8A16: float products of x and the int8 weights; a leaf is sum * weight scale. A
+  // slice whose magnitudes have no finite sum gives NaN in its row.
   virtual void linear(const Tensor& x,  // [n, in]
                       const PackedLinear& weight,
                       const Tensor& out) = 0;  // [num_roots, n, out]

@@ -17,9 +17,9 @@ Tensor copy_of(const Tensor& tensor) {
 }
 
 float sum_of_magnitudes(const float* x, int64_t n) {
-  float chains[16] = {};
-  for (int64_t k = 0; k < n; ++k) chains[k % 16] += std::fabs(x[k]);
-  for (int half = 8; half > 0; half /= 2) {
+  float chains[kMagnitudeChains] = {};
+  for (int64_t k = 0; k < n; ++k) chains[k % kMagnitudeChains] += std::fabs(x[k]);
+  for (int half = kMagnitudeChains / 2; half > 0; half /= 2) {
     for (int i = 0; i < half; ++i) chains[i] += chains[i + half];
   }
   return chains[0];
