@@ -21,7 +21,7 @@ namespace octet::cuda {
 struct LinearScratch {
   int64_t max_rows = 0;
   Tensor low, high;   // kI8 [max_rows, widest padded_in]
-  Tensor spans;       // kU8 [max_rows, widest padded_in / kSpan]
+  Tensor spans;       // kU8 [max_rows, span_stride(widest padded_in)]
   Tensor row_scales;  // [max_rows, most leaves]
   Tensor outliers;    // kI32 [max_rows, most leaves]
   Tensor sums;        // kI32

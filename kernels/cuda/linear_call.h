@@ -18,8 +18,8 @@ namespace octet::cuda {
 inline constexpr int kSpan = 64;       // columns
 inline constexpr int kRowAlign = 128;  // outputs
 
-// Bytes of a row of LinearCall::spans: one a span, and zeros up to a multiple of 16.
-constexpr int span_stride(int padded_in) { return (padded_in / kSpan + 15) / 16 * 16; }
+// Bytes of a row of LinearCall::spans: whole 16s; those behind the last span are 0.
+constexpr int64_t span_stride(int64_t padded_in) { return (padded_in / kSpan + 15) / 16 * 16; }
 
 struct LinearCall {
   // The quantised input; a leaf is a shard of this rank. `high` holds what counts only where a row
@@ -28,7 +28,7 @@ struct LinearCall {
   bool mixed = false;                 // kLlmInt8: are there high digits?
   const int8_t* low = nullptr;        // [n, padded_in]
   const int8_t* high = nullptr;       // [n, padded_in]
-  const uint8_t* spans = nullptr;     // [n, padded_in / kSpan]: 1 where an outlier is
+  const uint8_t* spans = nullptr;     // [n, span_stride(padded_in)]: 1 where an outlier is
   const float* row_scales = nullptr;  // [n, num_leaves]; NaN: the slice is not finite
   const int32_t* outliers = nullptr;  // [n, num_leaves] how many
 

@@ -246,11 +246,11 @@ class Block {
   __device__ void find_outliers(const Parts::Part& part) {
     for (int i = threadIdx.x; i < part.spans; i += kThreads) flags_[i] = 0;
     __syncthreads();
-    const int spans = call_.padded_in / kSpan;
+    const int64_t stride = span_stride(call_.padded_in);
 #pragma unroll 4
     for (int i = threadIdx.x; i < part.spans * call_.n; i += kThreads) {
       const int row = i / part.spans, span = i % part.spans;
-      if (call_.spans[int64_t{row} * spans + part.first_span + span] != 0) flags_[span] = 1;
+      if (call_.spans[row * stride + part.first_span + span] != 0) flags_[span] = 1;
     }
     __syncthreads();
   }

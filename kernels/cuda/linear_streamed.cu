@@ -174,7 +174,7 @@ class Block {
 
   // Flags the spans in which a row of the call has an outlier.
   __device__ void find_outliers() const {
-    const int words = (spans_ + 31) / 32, pieces = span_stride(call_.padded_in) / 16;
+    const int words = (spans_ + 31) / 32, pieces = static_cast<int>(span_stride(call_.padded_in) / 16);
     for (int i = threadIdx.x; i < words; i += kMultipliers) flags()[i] = 0;
     sync_threads(2, kMultipliers);
     const auto* from = reinterpret_cast<const uint4*>(call_.spans);

@@ -136,7 +136,7 @@ __device__ __forceinline__ void store_root(const LinearCall& call, int root,
 // there an outlier in span `span` + l? Spans from `end` on have none. A whole warp calls it.
 __device__ __forceinline__ uint32_t spans_with_outliers(const LinearCall& call, int first,
                                                         int count, int span, int end) {
-  const int stride = call.padded_in / kSpan;
+  const auto stride = static_cast<int>(span_stride(call.padded_in));
   const int mine = span + static_cast<int>(threadIdx.x) % 32;
   int any = 0;
   if (mine < end) {

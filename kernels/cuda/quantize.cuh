@@ -39,7 +39,7 @@ __device__ inline void quantize_slice(const QuantizeCall& call, int row, int lea
   const int padded = call.place[leaf + 1] - call.place[leaf];
   const int64_t to = int64_t{row} * call.padded_in + call.place[leaf];
   const int64_t at = int64_t{row} * call.num_leaves + leaf;
-  const int64_t first_span = to / kSpan;
+  const int64_t first_span = row * span_stride(call.padded_in) + call.place[leaf] / kSpan;
   float* reduce = shared + kMagnitudeChains;
 
   float absmax = 0, sum = 0;
@@ -53,7 +53,9 @@ __device__ inline void quantize_slice(const QuantizeCall& call, int row, int lea
 
   int8_t* low = call.low + to;
   if (call.mixed) {
-    for (int i = threadIdx.x; i < padded / kSpan; i += blockDim.x) call.spans[first_span + i] = 0;
+    const int64_t end = leaf + 1 < call.num_leaves ? first_span + padded / kSpan
+                                                   : (row + 1) * span_stride(call.padded_in);
+    for (int64_t i = first_span + threadIdx.x; i < end; i += blockDim.x) call.spans[i] = 0;
   }
   if (!(sum <= FLT_MAX)) {  // an infinity or a NaN
     for (int k = threadIdx.x; k < padded; k += blockDim.x) low[k] = 0;

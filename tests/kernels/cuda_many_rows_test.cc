@@ -64,7 +64,7 @@ class ManyRows : public ::testing::TestWithParam<const LinearKernel*> {
   // In some rows of some leaves; the high digits of the other rows are noise.
   void add_outliers(LinearCall& call, size_t digits, size_t leaves) {
     auto* high = random<int8_t>(digits, -127, 127);
-    auto* spans = random<uint8_t>(digits / kSpan, 0, 0);
+    auto* spans = random<uint8_t>(call.n * span_stride(call.padded_in), 0, 0);
     auto* outliers = random<int32_t>(leaves, 0, 0);
     for (int row = 0; row < call.n; ++row) {
       for (int leaf = 0; leaf < call.num_leaves; ++leaf) {
@@ -74,7 +74,7 @@ class ManyRows : public ::testing::TestWithParam<const LinearKernel*> {
         std::fill(digits_of_row + begin, digits_of_row + end, 0);
         const int k = begin + static_cast<int>(generator_() % 16) * (end - begin) / 16;
         digits_of_row[k] = static_cast<int8_t>(generator_() % 100 + 1);
-        spans[(int64_t{row} * call.padded_in + k) / kSpan] = 1;
+        spans[row * span_stride(call.padded_in) + k / kSpan] = 1;
         outliers[int64_t{row} * call.num_leaves + leaf] = 1;
       }
     }
