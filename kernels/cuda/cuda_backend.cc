@@ -135,9 +135,10 @@ void CudaBackend::add_norm(const AddNormArgs& args) {
                             .eps = args.eps,
                             .kind = args.kind,
                             .out = args.out.data<float>()};
+  OCTET_CHECK(call.h <= cuda::kWidestNorm, "a norm of {}", call.h);
   const auto* next = static_cast<const CudaLinear*>(args.next);
   if (next != nullptr && next->quantized() && next->in_features() == call.h &&
-      call.n <= scratch_.max_rows) {
+      next->layout().call.num_leaves == 1 && call.n <= scratch_.max_rows) {
     cuda::add_norm_quantized(call, next->quantizer(scratch_, call.n), stream());
     quantized_for_ = next;
   } else {

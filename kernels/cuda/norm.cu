@@ -1,5 +1,4 @@
-// add_norm: one block of threads a row. Thread t has the columns t, t + threads, ...; the number of
-// threads follows from the width alone.
+// add_norm: one block of threads a row.
 #include "kernels/cuda/block_reduce.cuh"
 #include "kernels/cuda/ops.h"
 #include "kernels/cuda/quantize.cuh"
@@ -7,83 +6,100 @@
 namespace octet::cuda {
 namespace {
 
-// Shared memory: room for reductions, then the row [h].
-__device__ float* line_of_block() {
-  return reinterpret_cast<float*>(dynamic_shared()) + kQuantizeShared;
+__device__ Four sum(const Four& a, const Four& b) {
+  Four c;
+#pragma unroll
+  for (int j = 0; j < 4; ++j) c.x[j] = a.x[j] + b.x[j];
+  return c;
 }
 
-// Updates the residual of the block's row; put(k, value) gets the results of this thread's columns.
-template <typename Put>
-__device__ void normalise_row(const NormCall& call, const Put& put) {
-  float* reduce = reinterpret_cast<float*>(dynamic_shared());
-  float* line = line_of_block();
+__device__ float total(const Four& a) { return (a.x[0] + a.x[1]) + (a.x[2] + a.x[3]); }
+
+// Updates the residual of the block's row; its normalised values to `held`.
+template <int kGroups>
+__device__ void normalise_row(const NormCall& call, HeldRow<kGroups>& held) {
+  __shared__ float sums[kReduceSlots], sums_of_squares[kReduceSlots];
   const int h = call.h;
-  float* residual = call.residual + int64_t{blockIdx.x} * h;
-  const float* delta = call.delta == nullptr ? nullptr : call.delta + int64_t{blockIdx.x} * h;
-  float sum = 0, squares = 0;
-  for (int k = threadIdx.x; k < h; k += blockDim.x) {
-    float x = residual[k];
-    if (delta != nullptr) {
-      x += call.delta_bias == nullptr ? delta[k] : delta[k] + call.delta_bias[k];
-      residual[k] = x;
-    }
-    line[k] = x;
-    sum += x;
-    squares = fmaf(x, x, squares);
-  }
+  const int64_t row = int64_t{blockIdx.x} * h;
+  const float* delta = call.delta == nullptr ? nullptr : call.delta + row;
+  const float* delta_bias = call.delta == nullptr ? nullptr : call.delta_bias;
+  use_rows<kGroups>(
+      h,
+      [&](int i, const Four& old, const Four& more, const Four& bias) {
+        held.x[i] = sum(old, sum(more, bias));
+      },
+      call.residual + row, delta, delta_bias);
+  if (delta != nullptr) store_row(call.residual + row, h, held);
   if (call.weight == nullptr) return;
   const float count = static_cast<float>(h);
-  float mean = 0;
   if (call.kind == NormKind::kLayer) {
-    mean = block_sum(sum, reduce) / count;
-    squares = 0;
-    for (int k = threadIdx.x; k < h; k += blockDim.x) {
-      const float x = line[k] - mean;
-      squares = fmaf(x, x, squares);
+    Four totals{};
+#pragma unroll
+    for (int i = 0; i < kGroups; ++i) totals = sum(totals, held.x[i]);
+    const float mean = block_sum(total(totals), sums) / count;
+#pragma unroll
+    for (int i = 0; i < kGroups; ++i) {
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        if (4 * held.group(i) + j < h) held.x[i].x[j] -= mean;
+      }
     }
   }
-  const float inverse = 1.0f / sqrtf(block_sum(squares, reduce) / count + call.eps);
-  for (int k = threadIdx.x; k < h; k += blockDim.x) {
-    const float x = (line[k] - mean) * inverse * call.weight[k];
-    put(k, call.bias == nullptr ? x : x + call.bias[k]);
+  Four squares{};
+#pragma unroll
+  for (int i = 0; i < kGroups; ++i) {
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      squares.x[j] = fmaf(held.x[i].x[j], held.x[i].x[j], squares.x[j]);
+    }
   }
+  const float inverse = 1.0f / sqrtf(block_sum(total(squares), sums_of_squares) / count + call.eps);
+  use_rows<kGroups>(
+      h,
+      [&](int i, const Four& weight, const Four& bias) {
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+          held.x[i].x[j] = held.x[i].x[j] * inverse * weight.x[j] + bias.x[j];
+        }
+      },
+      call.weight, call.bias);
 }
 
-__global__ void norm_kernel(NormCall call) {
+template <int kGroups>
+__global__ void __launch_bounds__(kMostThreads<kGroups>, kLeastBlocks<kGroups>)
+    norm_kernel(NormCall call) {
   let_successor_start();
   wait_for_predecessor();
-  float* out = call.out + int64_t{blockIdx.x} * call.h;
-  normalise_row(call, [&](int k, float x) { out[k] = x; });
+  HeldRow<kGroups> held;
+  normalise_row(call, held);
+  if (call.weight != nullptr) store_row(call.out + int64_t{blockIdx.x} * call.h, call.h, held);
 }
 
-__global__ void norm_quantize_kernel(NormCall norm, QuantizeCall rows) {
+template <int kGroups>
+__global__ void __launch_bounds__(kMostThreads<kGroups>, kLeastBlocks<kGroups>)
+    norm_quantize_kernel(NormCall norm, QuantizeCall rows) {
   let_successor_start();
   wait_for_predecessor();
-  float* line = line_of_block();
-  normalise_row(norm, [&](int k, float x) { line[k] = x; });
-  __syncthreads();
-  for (int leaf = 0; leaf < rows.num_leaves; ++leaf) {
-    quantize_slice(rows, blockIdx.x, leaf, line + rows.begin[leaf],
-                   reinterpret_cast<float*>(dynamic_shared()));
-    __syncthreads();
-  }
+  HeldRow<kGroups> held;
+  normalise_row(norm, held);
+  quantize_slice(rows, blockIdx.x, 0, held);
 }
-
-unsigned threads_of(int h) { return h >= 4096 ? 1024 : h >= 1024 ? 512 : 128; }
-
-size_t shared_bytes(int h) { return (kQuantizeShared + h) * sizeof(float); }
 
 }  // namespace
 
 void add_norm(const NormCall& call, cudaStream_t stream) {
   if (call.n == 0 || call.h == 0) return;
-  launch(norm_kernel, dim3(call.n), dim3(threads_of(call.h)), shared_bytes(call.h), stream, call);
+  hold_rows(call.h, [&](auto groups, unsigned threads) {
+    launch(norm_kernel<groups()>, dim3(call.n), dim3(threads), 0, stream, call);
+  });
 }
 
 void add_norm_quantized(const NormCall& norm, const QuantizeCall& rows, cudaStream_t stream) {
   if (norm.n == 0 || norm.h == 0) return;
-  launch(norm_quantize_kernel, dim3(norm.n), dim3(threads_of(norm.h)), shared_bytes(norm.h), stream,
-         norm, rows);
+  hold_rows(norm.h, [&](auto groups, unsigned threads) {
+    launch(norm_quantize_kernel<groups()>, dim3(norm.n), dim3(threads),
+           quantize_shared_bytes<groups()>(rows.mixed, threads), stream, norm, rows);
+  });
 }
 
 }  // namespace octet::cuda

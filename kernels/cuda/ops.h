@@ -20,9 +20,11 @@ struct NormCall {
   NormKind kind = NormKind::kRms;
   float* out = nullptr;  // [n, h] or null
 };
+inline constexpr int kWidestNorm = 65'536;
+// REQUIRES: h <= kWidestNorm.
 void add_norm(const NormCall& call, cudaStream_t stream);
 // The same with the result in int8 only, as quantize_rows would have made it. REQUIRES: norm.h ==
-// rows.in; norm.out and rows.x are not used.
+// rows.in, one leaf; norm.out and rows.x are not used.
 void add_norm_quantized(const NormCall& norm, const QuantizeCall& rows, cudaStream_t stream);
 
 struct EmbedCall {

@@ -5,112 +5,171 @@
 #include <cfloat>
 
 #include "kernels/cuda/block_reduce.cuh"
+#include "kernels/cuda/held_row.cuh"
 #include "kernels/cuda/quantize.h"
 
 namespace octet::cuda {
 
-// Floats of shared memory that quantize_slice needs.
-inline constexpr int kQuantizeShared = kMagnitudeChains + kReduceFloats;
+// Groups of a thread that lie in shared memory at a time while magnitudes are added.
+template <int kGroups>
+inline constexpr int kPieceGroups = kGroups < 8 ? kGroups : 4;
 
-// The sum in the order of backend.h. `shared`: kMagnitudeChains floats.
-__device__ inline float sum_of_magnitudes(const float* x, int n, float* shared) {
-  for (int chain = threadIdx.x; chain < kMagnitudeChains; chain += blockDim.x) {
-    float sum = 0;
-#pragma unroll 8
-    for (int k = chain; k < n; k += kMagnitudeChains) sum += fabsf(x[k]);
-    shared[chain] = sum;
+// Dynamic shared memory of quantize_slice.
+template <int kGroups>
+size_t quantize_shared_bytes(bool mixed, unsigned threads) {
+  return mixed ? kPieceGroups<kGroups> * threads * sizeof(Four) : 0;
+}
+
+// The sum in the order of backend.h: lane l of the first warp adds the chains 2l and 2l + 1, pieces
+// of the row pass through shared memory.
+template <int kGroups>
+__device__ float sum_of_magnitudes(const HeldRow<kGroups>& row, int n) {
+  static_assert(kMagnitudeChains == 64);
+  constexpr int kPiece = kPieceGroups<kGroups>;
+  __shared__ float result;
+  auto* piece = reinterpret_cast<Four*>(dynamic_shared());
+  const int columns = kPiece * 4 * static_cast<int>(blockDim.x);
+  float2 sums = make_float2(0, 0);
+#pragma unroll
+  for (int first = 0; first < kGroups; first += kPiece) {
+    if (first > 0) __syncthreads();
+#pragma unroll
+    for (int i = 0; i < kPiece; ++i) piece[row.group(i)] = row.x[first + i];
+    __syncthreads();
+    if (threadIdx.x < 32) {
+      const auto* pairs = reinterpret_cast<const float2*>(piece) + threadIdx.x;
+      const int left = min(columns, n - first / kPiece * columns);
+#pragma unroll 16
+      for (int k = 0; k < left; k += kMagnitudeChains) {
+        const float2 pair = pairs[k / 2];
+        sums.x += fabsf(pair.x);
+        sums.y += fabsf(pair.y);
+      }
+    }
+  }
+  if (threadIdx.x < 32) {
+    for (int offset = 16; offset > 0; offset /= 2) {
+      sums.x += __shfl_xor_sync(0xffffffffu, sums.x, offset);
+      sums.y += __shfl_xor_sync(0xffffffffu, sums.y, offset);
+    }
+    if (threadIdx.x == 0) result = sums.x + sums.y;
   }
   __syncthreads();
-  for (int half = kMagnitudeChains / 2; half > 0; half /= 2) {
-    for (int i = threadIdx.x; i < half; i += blockDim.x) shared[i] += shared[i + half];
-    __syncthreads();
-  }
-  return shared[0];
+  return result;
 }
 
-__device__ inline int8_t to_int8(float value) {
-  return static_cast<int8_t>(static_cast<int>(rintf(value)));
+// The low byte is the integer nearest to a value of [-127, 127], ties to even.
+__device__ inline uint32_t rounded(float value) { return __float_as_uint(value + 12582912.0f); }
+
+__device__ inline uint32_t low_bytes(const uint32_t (&x)[4]) {
+  return __byte_perm(__byte_perm(x[0], x[1], 0x0040), __byte_perm(x[2], x[3], 0x0040), 0x5410);
 }
 
-// x: the slice, n columns. Every thread of the block calls it.
-__device__ inline void quantize_slice(const QuantizeCall& call, int row, int leaf, const float* x,
-                                      float* shared) {
+// held: the slice. Every thread of the block calls it.
+template <int kGroups>
+__device__ void quantize_slice(const QuantizeCall& call, int row, int leaf,
+                               const HeldRow<kGroups>& held) {
+  __shared__ uint32_t greatest[kReduceSlots], greatest_below[kReduceSlots];
+  __shared__ float sums[kReduceSlots];
+  __shared__ int counts[kReduceSlots];
   const int n = call.begin[leaf + 1] - call.begin[leaf];
-  const int padded = call.place[leaf + 1] - call.place[leaf];
+  const int groups = (call.place[leaf + 1] - call.place[leaf]) / 4;
   const int64_t to = int64_t{row} * call.padded_in + call.place[leaf];
   const int64_t at = int64_t{row} * call.num_leaves + leaf;
+  auto* low = reinterpret_cast<uint32_t*>(call.low + to);
   const int64_t first_span = row * span_stride(call.padded_in) + call.place[leaf] / kSpan;
-  float* reduce = shared + kMagnitudeChains;
-
-  float absmax = 0, sum = 0;
-  for (int k = threadIdx.x; k < n; k += blockDim.x) {
-    absmax = fmaxf(absmax, fabsf(x[k]));
-    sum += fabsf(x[k]);
-  }
-  absmax = block_max(absmax, reduce);
-  // Without outliers it only tells whether all is finite, and any order will do.
-  sum = call.mixed ? sum_of_magnitudes(x, n, shared) : block_sum(sum, reduce);
-
-  int8_t* low = call.low + to;
   if (call.mixed) {
-    const int64_t end = leaf + 1 < call.num_leaves ? first_span + padded / kSpan
+    const int64_t end = leaf + 1 < call.num_leaves ? first_span + groups / kSpanGroups
                                                    : (row + 1) * span_stride(call.padded_in);
     for (int64_t i = first_span + threadIdx.x; i < end; i += blockDim.x) call.spans[i] = 0;
   }
-  if (!(sum <= FLT_MAX)) {  // an infinity or a NaN
-    for (int k = threadIdx.x; k < padded; k += blockDim.x) low[k] = 0;
-    if (threadIdx.x == 0) {
-      call.row_scales[at] = nanf("");
-      if (call.mixed) call.outliers[at] = 0;
-    }
-    return;
+
+  uint32_t most[4] = {};  // bits of magnitudes are ordered as they are
+#pragma unroll
+  for (int i = 0; i < kGroups; ++i) {
+#pragma unroll
+    for (int j = 0; j < 4; ++j) most[j] = max(most[j], __float_as_uint(fabsf(held.x[i].x[j])));
   }
+  const float absmax =
+      block_max(__uint_as_float(max(max(most[0], most[1]), max(most[2], most[3]))), greatest);
+  float sum = 0;
+  if (call.mixed) {
+    sum = sum_of_magnitudes(held, n);
+  } else if (!(absmax < FLT_MAX / kMaxInt8Columns)) {
+    // Only here may there be no finite sum. Any order will do.
+#pragma unroll
+    for (int i = 0; i < kGroups; ++i) {
+#pragma unroll
+      for (int j = 0; j < 4; ++j) sum += fabsf(held.x[i].x[j]);
+    }
+    sum = block_sum(sum, sums);
+  }
+  const bool finite = sum <= FLT_MAX;
   float limit = INFINITY;
   if (call.mixed) {
     limit = fminf(kOutlierRatio * (sum / static_cast<float>(n)), call.outlier_threshold);
   }
-  if (absmax < limit || absmax == 0) {
+  if (!finite || absmax < limit || absmax == 0) {
     const float inverse = absmax >= kLeastAbsmax ? 127.0f / absmax : 0.0f;
-    for (int k = threadIdx.x; k < padded; k += blockDim.x) {
-      low[k] = k < n ? to_int8(x[k] * inverse) : int8_t{0};
+#pragma unroll
+    for (int i = 0; i < kGroups; ++i) {
+      if (held.group(i) >= groups) continue;
+      uint32_t digits[4];
+#pragma unroll
+      for (int j = 0; j < 4; ++j) digits[j] = rounded(held.x[i].x[j] * inverse);
+      low[held.group(i)] = finite ? low_bytes(digits) : 0u;
     }
     if (threadIdx.x == 0) {
-      call.row_scales[at] = absmax / 127.0f;
+      call.row_scales[at] = finite ? absmax / 127.0f : nanf("");
       if (call.mixed) call.outliers[at] = 0;
     }
     return;
   }
 
   float below = 0;
-  for (int k = threadIdx.x; k < n; k += blockDim.x) {
-    const float size = fabsf(x[k]);
-    if (size < limit) below = fmaxf(below, size);
+#pragma unroll
+  for (int i = 0; i < kGroups; ++i) {
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      const float size = fabsf(held.x[i].x[j]);
+      if (size < limit) below = fmaxf(below, size);
+    }
   }
-  below = block_max(below, reduce);  // its barrier also ends the clearing of spans
+  below = block_max(below, greatest_below);  // its barrier also ends the clearing of spans
   constexpr float kMost = 127.0f * kHighDigit + 126.0f;
   const float scale = fmaxf(below / 127.0f, absmax / kMost);
   const float inverse = 1.0f / scale;
   int count = 0;
-  int8_t* high = call.high + to;
-  for (int k = threadIdx.x; k < padded; k += blockDim.x) {
-    const float value = k < n ? x[k] : 0.0f;
-    if (k >= n || fabsf(value) < limit) {
-      low[k] = to_int8(value * inverse);
-      high[k] = 0;
-      continue;
+  auto* high = reinterpret_cast<uint32_t*>(call.high + to);
+#pragma unroll
+  for (int i = 0; i < kGroups; ++i) {
+    const int group = held.group(i);
+    if (group >= groups) continue;
+    uint32_t lows[4], highs[4];
+    int outliers = 0;
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      const float value = held.x[i].x[j];
+      float q = value * inverse, digit = 0;
+      if (!(fabsf(value) < limit) && 4 * group + j < n) {
+        q = rintf(fminf(fmaxf(q, -kMost), kMost));
+        digit = rintf(q / static_cast<float>(kHighDigit));
+        q -= kHighDigit * digit;
+        ++outliers;
+      }
+      lows[j] = rounded(q);
+      highs[j] = rounded(digit);
     }
-    const float q = rintf(fminf(fmaxf(value * inverse, -kMost), kMost));
-    const float digit = rintf(q / static_cast<float>(kHighDigit));
-    high[k] = static_cast<int8_t>(static_cast<int>(digit));
-    low[k] = static_cast<int8_t>(static_cast<int>(q - kHighDigit * digit));
-    call.spans[first_span + k / kSpan] = 1;
-    ++count;
+    low[group] = low_bytes(lows);
+    high[group] = low_bytes(highs);
+    if (outliers != 0) call.spans[first_span + group / kSpanGroups] = 1;
+    count += outliers;
   }
-  const int outliers = block_sum(count, reinterpret_cast<int*>(reduce));
+  count = block_sum(count, counts);
   if (threadIdx.x == 0) {
     call.row_scales[at] = scale;
-    call.outliers[at] = outliers;
-    atomicAdd(call.total_outliers, static_cast<unsigned long long>(outliers));
+    call.outliers[at] = count;
+    atomicAdd(call.total_outliers, static_cast<unsigned long long>(count));
   }
 }
 

@@ -88,7 +88,7 @@ __device__ void pick_greatest(int n, int wanted, const Key& key, uint64_t* out) 
 __global__ void __launch_bounds__(kThreads) chunk_kernel(ShortlistCall call, Chunk* chunks) {
   let_successor_start();
   wait_for_predecessor();
-  __shared__ double reduce[kReduceFloats];
+  __shared__ double sums[kReduceSlots], masses[kReduceSlots];
   const int row = blockIdx.y, begin = blockIdx.x * kChunk, n = min(kChunk, call.vocab_size - begin);
   const float* logits = call.logits + int64_t{row} * call.vocab_size + begin;
   const float inverse = call.inverse_temperatures[row];
@@ -103,8 +103,8 @@ __global__ void __launch_bounds__(kThreads) chunk_kernel(ShortlistCall call, Chu
     sum += expf(below);
     if (inverse != 0) mass += expf(below * inverse);
   }
-  sum = block_sum(sum, reduce);
-  mass = block_sum(mass, reduce);
+  sum = block_sum(sum, sums);
+  mass = block_sum(mass, masses);
   if (threadIdx.x == 0) {
     chunk.sum = sum;
     chunk.mass = mass;
@@ -115,7 +115,7 @@ __global__ void __launch_bounds__(kThreads)
     merge_kernel(ShortlistCall call, const Chunk* chunks, int num_chunks) {
   let_successor_start();
   wait_for_predecessor();
-  __shared__ double reduce[kReduceFloats];
+  __shared__ double sums[kReduceSlots], masses[kReduceSlots];
   __shared__ uint64_t keys[kShortlist];
   const int row = blockIdx.x;
   const float inverse = call.inverse_temperatures[row];
@@ -131,8 +131,8 @@ __global__ void __launch_bounds__(kThreads)
     sum += of_row[i].sum * expf(below);
     if (inverse != 0) mass += of_row[i].mass * expf(below * inverse);
   }
-  sum = block_sum(sum, reduce);
-  mass = block_sum(mass, reduce);
+  sum = block_sum(sum, sums);
+  mass = block_sum(mass, masses);
   Shortlist& list = call.out[row];
   for (int i = threadIdx.x; i < kShortlist; i += kThreads) {
     const bool there = i < wanted && keys[i] != 0;

@@ -1,0 +1,97 @@
+// A row, or a slice of one, in the registers of a block, so that memory is read once: thread t has
+// the groups of four columns t, t + threads, ..., with zeros behind the end. How many groups and
+// threads follows from the width alone.
+#pragma once
+
+#include <type_traits>
+
+#include "kernels/cuda/linear_call.h"
+#include "kernels/cuda/ops.h"
+
+namespace octet::cuda {
+
+inline constexpr int kSpanGroups = kSpan / 4;
+
+struct alignas(16) Four {
+  float x[4];
+};
+
+template <int kGroups>
+struct HeldRow {
+  Four x[kGroups];
+
+  __device__ static int group(int i) { return static_cast<int>(threadIdx.x + i * blockDim.x); }
+};
+
+template <int kGroups>
+inline constexpr int kMostThreads = kGroups <= 8 ? 512 : 1024;
+// Two blocks a multiprocessor: one loads while the other computes.
+template <int kGroups>
+inline constexpr int kLeastBlocks = kGroups <= 8 ? 2 : 1;
+
+__device__ inline bool in_fours(const float* row, int n) {
+  return n % 4 == 0 && reinterpret_cast<uintptr_t>(row) % sizeof(Four) == 0;
+}
+
+__device__ inline Four four_at(const float* row, int n, int k) {
+  Four four;
+#pragma unroll
+  for (int j = 0; j < 4; ++j) four.x[j] = row != nullptr && k + j < n ? row[k + j] : 0.0f;
+  return four;
+}
+
+// Calls use(i, fours...) with what each of the rows has in the columns of this thread's group i;
+// a null row is zeros.
+template <int kGroups, typename Use, typename... Rows>
+__device__ void use_rows(int n, const Use& use, const Rows*... rows) {
+  if ((in_fours(rows, n) && ...)) {
+#pragma unroll
+    for (int i = 0; i < kGroups; ++i) {
+      const int k = 4 * HeldRow<kGroups>::group(i);
+      use(i, (rows != nullptr && k < n ? *reinterpret_cast<const Four*>(rows + k) : Four{})...);
+    }
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < kGroups; ++i) {
+    use(i, four_at(rows, n, 4 * HeldRow<kGroups>::group(i))...);
+  }
+}
+
+template <int kGroups>
+__device__ void store_row(float* row, int n, const HeldRow<kGroups>& held) {
+  const bool whole = in_fours(row, n);
+#pragma unroll
+  for (int i = 0; i < kGroups; ++i) {
+    const int k = 4 * held.group(i);
+    if (whole) {
+      if (k < n) *reinterpret_cast<Four*>(row + k) = held.x[i];
+      continue;
+    }
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      if (k + j < n) row[k + j] = held.x[i].x[j];
+    }
+  }
+}
+
+// Calls run(std::integral_constant<int, kGroups>, threads) for rows of so many columns, padded to a
+// whole span.
+inline constexpr int kWidestHeld = 16 * 1024 * 4;
+static_assert(kWidestHeld >= kMaxInt8Columns && kWidestHeld >= kWidestNorm);
+template <typename Run>
+void hold_rows(int columns, const Run& run) {
+  const int groups = (columns + kSpan - 1) / kSpan * kSpanGroups;
+  const auto with = [&](auto of_thread) {
+    const int threads = (groups + of_thread() - 1) / of_thread();
+    run(of_thread, static_cast<unsigned>(threads <= 32 ? 32 : (threads + 31) / 32 * 32));
+  };
+  if (groups <= 512) return with(std::integral_constant<int, 1>());
+  if (groups <= 2 * 512) return with(std::integral_constant<int, 2>());
+  if (groups <= 4 * 512) return with(std::integral_constant<int, 4>());
+  if (groups <= 6 * 512) return with(std::integral_constant<int, 6>());
+  if (groups <= 8 * 512) return with(std::integral_constant<int, 8>());
+  with(std::integral_constant<int, 16>());
+}
+
+}  // namespace octet::cuda
