@@ -37,22 +37,34 @@ inline bool starts_early() {
   return yes;
 }
 
+inline cudaLaunchAttribute cluster_attribute(unsigned cluster) {
+  cudaLaunchAttribute attribute{};
+  attribute.id = cudaLaunchAttributeClusterDimension;
+  attribute.val.clusterDim = {cluster, 1, 1};
+  return attribute;
+}
+
 // Queues kernel(arguments...) on the stream. From compute capability 9.0 on it may start before the
 // kernel in front of it has ended: every kernel calls wait_for_predecessor() before it touches what
 // another one writes or reads. Throws std::runtime_error where CUDA refuses.
+// `cluster` neighbouring blocks along x form a cluster (from 9.0 on; the grid is whole clusters).
 template <typename... Parameters, typename... Arguments>
-void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes,
-            cudaStream_t stream, Arguments... arguments) {
-  cudaLaunchAttribute early{};
-  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  early.val.programmaticStreamSerializationAllowed = 1;
+void launch_clusters(unsigned cluster, void (*kernel)(Parameters...), dim3 grid, dim3 block,
+                     size_t shared_bytes, cudaStream_t stream, Arguments... arguments) {
+  cudaLaunchAttribute attributes[2]{};
+  unsigned count = 0;
+  if (starts_early()) {
+    attributes[count].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attributes[count++].val.programmaticStreamSerializationAllowed = 1;
+  }
+  if (cluster > 1) attributes[count++] = cluster_attribute(cluster);
   cudaLaunchConfig_t config{};
   config.gridDim = grid;
   config.blockDim = block;
   config.dynamicSmemBytes = shared_bytes;
   config.stream = stream;
-  config.attrs = &early;
-  config.numAttrs = starts_early() ? 1 : 0;
+  config.attrs = attributes;
+  config.numAttrs = count;
   cudaError_t error = cudaSuccess;
   if (shared_bytes > 40 * 1024) {  // 48 KB with the kernel's own variables need no leave
     error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
@@ -64,6 +76,29 @@ void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_
   if (error != cudaSuccess) {
     throw std::runtime_error(std::string("CUDA: launch: ") + cudaGetErrorString(error));
   }
+}
+template <typename... Parameters, typename... Arguments>
+void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes,
+            cudaStream_t stream, Arguments... arguments) {
+  launch_clusters(1, kernel, grid, block, shared_bytes, stream, arguments...);
+}
+
+// How many clusters the current device holds at once; 0 where it has none of that size.
+template <typename... Parameters>
+int resident_clusters(unsigned cluster, void (*kernel)(Parameters...), dim3 block,
+                      size_t shared_bytes) {
+  cudaLaunchAttribute attribute = cluster_attribute(cluster);
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(cluster);
+  config.blockDim = block;
+  config.dynamicSmemBytes = shared_bytes;
+  config.attrs = &attribute;
+  config.numAttrs = 1;
+  int clusters = 0;
+  cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                       static_cast<int>(shared_bytes));
+  const cudaError_t error = cudaOccupancyMaxActiveClusters(&clusters, kernel, &config);
+  return error == cudaSuccess ? clusters : 0;
 }
 
 // The block's dynamic shared memory, 1024-byte aligned where the kernel has no __shared__ variable.
@@ -149,6 +184,20 @@ __device__ __forceinline__ void barrier_arrive(uint64_t* barrier) {
                    shared_address(barrier))
                : "memory");
 }
+// At the barrier that block `rank` of the cluster has at this place.
+__device__ __forceinline__ void barrier_arrive_in(unsigned rank, uint64_t* barrier) {
+  OCTET_SM90_ONLY(
+      asm volatile("{\n.reg .b32 there;\nmapa.shared::cluster.u32 there, %0, %1;\n"
+                   "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [there];\n}\n" ::"r"(
+                       shared_address(barrier)),
+                   "r"(rank)
+                   : "memory"));
+}
+// Until all threads of the cluster that have not ended have come; what they wrote is seen.
+__device__ __forceinline__ void cluster_sync() {
+  OCTET_SM90_ONLY(asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;\n" ::
+                                   : "memory"));
+}
 __device__ __forceinline__ void barrier_arrive_expecting(uint64_t* barrier, int bytes) {
   OCTET_SM90_ONLY(
       asm volatile("{\n.reg .b64 state;\n"
@@ -181,6 +230,17 @@ __device__ __forceinline__ void copy_bulk(void* shared, const void* global, int 
                    "[%0], [%1], %2, [%3];\n" ::"r"(shared_address(shared)),
                    "l"(global), "r"(bytes), "r"(shared_address(barrier))
                    : "memory"));
+}
+// The same to this place in the first `cluster` blocks of the cluster, and for their barriers
+// there.
+__device__ __forceinline__ void copy_bulk_to_all(unsigned cluster, void* shared, const void* global,
+                                                 int bytes, uint64_t* barrier) {
+  OCTET_SM90_ONLY(asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster "
+      "[%0], [%1], %2, [%3], %4;\n" ::"r"(shared_address(shared)),
+      "l"(global), "r"(bytes), "r"(shared_address(barrier)),
+      "h"(static_cast<uint16_t>((1u << cluster) - 1))
+      : "memory"));
 }
 
 // Where copy_tile finds rows of bytes, and how many of them are a tile of 64 columns.

@@ -1,10 +1,14 @@
 // kWarpGroups: tiles of 128 rows and 128, 192 or 256 outputs by the warp groups' products of
 // sm_90a. One warp copies spans into a ring, two warp groups of 64 rows each multiply them from
 // there; a block takes one tile after the other, and its ring fills while the last tile is stored.
+// The blocks of a cluster take tiles of the same outputs: each copies a part of the weights to all.
 //
 // On paper (H200, 4096 multiply-adds a clock and multiprocessor), 256 outputs: a span is 512 clocks
-// of products, which read 40 KiB of shared memory (320 clocks) while 24 KiB come in (192 clocks).
+// of products, which read 40 KiB of shared memory (320 clocks). From L2, which gives some 21 bytes
+// a clock and multiprocessor, come 24 KiB (1143 clocks) for a block by itself, 16 KiB (762) for
+// each of two, 12 KiB (571) for each of four.
 #include <algorithm>
+#include <limits>
 
 #include "kernels/cuda/linear_kernels.h"
 #include "kernels/cuda/many_rows.cuh"
@@ -43,21 +47,35 @@ struct Ring {
   }
 };
 
+// What a cluster takes at once: a tile for each of its blocks, of the same outputs and neighbouring
+// rows. The rows of the last blocks may lie behind the call's: they multiply zeros.
+template <int kOutputs, int kCluster>
 struct Tiles {
   int of_rows, of_outputs;
-  __device__ int first_row(int tile) const { return tile % of_rows * kRows; }
-  __device__ int first_output(int tile, int outputs) const { return tile / of_rows * outputs; }
-  __device__ int count() const { return of_rows * of_outputs; }
+  explicit Tiles(const LinearCall& call)
+      : of_rows((call.n + kCluster * kRows - 1) / (kCluster * kRows)),
+        of_outputs((call.rows + kOutputs - 1) / kOutputs) {}
+
+  __host__ __device__ int count() const { return of_rows * of_outputs; }
+  __device__ static int rank() { return static_cast<int>(blockIdx.x % kCluster); }
+  __device__ static int first() { return static_cast<int>(blockIdx.x / kCluster); }
+  __device__ static int step() { return static_cast<int>(gridDim.x / kCluster); }
+  __device__ int row_of_cluster(int i) const { return i % of_rows * (kCluster * kRows); }
+  __device__ int row(int i) const { return row_of_cluster(i) + rank() * kRows; }
+  __device__ int output(int i) const { return i / of_rows * kOutputs; }
 };
 
-// The warp that copies. Its lanes look for outliers together; lane 0 copies.
-template <int kOutputs>
+// The warp that copies: the block's own rows, and its part of the weights to all blocks of the
+// cluster. They do the same steps, so where one of them has outliers, all multiply high digits.
+// Its lanes look for outliers together; lane 0 copies.
+template <int kOutputs, int kCluster>
 class Copier {
  public:
   __device__ Copier(const LinearCall& call, const TileMap& low, const TileMap& high)
       : call_(call), low_(low), high_(high) {}
 
-  __device__ void copy_leaf(int first_row, int first_output, int leaf) {
+  __device__ void copy_leaf(int cluster_row, int first_output, int leaf) {
+    const int first_row = cluster_row + Tiles<kOutputs, kCluster>::rank() * kRows;
     const int begin = call_.place[leaf] / kSpan, end = call_.place[leaf + 1] / kSpan;
     const int lane = static_cast<int>(threadIdx.x) % 32;
     uint32_t mine = 0;  // lane l: the spans begin + 32 l and on that have outliers
@@ -66,7 +84,7 @@ class Copier {
     for (int word = 0; begin + word * 32 < end; ++word) {
       const int from = begin + word * 32, to = min(from + 32, end);
       if (call_.mixed) {
-        const uint32_t mask = spans_with_outliers(call_, first_row, kRows, from, end);
+        const uint32_t mask = spans_with_outliers(call_, cluster_row, kCluster * kRows, from, end);
         if (lane == word) mine = mask;
         any |= mask != 0;
       }
@@ -101,8 +119,14 @@ class Copier {
     *ring_.next(ring_.stage) = next;
     barrier_arrive_expecting(full, Ring<kOutputs>::kTileABytes + b_bytes);
     copy_tile(ring_.a(), digits, first_row, span * kSpan, full);
-    copy_bulk(ring_.b(), call_.weight + (int64_t{span} * call_.padded_rows + first_output) * kSpan,
-              b_bytes, full);
+    const int8_t* weight =
+        call_.weight + (int64_t{span} * call_.padded_rows + first_output) * kSpan;
+    if constexpr (kCluster == 1) {
+      copy_bulk(ring_.b(), weight, b_bytes, full);
+    } else {
+      const int part = b_bytes / kCluster, at = Tiles<kOutputs, kCluster>::rank() * part;
+      copy_bulk_to_all(kCluster, ring_.b() + at, weight + at, part, full);
+    }
     ring_.advance();
   }
 
@@ -112,13 +136,19 @@ class Copier {
 };
 
 // sums += the spans in the ring up to the end of a pass. Returns what follows it.
-template <int kOutputs>
+template <int kOutputs, int kCluster>
 __device__ __forceinline__ Next multiply(Ring<kOutputs>& ring, int group,
                                          int32_t (&sums)[kOutputs / 2]) {
   Next next;
   int before = -1;
   const auto release = [&] {
-    if (before >= 0 && threadIdx.x % 32 == 0) barrier_arrive(ring.empty(before));
+    const unsigned lane = threadIdx.x % 32;
+    if (before < 0 || lane >= kCluster) return;
+    if constexpr (kCluster == 1) {
+      barrier_arrive(ring.empty(before));
+    } else {
+      barrier_arrive_in(lane, ring.empty(before));
+    }
   };
   fence_sums(sums);
   do {
@@ -142,18 +172,19 @@ __device__ __forceinline__ Next multiply(Ring<kOutputs>& ring, int group,
   return next;
 }
 
-template <int kOutputs>
-__device__ __forceinline__ void multiply_tiles(const LinearCall& call, Tiles tiles) {
+template <int kOutputs, int kCluster>
+__device__ __forceinline__ void multiply_tiles(const LinearCall& call,
+                                               Tiles<kOutputs, kCluster> tiles) {
   constexpr int kSums = kOutputs / 2;
   const int group = static_cast<int>(threadIdx.x) / 128 - 1;
   Ring<kOutputs> ring;
   int32_t sums[kSums];
   TileMemory<kSums> memory;
-  for (int tile = blockIdx.x; tile < tiles.count(); tile += gridDim.x) {
+  for (int tile = tiles.first(); tile < tiles.count(); tile += tiles.step()) {
     const auto place = [&](int chunk) {
       const int thread = opaque(static_cast<int>(threadIdx.x) - 128);  // not held meanwhile
-      return ChunkPlace{tiles.first_row(tile) + thread / 32 * 16 + thread % 32 / 4,
-                        tiles.first_output(tile, kOutputs) + chunk * 32 + thread % 4 * 2};
+      return ChunkPlace{tiles.row(tile) + thread / 32 * 16 + thread % 32 / 4,
+                        tiles.output(tile) + chunk * 32 + thread % 4 * 2};
     };
     for (int root = 0; root < call.num_roots; ++root) {
       const int first_leaf = call.first_leaf[root], end_leaf = call.first_leaf[root + 1];
@@ -161,7 +192,7 @@ __device__ __forceinline__ void multiply_tiles(const LinearCall& call, Tiles til
         bool with_high = false;
         for (bool more = call.place[leaf] < call.place[leaf + 1];; with_high = true) {
           clear(sums);
-          if (more) more = multiply(ring, group, sums) == Next::kHighDigits;
+          if (more) more = multiply<kOutputs, kCluster>(ring, group, sums) == Next::kHighDigits;
           if (!more) break;
           memory.keep_low(sums);
         }
@@ -173,33 +204,39 @@ __device__ __forceinline__ void multiply_tiles(const LinearCall& call, Tiles til
   }
 }
 
-template <int kOutputs>
+template <int kOutputs, int kCluster>
+__device__ __forceinline__ void copy_tiles(const LinearCall& call, const TileMap& low,
+                                           const TileMap& high, Tiles<kOutputs, kCluster> tiles) {
+  Copier<kOutputs, kCluster> copier(call, low, high);
+  for (int tile = tiles.first(); tile < tiles.count(); tile += tiles.step()) {
+    for (int leaf = 0; leaf < call.num_leaves; ++leaf) {
+      copier.copy_leaf(tiles.row_of_cluster(tile), tiles.output(tile), leaf);
+    }
+  }
+}
+
+template <int kOutputs, int kCluster>
 __global__ void __launch_bounds__(kThreads, 1)
     warp_groups_kernel(const __grid_constant__ LinearCall call, const __grid_constant__ TileMap low,
-                       const __grid_constant__ TileMap high, Tiles tiles) {
+                       const __grid_constant__ TileMap high, Tiles<kOutputs, kCluster> tiles) {
   if (threadIdx.x == 0) {
     for (int i = 0; i < Ring<kOutputs>::kStages; ++i) {
       barrier_init(Ring<kOutputs>::full(i), 1);
-      barrier_init(Ring<kOutputs>::empty(i), kMultipliers);
+      barrier_init(Ring<kOutputs>::empty(i), kCluster * kMultipliers);
     }
     barrier_init_fence();
   }
   let_successor_start();
   wait_for_predecessor();
-  __syncthreads();
+  kCluster == 1 ? __syncthreads() : cluster_sync();
   if (threadIdx.x >= 128) {
     take_registers<224>();
-    multiply_tiles<kOutputs>(call, tiles);
-    return;
+    multiply_tiles(call, tiles);
+  } else {
+    give_registers<56>();
+    if (threadIdx.x < 32) copy_tiles(call, low, high, tiles);
   }
-  give_registers<56>();
-  if (threadIdx.x >= 32) return;
-  Copier<kOutputs> copier(call, low, high);
-  for (int tile = blockIdx.x; tile < tiles.count(); tile += gridDim.x) {
-    for (int leaf = 0; leaf < call.num_leaves; ++leaf) {
-      copier.copy_leaf(tiles.first_row(tile), tiles.first_output(tile, kOutputs), leaf);
-    }
-  }
+  if (kCluster > 1) cluster_sync();  // no block ends while another one still reaches into it
 }
 
 int attribute(cudaDeviceAttr which) {
@@ -209,34 +246,70 @@ int attribute(cudaDeviceAttr which) {
   return value;
 }
 
-template <int kOutputs>
-void run_tiles(const LinearCall& call, int multiprocessors, cudaStream_t stream) {
-  const Tiles tiles{(call.n + kRows - 1) / kRows, (call.rows + kOutputs - 1) / kOutputs};
+template <int kOutputs, int kCluster>
+int resident() {
+  static const int clusters = resident_clusters(kCluster, warp_groups_kernel<kOutputs, kCluster>,
+                                                dim3(kThreads), Ring<kOutputs>::kBytes);
+  return clusters;
+}
+
+template <int kOutputs, int kCluster>
+void run_tiles(const LinearCall& call, cudaStream_t stream) {
+  const Tiles<kOutputs, kCluster> tiles(call);
   const TileMap low = map_tiles(call.low, call.n, call.padded_in, kRows);
   const TileMap high = call.mixed ? map_tiles(call.high, call.n, call.padded_in, kRows) : low;
-  const int blocks = std::min(multiprocessors, tiles.of_rows * tiles.of_outputs);
-  launch(warp_groups_kernel<kOutputs>, dim3(blocks), dim3(kThreads), Ring<kOutputs>::kBytes, stream,
-         call, low, high, tiles);
+  const int clusters = std::min(resident<kOutputs, kCluster>(), tiles.count());
+  launch_clusters(kCluster, warp_groups_kernel<kOutputs, kCluster>, dim3(clusters * kCluster),
+                  dim3(kThreads), Ring<kOutputs>::kBytes, stream, call, low, high, tiles);
 }
 
-// Clocks, in units of a span of 64 outputs: whole rounds of tiles, where narrow tiles wait longer
-// for shared memory.
-double cost(const LinearCall& call, int multiprocessors, int outputs, double clocks_of_64) {
-  const int tiles = (call.n + kRows - 1) / kRows * ((call.rows + outputs - 1) / outputs);
-  return (tiles + multiprocessors - 1) / multiprocessors * (outputs / 64) * clocks_of_64;
+// Clocks a span: whole rounds of tiles, which take as long as their products (4096 multiply-adds a
+// clock) or their bytes from L2 (measured on an H200: 5.2 TB/s, 21.5 bytes a clock and
+// multiprocessor).
+template <int kOutputs, int kCluster>
+double cost(const LinearCall& call) {
+  const int clusters = resident<kOutputs, kCluster>();
+  if (clusters == 0) return std::numeric_limits<double>::infinity();
+  const int tiles = Tiles<kOutputs, kCluster>(call).count();
+  const double products = kRows * kOutputs * kSpan / 4096.0;
+  const double bytes = (kRows + kOutputs / kCluster) * kSpan / 21.5;
+  return (tiles + clusters - 1) / clusters * std::max(products, bytes);
 }
+
+struct Variant {
+  int outputs, cluster;
+  double (*cost)(const LinearCall& call);
+  void (*run)(const LinearCall& call, cudaStream_t stream);
+};
+template <int kOutputs, int kCluster>
+constexpr Variant kVariant{kOutputs, kCluster, cost<kOutputs, kCluster>,
+                           run_tiles<kOutputs, kCluster>};
+
+constexpr Variant kVariants[] = {kVariant<256, 1>, kVariant<192, 1>, kVariant<128, 1>,
+                                 kVariant<256, 2>, kVariant<192, 2>, kVariant<128, 2>,
+                                 kVariant<256, 4>, kVariant<192, 4>, kVariant<128, 4>};
+constexpr int kLargestCluster = 4;  // 1: blocks do not reach into each other
 
 void run(const LinearCall& call, cudaStream_t stream) {
-  const int multiprocessors = attribute(cudaDevAttrMultiProcessorCount);
-  const double narrow = cost(call, multiprocessors, 128, 1.25);
-  const double middle = cost(call, multiprocessors, 192, 1.08);
-  const double wide = cost(call, multiprocessors, 256, 1.0);
-  if (wide <= middle && wide <= narrow) return run_tiles<256>(call, multiprocessors, stream);
-  if (middle <= narrow) return run_tiles<192>(call, multiprocessors, stream);
-  run_tiles<128>(call, multiprocessors, stream);
+  const Variant* best = nullptr;
+  double least = 0;
+  for (const Variant& variant : kVariants) {
+    if (variant.cluster > kLargestCluster) continue;
+    const double cost = variant.cost(call);
+    if (best != nullptr && cost >= least) continue;
+    best = &variant;
+    least = cost;
+  }
+  best->run(call, stream);
 }
 
 }  // namespace
+
+void run_warp_groups(const LinearCall& call, int outputs, int cluster, cudaStream_t stream) {
+  for (const Variant& variant : kVariants) {
+    if (variant.outputs == outputs && variant.cluster == cluster) variant.run(call, stream);
+  }
+}
 
 const LinearKernel kWarpGroups{
     "warp groups",

@@ -142,7 +142,7 @@ __device__ __forceinline__ uint32_t spans_with_outliers(const LinearCall& call, 
   if (mine < end) {
     const uint8_t* flags = call.spans + int64_t{first} * stride + mine;
     const int behind = min(count, call.n - first) * stride;
-#pragma unroll 4
+#pragma unroll 16
     for (int at = 0; at < behind; at += stride) any |= flags[at];
   }
   return __ballot_sync(0xffffffffu, any != 0);

@@ -157,8 +157,24 @@ std::string kernel_name(const ::testing::TestParamInfo<const LinearKernel*>& inf
   return name;
 }
 
-INSTANTIATE_TEST_SUITE_P(Kernels, ManyRows, ::testing::Values(&kManyRows, &kWarpGroups),
-                         kernel_name);
+template <int kOutputs, int kCluster>
+const LinearKernel* warp_groups(const char* name) {
+  static const LinearKernel kernel{name, kWarpGroups.accepts,
+                                   [](const LinearCall& call, cudaStream_t stream) {
+                                     run_warp_groups(call, kOutputs, kCluster, stream);
+                                   }};
+  return &kernel;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Kernels, ManyRows,
+    ::testing::Values(&kManyRows, &kWarpGroups,                                          //
+                      warp_groups<256, 1>("256 by 1"), warp_groups<192, 1>("192 by 1"),  //
+                      warp_groups<128, 1>("128 by 1"), warp_groups<256, 2>("256 by 2"),
+                      warp_groups<192, 2>("192 by 2"), warp_groups<128, 2>("128 by 2"),
+                      warp_groups<256, 4>("256 by 4"), warp_groups<192, 4>("192 by 4"),
+                      warp_groups<128, 4>("128 by 4")),
+    kernel_name);
 
 }  // namespace
 }  // namespace octet::cuda

@@ -1,7 +1,7 @@
 // Stands where CUDA's header of this name would: a small runtime whose device is grid.h. Device
 // memory is host memory, filled with 0xA5 when allocated; streams run their work at once, or, while
 // capturing, keep it as a list that a graph launch runs again. One device. Not emulated: IPC,
-// managed memory, textures, clusters, cooperative launches.
+// managed memory, textures, cooperative launches.
 //
 // Threads: as with CUDA, calls may come from several OS threads; one stream is one thread's.
 #pragma once

@@ -28,8 +28,45 @@ constinit thread_local Thread* current = nullptr;
 
 void set_order(Order order) { order_of_threads = order; }
 
-Block::Block(Dim3 grid_size, Dim3 block_size, size_t shared_bytes)
-    : grid_size(grid_size), size(block_size), shared_bytes_(shared_bytes) {
+void Cluster::run(Dim3 index, const std::function<void()>& kernel) {
+  for (const auto& block : blocks) {
+    block->start(index, kernel);
+    ++index.x;
+  }
+  std::vector<Block*> order;
+  for (const auto& block : blocks) order.push_back(block.get());
+  if (order_of_threads == Order::kBackward) std::reverse(order.begin(), order.end());
+  auto last_progress = std::chrono::steady_clock::now();
+  while (alive() > 0) {
+    bool progress = false, outside = false;
+    for (Block* block : order) {
+      while (block->pass()) {
+        progress = true;
+        if (order_of_threads == Order::kShuffled) break;
+      }
+      outside |= block->waits_for_outside();
+    }
+    if (progress) {
+      last_progress = std::chrono::steady_clock::now();
+    } else if (!outside) {
+      order[0]->fail("no thread can go on");
+    } else if (std::chrono::steady_clock::now() - last_progress > kOutsideLimit) {
+      order[0]->fail("nothing came from outside in a minute");
+    } else {
+      sched_yield();
+    }
+  }
+  for (const auto& block : blocks) block->finish();
+}
+
+unsigned Cluster::alive() const {
+  unsigned alive = 0;
+  for (const auto& block : blocks) alive += block->alive();
+  return alive;
+}
+
+Block::Block(Cluster* cluster, Dim3 grid_size, Dim3 block_size, size_t shared_bytes)
+    : grid_size(grid_size), size(block_size), cluster_(cluster), shared_bytes_(shared_bytes) {
   if (block_size.count() == 0 || block_size.count() > 1024 || grid_size.count() == 0) {
     fail("a block of " + std::to_string(block_size.count()) + " threads");
   }
@@ -48,7 +85,7 @@ Block::Block(Dim3 grid_size, Dim3 block_size, size_t shared_bytes)
   shared_ = memory_.data() + ((address + 2 * kGuard - 1) / kGuard * kGuard - address);
 }
 
-void Block::run(Dim3 block_index, const std::function<void()>& kernel) {
+void Block::start(Dim3 block_index, const std::function<void()>& kernel) {
   index = block_index;
   std::fill(memory_.begin(), memory_.end(), kGuardFill);
   std::fill_n(shared_, shared_bytes_, kFill);
@@ -59,18 +96,9 @@ void Block::run(Dim3 block_index, const std::function<void()>& kernel) {
     thread->products.assign(1, {});
     thread->fiber.start(kernel);
   }
-  auto last_progress = std::chrono::steady_clock::now();
-  while (alive_ > 0) {
-    if (pass()) {
-      last_progress = std::chrono::steady_clock::now();
-    } else if (!outside_) {
-      fail("no thread can go on");
-    } else if (std::chrono::steady_clock::now() - last_progress > kOutsideLimit) {
-      fail("nothing came from outside in a minute");
-    } else {
-      sched_yield();
-    }
-  }
+}
+
+void Block::finish() {
   for (const std::byte* p = memory_.data(); p < memory_.data() + memory_.size(); ++p) {
     if ((p < shared_ || p >= shared_ + shared_bytes_) && *p != kGuardFill) {
       fail("shared memory written at offset " + std::to_string(p - shared_) + " of " +
@@ -147,6 +175,29 @@ void Block::barrier_sync(unsigned id, unsigned count, Site site) {
   if (!self->ready) suspend(count == 0 ? "__syncthreads" : "a named barrier", site);
 }
 
+void Block::cluster_sync(Site site) {
+  Cluster& cluster = *cluster_;
+  ++cluster.arrived;
+  const auto all_came = [&cluster, phase = cluster.phase] {
+    if (cluster.phase == phase && cluster.arrived >= cluster.alive()) {
+      cluster.arrived = 0;
+      ++cluster.phase;
+    }
+    return cluster.phase != phase;
+  };
+  wait_until(all_came, "cluster_sync", site);
+}
+
+Block& Block::peer(unsigned rank) {
+  Block& block = *cluster_->blocks.at(rank);
+  if (block.alive_ == 0) fail("reaches into a block that has ended");
+  return block;
+}
+
+void* Block::place_in(Block& peer, const void* p) const {
+  return peer.shared_ + (static_cast<const std::byte*>(p) - shared_);
+}
+
 void Block::wait_until(const std::function<bool()>& done, const char* what, Site site,
                        bool outside) {
   for (bool again = false; !done(); again = true) {
@@ -192,13 +243,17 @@ void Block::collective(unsigned mask, const char* what, Site site, void* argumen
 void Block::fail(const std::string& what) const {
   std::fprintf(stderr, "cuda emulation: %s (block %u, %u, %u)\n", what.c_str(), index.x, index.y,
                index.z);
+  for (const auto& block : cluster_->blocks) block->list_threads();
+  std::abort();
+}
+
+void Block::list_threads() const {
   int listed = 0;
   for (const auto& thread : threads_) {
     if (thread->fiber.ended() || thread.get() == current || ++listed > 40) continue;
-    std::fprintf(stderr, "  thread %u: %s at %s\n", thread->rank, thread->waits,
+    std::fprintf(stderr, "  block %u thread %u: %s at %s\n", index.x, thread->rank, thread->waits,
                  place(thread->site).c_str());
   }
-  std::abort();
 }
 
 void Block::require_shared(const void* p, size_t bytes, const char* what) const {
@@ -208,12 +263,16 @@ void Block::require_shared(const void* p, size_t bytes, const char* what) const 
        ", " + std::to_string(bytes) + " bytes, of " + std::to_string(shared_bytes_));
 }
 
-void run_grid(Dim3 grid, Dim3 block_size, size_t shared_bytes,
-              const std::function<void()>& kernel) {
-  Block block(grid, block_size, shared_bytes);
+void run_grid(Dim3 grid, Dim3 block_size, size_t shared_bytes, const std::function<void()>& kernel,
+              unsigned cluster_size) {
+  Cluster cluster;
+  for (unsigned i = 0; i < cluster_size; ++i) {
+    cluster.blocks.push_back(std::make_unique<Block>(&cluster, grid, block_size, shared_bytes));
+  }
+  if (grid.x % cluster_size != 0) cluster.blocks[0]->fail("a grid that is not whole clusters");
   for (unsigned z = 0; z < grid.z; ++z) {
     for (unsigned y = 0; y < grid.y; ++y) {
-      for (unsigned x = 0; x < grid.x; ++x) block.run({x, y, z}, kernel);
+      for (unsigned x = 0; x < grid.x; x += cluster_size) cluster.run({x, y, z}, kernel);
     }
   }
 }

@@ -1,9 +1,10 @@
 // A grid of thread blocks on the CPU: what a kernel's threads are, and where they meet.
 //
-// Blocks run one after the other on the calling OS thread; the threads of a block are fibers, run
-// round robin from one meeting point (barrier, warp collective, wait) to the next, in an order that
-// tests may turn round. A thread that waits for what never comes ends the process with a list of
-// who waits where: that is how lanes that part ways show, and barriers that not all reach.
+// Clusters of blocks run one after the other on the calling OS thread; the blocks of a cluster take
+// turns, each going on as far as it can. The threads of a block are fibers, run round robin from
+// one meeting point (barrier, warp collective, wait) to the next, in an order that tests may turn
+// round. A thread that waits for what never comes ends the process with a list of who waits where:
+// that is how lanes that part ways show, and barriers that not all reach.
 //
 // Shared memory is filled with 0xA5 at the start of each block and lies between guards.
 #pragma once
@@ -73,18 +74,35 @@ struct Thread {
 // The thread that runs now on this OS thread; null outside of kernels.
 extern constinit thread_local Thread* current;
 
+// Blocks that reach into each other's shared memory, neighbours along x.
+struct Cluster {
+  std::vector<std::unique_ptr<Block>> blocks;
+  unsigned arrived = 0, phase = 0;  // of cluster_sync
+
+  void run(Dim3 index, const std::function<void()>& kernel);  // index: the first block's
+  unsigned alive() const;
+};
+
 class Block {
  public:
-  Block(Dim3 grid_size, Dim3 block_size, size_t shared_bytes);
-  void run(Dim3 index, const std::function<void()>& kernel);
+  Block(Cluster* cluster, Dim3 grid_size, Dim3 block_size, size_t shared_bytes);
+  void start(Dim3 index, const std::function<void()>& kernel);
+  bool pass();  // runs each ready thread once; false: none got on
+  void finish();
 
   Dim3 grid_size, size, index;
   std::span<std::byte> shared() { return {shared_, shared_bytes_}; }
+  unsigned alive() const { return alive_; }  // threads that have not ended
+  bool waits_for_outside() const { return outside_; }
+  // A block of the same cluster, which must still run, and where it has what is at `p` here.
+  Block& peer(unsigned rank);
+  void* place_in(Block& peer, const void* p) const;
   std::vector<Copy>& bulk_copies() { return bulk_copies_; }
 
   // Meeting points; called by the current thread.
   void barrier_arrive(unsigned id, unsigned count);
   void barrier_sync(unsigned id, unsigned count, Site site);  // count 0: all that have not ended
+  void cluster_sync(Site site);
   // Stops until `done` holds; it is asked again whenever other threads have run. `outside`: other
   // OS threads or processes may make it true.
   void wait_until(const std::function<bool()>& done, const char* what, Site site,
@@ -104,9 +122,10 @@ class Block {
   void suspend(const char* what, Site site);
   void release(Barrier& barrier);
   void check_barriers();
-  bool pass();  // runs each ready thread once; false: none got on
+  void list_threads() const;
   void order_threads();
 
+  Cluster* cluster_;
   std::vector<std::unique_ptr<Thread>> threads_;
   std::vector<Thread*> order_;
   std::vector<std::vector<Collective>> pending_;  // by warp
@@ -119,8 +138,10 @@ class Block {
   std::vector<Copy> bulk_copies_;
 };
 
-// Runs `kernel` in each thread of the grid; returns when all have ended.
-void run_grid(Dim3 grid, Dim3 block, size_t shared_bytes, const std::function<void()>& kernel);
+// Runs `kernel` in each thread of the grid; returns when all have ended. Clusters of `cluster`
+// blocks along x; their __shared__ variables would be one, so there are none.
+void run_grid(Dim3 grid, Dim3 block, size_t shared_bytes, const std::function<void()>& kernel,
+              unsigned cluster = 1);
 
 // A warp collective of lanes that each bring a Lane; `act` sees them all (null: not in the mask).
 template <typename Lane, typename Act>

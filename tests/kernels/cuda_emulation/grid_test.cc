@@ -143,6 +143,39 @@ TEST_P(Grid, AProducerAndConsumersPassEachPlaceOnce) {
   for (int i = 0; i < 7 * 32; ++i) EXPECT_EQ(out[i], i + 1);
 }
 
+// Each block of a cluster copies its half to both; a place comes again when both have read it.
+__global__ void shared_ring(const int* in, int* out, int rounds) {
+  auto* place = reinterpret_cast<int*>(dynamic_shared());
+  auto* full = reinterpret_cast<uint64_t*>(dynamic_shared() + 128);
+  uint64_t* empty = full + 1;
+  const unsigned rank = blockIdx.x % 2;
+  if (threadIdx.x == 0) {
+    barrier_init(full, 1);
+    barrier_init(empty, 2);
+    barrier_init_fence();
+  }
+  cluster_sync();
+  for (int i = 0; i < rounds; ++i) {
+    if (threadIdx.x == 0) {
+      barrier_wait(empty, (i + 1) % 2);
+      barrier_arrive_expecting(full, 128);
+      copy_bulk_to_all(2, place + rank * 16, in + i * 32 + rank * 16, 64, full);
+    }
+    barrier_wait(full, i % 2);
+    out[(blockIdx.x * rounds + i) * 32 + threadIdx.x] = place[threadIdx.x];
+    __syncwarp();
+    if (threadIdx.x < 2) barrier_arrive_in(threadIdx.x, empty);
+  }
+  cluster_sync();
+}
+
+TEST_P(Grid, BlocksOfAClusterFillEachOthersSharedMemory) {
+  std::vector<int> in(7 * 32), out(4 * 7 * 32);
+  std::iota(in.begin(), in.end(), 0);
+  launch_clusters(2, shared_ring, 4, 32, 512, nullptr, in.data(), out.data(), 7);
+  for (size_t i = 0; i < out.size(); ++i) EXPECT_EQ(out[i], in[i % in.size()]);
+}
+
 INSTANTIATE_TEST_SUITE_P(Orders, Grid,
                          ::testing::Values(Order::kForward, Order::kBackward, Order::kShuffled));
 
@@ -173,6 +206,11 @@ __global__ void leave_some_behind() {
   if (threadIdx.x < 32) sync_threads(1, 64);
 }
 __global__ void write_behind_the_end() { dynamic_shared()[64 + threadIdx.x] = std::byte{1}; }
+__global__ void reach_into_an_ended_block() {
+  barrier_init(reinterpret_cast<uint64_t*>(dynamic_shared()), 1);
+  cluster_sync();
+  if (blockIdx.x == 0) barrier_arrive_in(1, reinterpret_cast<uint64_t*>(dynamic_shared()));
+}
 __global__ void load_behind_the_end() {
   uint32_t r[4];
   load_matrices(r, dynamic_shared() + threadIdx.x * 16 + 16);
@@ -184,6 +222,7 @@ TEST(GridReports, LanesThatPartWays_BarriersNotReached_AndMemoryThatIsNotThere) 
   EXPECT_DEATH(launch(part_ways, 1, 32, 0, nullptr, out), "part ways: __shfl_sync at grid_test.cc");
   EXPECT_DEATH(launch(leave_some_behind, 1, 64, 0, nullptr), "no thread can go on");
   EXPECT_DEATH(launch(write_behind_the_end, 1, 32, 64, nullptr), "written at offset 64 of 64");
+  EXPECT_DEATH(launch_clusters(2, reach_into_an_ended_block, 2, 1, 64, nullptr), "has ended");
   EXPECT_DEATH(launch(load_behind_the_end, 1, 32, 512, nullptr), "ldmatrix outside");
 }
 

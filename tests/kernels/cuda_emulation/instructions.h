@@ -20,12 +20,22 @@ namespace octet::cuda {
 using cuda_emulation::Site;
 
 template <typename... Parameters, typename... Arguments>
-void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes,
-            cudaStream_t stream, Arguments... arguments) {
+void launch_clusters(unsigned cluster, void (*kernel)(Parameters...), dim3 grid, dim3 block,
+                     size_t shared_bytes, cudaStream_t stream, Arguments... arguments) {
   const std::tuple<Parameters...> held(static_cast<Parameters>(arguments)...);
   cuda_emulation::enqueue(stream, [=] {
-    cuda_emulation::run_grid(grid, block, shared_bytes, [&] { std::apply(kernel, held); });
+    cuda_emulation::run_grid(
+        grid, block, shared_bytes, [&] { std::apply(kernel, held); }, cluster);
   });
+}
+template <typename... Parameters, typename... Arguments>
+void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes,
+            cudaStream_t stream, Arguments... arguments) {
+  launch_clusters(1, kernel, grid, block, shared_bytes, stream, arguments...);
+}
+template <typename... Parameters>
+int resident_clusters(unsigned cluster, void (*)(Parameters...), dim3, size_t) {
+  return 4 / static_cast<int>(cluster);
 }
 
 inline std::byte* dynamic_shared() { return cuda_emulation::current->block->shared().data(); }
@@ -88,6 +98,14 @@ inline void barrier_init(uint64_t* barrier, int count) {
 }
 inline void barrier_init_fence() {}
 inline void barrier_arrive(uint64_t* barrier) { cuda_emulation::phase_arrive(barrier, 0); }
+inline void barrier_arrive_in(unsigned rank, uint64_t* barrier) {
+  cuda_emulation::Block& self = *cuda_emulation::current->block;
+  cuda_emulation::Block& peer = self.peer(rank);
+  cuda_emulation::phase_arrive(static_cast<uint64_t*>(self.place_in(peer, barrier)), 0, peer);
+}
+inline void cluster_sync(Site site = Site::current()) {
+  cuda_emulation::current->block->cluster_sync(site);
+}
 inline void barrier_arrive_expecting(uint64_t* barrier, int bytes) {
   cuda_emulation::phase_arrive(barrier, bytes);
 }
@@ -100,6 +118,15 @@ inline void barrier_wait(uint64_t* barrier, int parity, Site site = Site::curren
 }
 inline void copy_bulk(void* shared, const void* global, int bytes, uint64_t* barrier) {
   cuda_emulation::issue_bulk_copy(shared, global, bytes, barrier);
+}
+inline void copy_bulk_to_all(unsigned cluster, void* shared, const void* global, int bytes,
+                             uint64_t* barrier) {
+  cuda_emulation::Block& self = *cuda_emulation::current->block;
+  for (unsigned rank = 0; rank < cluster; ++rank) {
+    cuda_emulation::Block& peer = self.peer(rank);
+    cuda_emulation::issue_bulk_copy(self.place_in(peer, shared), global, bytes,
+                                    static_cast<uint64_t*>(self.place_in(peer, barrier)), peer);
+  }
 }
 
 struct TileMap {

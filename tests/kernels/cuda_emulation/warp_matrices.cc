@@ -19,8 +19,8 @@ struct Phase {
 };
 static_assert(sizeof(Phase) == 8);
 
-Phase* phase_at(uint64_t* barrier) {
-  current->block->require_shared(barrier, sizeof(Phase), "an mbarrier");
+Phase* phase_at(uint64_t* barrier, const Block& block = *current->block) {
+  block.require_shared(barrier, sizeof(Phase), "an mbarrier");
   return reinterpret_cast<Phase*>(barrier);
 }
 
@@ -74,8 +74,8 @@ void phase_init(uint64_t* barrier, int count) {
   phase->missing = phase->arrivals = static_cast<unsigned>(count);
 }
 
-void phase_arrive(uint64_t* barrier, int expected_bytes) {
-  Phase* phase = phase_at(barrier);
+void phase_arrive(uint64_t* barrier, int expected_bytes, Block& block) {
+  Phase* phase = phase_at(barrier, block);
   if (phase->missing == 0) current->block->fail("more arrivals at an mbarrier than it has");
   phase->bytes = phase->bytes + expected_bytes;
   phase->missing = phase->missing - 1;
@@ -102,8 +102,8 @@ bool phase_ended(uint64_t* barrier, int parity) {
   return ended();
 }
 
-void issue_bulk_copy(void* to, const void* from, int bytes, uint64_t* barrier) {
-  current->block->require_shared(to, static_cast<size_t>(bytes), "a bulk copy");
+void issue_bulk_copy(void* to, const void* from, int bytes, uint64_t* barrier, Block& block) {
+  block.require_shared(to, static_cast<size_t>(bytes), "a bulk copy");
   if ((reinterpret_cast<uintptr_t>(to) | reinterpret_cast<uintptr_t>(from) |
        static_cast<unsigned>(bytes)) %
           16 !=
@@ -112,11 +112,11 @@ void issue_bulk_copy(void* to, const void* from, int bytes, uint64_t* barrier) {
   }
   std::memset(to, kInFlight, static_cast<size_t>(bytes));
   const auto count = static_cast<unsigned>(bytes);
-  current->block->bulk_copies().push_back({.to = to,
-                                           .from = from,
-                                           .bytes = from != nullptr ? count : 0,
-                                           .zeros = from != nullptr ? 0 : count,
-                                           .barrier = barrier});
+  block.bulk_copies().push_back({.to = to,
+                                 .from = from,
+                                 .bytes = from != nullptr ? count : 0,
+                                 .zeros = from != nullptr ? 0 : count,
+                                 .barrier = barrier});
 }
 
 void load_matrices(uint32_t (&r)[4], const void* row, bool transposed, Site site) {
