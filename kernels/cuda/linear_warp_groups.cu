@@ -12,6 +12,7 @@
 
 #include "kernels/cuda/linear_kernels.h"
 #include "kernels/cuda/many_rows.cuh"
+#include "kernels/cuda/occupancy.h"
 
 namespace octet::cuda {
 namespace {
@@ -239,13 +240,6 @@ __global__ void __launch_bounds__(kThreads, 1)
   if (kCluster > 1) cluster_sync();  // no block ends while another one still reaches into it
 }
 
-int attribute(cudaDeviceAttr which) {
-  int device = 0, value = 0;
-  cudaGetDevice(&device);
-  cudaDeviceGetAttribute(&value, which, device);
-  return value;
-}
-
 template <int kOutputs, int kCluster>
 int resident() {
   static const int clusters = resident_clusters(kCluster, warp_groups_kernel<kOutputs, kCluster>,
@@ -313,6 +307,6 @@ void run_warp_groups(const LinearCall& call, int outputs, int cluster, cudaStrea
 
 const LinearKernel kWarpGroups{
     "warp groups",
-    [](const LinearCall&) { return attribute(cudaDevAttrComputeCapabilityMajor) == 9; }, run};
+    [](const LinearCall&) { return device_attribute(cudaDevAttrComputeCapabilityMajor) == 9; }, run};
 
 }  // namespace octet::cuda
