@@ -247,8 +247,7 @@ void CpuBackend::rope_store(const RopeStoreArgs& args) {
 // A task is a run of tokens of one sequence times the query heads of one KV head. Late tokens have
 // the longest contexts; they go first, so that what is left to take from another thread is short.
 void CpuBackend::attention(const AttentionArgs& args) {
-  static_assert(cpu::kSplit == kAttentionSplit && cpu::kLeast == kLeastAbsmax &&
-                cpu::kChains == kMagnitudeChains);
+  static_assert(cpu::kLeast == kLeastAbsmax && cpu::kChains == kMagnitudeChains);
   const HeadRange& heads = args.heads;
   const int64_t d = args.head_dim, num_q = heads.num_q(), num_kv = heads.num_kv();
   const int64_t width = (num_q + 2 * num_kv) * d;

@@ -82,7 +82,8 @@ struct AttentionRow {
   float maximum = 0, sum = 0;  // of the splits so far
 };
 
-inline constexpr int kSplit = 256;  // kAttentionSplit
+// The sequence is split every so many positions, the splits merged left to right.
+inline constexpr int kSplit = 256;
 inline constexpr int kScoreStride = kSplit + 2 * kBlock;
 
 // Query rows of one sequence that read one KV head, close to each other in position.

@@ -1,6 +1,6 @@
 // The one order of attention over a kBF16 or kI8 cache, for decode and prefill alike.
 //
-// - A row's keys go in chunks of 64 positions, four chunks a split of kAttentionSplit, both counted
+// - A row's keys go in chunks of 64 positions, two chunks a split of kAttentionSplit, both counted
 //   from position 0. Each split starts afresh (m = -inf, l = 0, O = 0).
 // - q * scale * log2(e) is two bf16 digits, high and low. S = 0; for each 16 dimensions ascending
 //   S += high K, then S += low K (mma_bf16). ALiBi: fmaf(slope * log2(e), key - query, S). A masked
@@ -11,8 +11,9 @@
 // Keys at or beyond the context's end are read as zeros, dimensions are padded with zeros to a
 // multiple of 16. A chunk or split masked for a row changes nothing of it and may be left out.
 //
-// kI8: K and V are the stored integers, exact in bf16; S *= the key's scale before ALiBi, and O,
-// but not l, takes P times the value's scale, in two digits.
+// kI8: K and V are the stored integers, exact in bf16, of each 16 dimensions the even ones before
+// the odd; S *= the key's scale before ALiBi, and O, but not l, takes P times the value's scale, in
+// two digits.
 #pragma once
 
 #include "kernels/cuda/attention_call.h"
@@ -47,7 +48,14 @@ __device__ inline float softmax_weight(float score, float maximum) {
 // Byte of the 16-byte chunk `chunk` of a row of a tile in shared memory.
 template <int kRowBytes>
 __device__ inline int swizzled(int row, int chunk) {
-  return row * kRowBytes + (chunk ^ row % 8) * 16;
+  return row * kRowBytes + (chunk ^ (kRowBytes < 128 ? row / 2 % 4 : row % 8)) * 16;
+}
+
+// The dimension of column `column` of what is multiplied.
+template <typename T>
+__device__ inline int dimension_of(int column) {
+  if (sizeof(T) != 1) return column;
+  return column / 16 * 16 + column % 8 * 2 + column / 8 % 2;
 }
 
 // total = total * a + part * b, with a = rescale(total's maximum, joint), b = rescale(part's,
@@ -56,26 +64,19 @@ __device__ inline float merge(float total, float a, float part, float b) {
   return fmaf(total, a, part * b);
 }
 
-// Chunks of keys and values in shared memory. What comes from a cache of T, and the bf16 tiles that
-// are multiplied: the same memory for bf16 (swizzled rows of 2 * kDims bytes).
+// Chunks of keys and values in shared memory, in swizzled rows. What comes from a cache of T, and
+// the bf16 tiles that prefill multiplies: the same memory for bf16.
 template <int kDims, typename T>
 struct ChunkLayout {
   static constexpr bool kInt8 = sizeof(T) == 1;
   static constexpr int kPieceElements = 16 / sizeof(T);  // of one copy
   static constexpr int kPieces = kDims / kPieceElements;
+  static constexpr int kCacheRowBytes = kDims * sizeof(T);
+  static constexpr int kHalfBytes = kAttentionChunk * kCacheRowBytes;  // keys, or values
+  static constexpr int kStageBytes = 2 * kHalfBytes;
   static constexpr int kRowBytes = 2 * kDims;
   static constexpr int kTileBytes = kAttentionChunk * kRowBytes;
-  static constexpr int kHalfBytes = kAttentionChunk * kDims * sizeof(T);  // keys, or values
-  static constexpr int kStageBytes = 2 * kHalfBytes;
 };
-
-// Byte, in its half of a stage, of a piece of a key.
-template <int kDims, typename T>
-__device__ inline int piece_place(int key, int piece) {
-  using C = ChunkLayout<kDims, T>;
-  if constexpr (C::kInt8) return (key * C::kPieces + piece) * 16;
-  return swizzled<C::kRowBytes>(key, piece);
-}
 
 // Bytes 0 and 2 of `spread`, int8, as bf16. A bf16 of 128 or more holds seven bits behind its
 // exponent: 128 + the low seven, minus 128, or minus 256 where the sign is set.
@@ -89,13 +90,6 @@ __device__ inline uint32_t widen_pair(uint32_t spread) {
   return pack_bf16(wide.x, wide.y);
 }
 
-// Eight int8 as eight bf16.
-__device__ inline uint4 widen_eight(uint32_t first, uint32_t second) {
-  return make_uint4(
-      widen_pair(__byte_perm(first, 0, 0x4140)), widen_pair(__byte_perm(first, 0, 0x4342)),
-      widen_pair(__byte_perm(second, 0, 0x4140)), widen_pair(__byte_perm(second, 0, 0x4342)));
-}
-
 // The pieces that this thread has copied to `stage`, of keys then values, as bf16 in the tiles.
 template <int kDims, int kThreads>
 __device__ inline void widen_chunk(const std::byte* stage, std::byte* tiles) {
@@ -103,15 +97,16 @@ __device__ inline void widen_chunk(const std::byte* stage, std::byte* tiles) {
 #pragma unroll 2
   for (int i = threadIdx.x; i < kAttentionChunk * C::kPieces; i += kThreads) {
     const int key = i / C::kPieces, piece = i % C::kPieces;
-    const int from = piece_place<kDims, int8_t>(key, piece);
+    const int from = swizzled<C::kCacheRowBytes>(key, piece);
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const uint4 raw = *reinterpret_cast<const uint4*>(stage + half * C::kHalfBytes + from);
       std::byte* to = tiles + half * C::kTileBytes;
       *reinterpret_cast<uint4*>(to + swizzled<C::kRowBytes>(key, 2 * piece)) =
-          widen_eight(raw.x, raw.y);
+          make_uint4(widen_pair(raw.x), widen_pair(raw.y), widen_pair(raw.z), widen_pair(raw.w));
       *reinterpret_cast<uint4*>(to + swizzled<C::kRowBytes>(key, 2 * piece + 1)) =
-          widen_eight(raw.z, raw.w);
+          make_uint4(widen_pair(raw.x >> 8), widen_pair(raw.y >> 8), widen_pair(raw.z >> 8),
+                     widen_pair(raw.w >> 8));
     }
   }
 }

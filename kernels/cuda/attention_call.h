@@ -8,6 +8,9 @@
 
 namespace octet::cuda {
 
+// The sequence is split every so many positions, the splits merged left to right.
+inline constexpr int kAttentionSplit = 128;
+
 struct AttentionCall {
   int n = 0, num_seqs = 0;
   const float* qkv = nullptr;             // [n, (num_q + 2 * num_kv) * head_dim]

@@ -1,6 +1,10 @@
 // attention_decode: sequences with one row in the call. A block of four warps takes one split of
 // one KV head of one sequence, all its query heads as the rows of one tile; the block that comes
 // last merges the splits.
+//
+// A warp copies and scores 16 keys of each chunk, then mixes all the chunk's values in a quarter of
+// the dimensions. One buffer of keys, one of values: the next keys come while the values are mixed,
+// the next values while the keys are scored, and five blocks a multiprocessor take turns.
 #include <algorithm>
 
 #include "kernels/cuda/attention.cuh"
@@ -13,37 +17,35 @@ namespace {
 constexpr int kWarps = 4;
 constexpr int kThreads = 32 * kWarps;
 constexpr int kTileRows = 16;
+constexpr int kMergeBatch = 8;  // splits whose loads fly together
 constexpr int kKeysOfWarp = kAttentionChunk / kWarps;
 constexpr int kChunksOfSplit = kAttentionSplit / kAttentionChunk;
-constexpr int kStages = 2;
+static_assert(kKeysOfWarp * kChunksOfSplit == 32, "each lane finds one key of a split");
 
 // What a launch covers: all KV heads [first_kv, + kvs) of sequences [first, + count), those of one
 // row in the call, or of rows [first, + count), those of longer sequences.
 struct Round {
   bool by_row = false;
   int first = 0, count = 0, first_kv = 0, kvs = 0;
-  int row_tiles = 1;  // of a KV head's query heads
-  int splits = 1;     // at most, of a sequence
+  int row_tiles = 1;   // of a KV head's query heads
+  int tile_heads = 1;  // query heads of a tile, at most
+  int splits = 1;      // at most, of a sequence
 };
 
-// kDims: head_dim padded. Shared memory: [stage][K, V] of a chunk; its bf16 tiles where the cache
-// is int8; P in two digits, then P by the values' scales; maxima; q in two digits; cache rows of
-// the split's keys; their scales.
+// kDims: head_dim padded. Shared memory: K of a chunk, V; P in two digits, then P by the values'
+// scales; maxima; q in two digits.
 template <int kDims, typename T>
 struct Layout : ChunkLayout<kDims, T> {
   using Chunk = ChunkLayout<kDims, T>;
-  using Chunk::kInt8, Chunk::kRowBytes, Chunk::kTileBytes, Chunk::kStageBytes;
+  using Chunk::kInt8, Chunk::kRowBytes, Chunk::kHalfBytes;
   static constexpr int kWeightRowBytes = 2 * kAttentionChunk;
   static constexpr int kWeightBytes = kTileRows * kWeightRowBytes;  // of one digit
-  static constexpr int kTiles = kStages * kStageBytes;
-  static constexpr int kWeights = kTiles + (kInt8 ? 2 * kTileBytes : 0);
+  static constexpr int kWeights = 2 * kHalfBytes;
   static constexpr int kScaledWeights = kWeights + (kInt8 ? 2 * kWeightBytes : 0);
   static constexpr int kMaxima = kScaledWeights + 2 * kWeightBytes;
   static constexpr int kQuery = kMaxima + kWarps * kTileRows * 4;
   static constexpr int kQueryBytes = kTileRows * kRowBytes;  // of one digit
-  static constexpr int kRows = kQuery + 2 * kQueryBytes;
-  static constexpr int kScales = kRows + kAttentionSplit * 4;  // of keys, of values
-  static constexpr int kSharedBytes = kScales + (kInt8 ? 2 * kAttentionSplit * 4 : 0) + 16;
+  static constexpr int kSharedBytes = kQuery + 2 * kQueryBytes;
 };
 
 template <int kDims, typename T>
@@ -57,7 +59,6 @@ class Split {
       : call_(call),
         round_(round),
         shared_(dynamic_shared()),
-        rows_(reinterpret_cast<int*>(shared_ + L::kRows)),
         warp_(threadIdx.x / 32),
         lane_(threadIdx.x % 32) {}
 
@@ -67,10 +68,17 @@ class Split {
     const int index = round_.first + pair / round_.kvs;
     kv_ = round_.first_kv + pair % round_.kvs;
     const int s = round_.by_row ? sequence_of(call_, index) : index;
-    row_ = round_.by_row ? index : call_.cu_seqlens[s];
-    const int rows = call_.cu_seqlens[s + 1] - call_.cu_seqlens[s];
-    if (round_.by_row ? rows < 2 : rows != 1) return;
-    position_ = call_.context_lens[s] - (call_.cu_seqlens[s + 1] - row_);
+    const int begin_row = call_.cu_seqlens[s], end_row = call_.cu_seqlens[s + 1];
+    const int context = call_.context_lens[s];
+    const int key = split_ * kAttentionSplit + lane_ / kKeysOfWarp * kAttentionChunk +
+                    warp_ * kKeysOfWarp + lane_ % kKeysOfWarp;
+    const int key_block =
+        key < call_.max_context()
+            ? call_.block_tables[int64_t{s} * call_.max_blocks + key / call_.block_size]
+            : 0;
+    if (round_.by_row ? end_row - begin_row < 2 : end_row - begin_row != 1) return;
+    row_ = round_.by_row ? index : begin_row;
+    position_ = context - (end_row - row_);
     first_ = call_.sliding_window > 0 ? max(0, position_ - call_.sliding_window + 1) : 0;
     const int first_split = first_ / kAttentionSplit, last_split = position_ / kAttentionSplit;
     if (split_ < first_split || split_ > last_split) return;
@@ -81,26 +89,41 @@ class Split {
                                 call_.q_begin - first_head_);
     if (heads_ <= 0) return;
 
-    find_rows(call_.block_tables + int64_t{s} * call_.max_blocks);
+    if (key >= first_ && key <= position_) {
+      cache_row_ = (key_block * call_.num_kv + kv_) * call_.block_size + key % call_.block_size;
+    }
     const int begin = max(first_, split_ * kAttentionSplit) / kAttentionChunk;
     const int end = min(position_ / kAttentionChunk, (split_ + 1) * kChunksOfSplit - 1) + 1;
-    load(begin, 0);
-    load_query();
-    for (int chunk = begin; chunk < end; ++chunk) {
-      const int stage = (chunk - begin) % kStages;
-      if (chunk + 1 < end) {
-        load(chunk + 1, 1 - stage);
-        wait_copies<1>();
-      } else {
-        wait_copies<0>();
+    load(call_.k, begin, keys());
+    commit_copies();
+    load(call_.v, begin, values());
+    commit_copies();
+    if constexpr (L::kInt8) {
+      if (cache_row_ >= 0) {
+        key_scale_ = call_.k_scales[cache_row_];
+        value_scale_ = call_.v_scales[cache_row_];
       }
-      if constexpr (L::kInt8) {
-        widen_chunk<kDims, kThreads>(shared_ + stage * L::kStageBytes, shared_ + L::kTiles);
-      }
-      __syncthreads();
-      take(chunk, shared_ + (L::kInt8 ? L::kTiles : stage * L::kStageBytes));
-      __syncthreads();
     }
+    load_query();
+    __syncthreads();
+    for (int chunk = begin; chunk < end; ++chunk) {
+      const bool more = chunk + 1 < end;
+      wait_copies<1>();
+      __syncwarp();  // this warp's keys are there
+      float scores[2][4] = {}, factor[2];
+      score(scores);
+      __syncwarp();
+      if (more) load(call_.k, chunk + 1, keys());
+      commit_copies();
+      weigh(chunk, scores, factor);
+      wait_copies<1>();
+      __syncthreads();  // the weights and values are there
+      mix(factor);
+      __syncthreads();
+      if (more) load(call_.v, chunk + 1, values());
+      commit_copies();
+    }
+    wait_copies<0>();  // none are left
     if (first_split == last_split) {
       store_result();
     } else {
@@ -110,41 +133,27 @@ class Split {
   }
 
  private:
-  // Rows of the cache, counted over all blocks and heads; -1: no key there.
-  __device__ void find_rows(const int32_t* table) {
-    for (int i = threadIdx.x; i < kAttentionSplit; i += kThreads) {
-      const int p = split_ * kAttentionSplit + i;
-      rows_[i] = p < first_ || p > position_
-                     ? -1
-                     : (table[p / call_.block_size] * call_.num_kv + kv_) * call_.block_size +
-                           p % call_.block_size;
-      if constexpr (L::kInt8) {
-        key_scales()[i] = rows_[i] < 0 ? 0.0f : call_.k_scales[rows_[i]];
-        value_scales()[i] = rows_[i] < 0 ? 0.0f : call_.v_scales[rows_[i]];
-      }
-    }
-    __syncthreads();
+  __device__ std::byte* keys() const { return shared_; }
+  __device__ std::byte* values() const { return shared_ + L::kHalfBytes; }
+
+  // The lane that found this warp's key `key` of a chunk.
+  __device__ static int lane_of(int chunk, int key) {
+    return chunk % kChunksOfSplit * kKeysOfWarp + key;
   }
 
-  // By position in the split.
-  __device__ float* key_scales() const { return reinterpret_cast<float*>(shared_ + L::kScales); }
-  __device__ float* value_scales() const { return key_scales() + kAttentionSplit; }
-
-  __device__ void load(int chunk, int stage) {
-    const auto* keys = static_cast<const T*>(call_.k);
-    const auto* values = static_cast<const T*>(call_.v);
-    std::byte* to = shared_ + stage * L::kStageBytes;
+  // Copies this warp's keys of a chunk, or their values.
+  __device__ void load(const void* cache, int chunk, std::byte* to) const {
+    const int piece = lane_ % L::kPieces;
+    const bool inside = piece * L::kPieceElements < call_.head_dim;
+    const T* from = static_cast<const T*>(cache) + piece * L::kPieceElements;
 #pragma unroll
-    for (int i = threadIdx.x; i < kAttentionChunk * L::kPieces; i += kThreads) {
-      const int key = i / L::kPieces, piece = i % L::kPieces;
-      const int row = rows_[chunk % kChunksOfSplit * kAttentionChunk + key];
-      const bool here = row >= 0 && piece * L::kPieceElements < call_.head_dim;
-      const int64_t at = here ? int64_t{row} * call_.head_dim + piece * L::kPieceElements : 0;
-      const int place = piece_place<kDims, T>(key, piece);
-      copy_async16(to + place, keys + at, here ? 16 : 0);
-      copy_async16(to + L::kHalfBytes + place, values + at, here ? 16 : 0);
+    for (int i = 0; i < kKeysOfWarp; i += 32 / L::kPieces) {
+      const int key = i + lane_ / L::kPieces;
+      const int row = __shfl_sync(0xffffffffu, cache_row_, lane_of(chunk, key));
+      const bool here = inside && row >= 0;
+      copy_async16(to + swizzled<L::kCacheRowBytes>(warp_ * kKeysOfWarp + key, piece),
+                   here ? from + int64_t{row} * call_.head_dim : cache, here ? 16 : 0);
     }
-    commit_copies();
   }
 
   __device__ float query(int head, int dim) const {
@@ -158,7 +167,8 @@ class Split {
     for (int i = threadIdx.x; i < kTileRows * kDims / 2; i += kThreads) {
       const int head = i / (kDims / 2), dim = i % (kDims / 2) * 2;
       uint32_t high, low;
-      split_digits(query(head, dim), query(head, dim + 1), high, low);
+      split_digits(query(head, dimension_of<T>(dim)), query(head, dimension_of<T>(dim + 1)), high,
+                   low);
       const int place = swizzled<L::kRowBytes>(head, dim / 8) + dim % 8 * 2;
       *reinterpret_cast<uint32_t*>(to + place) = high;
       *reinterpret_cast<uint32_t*>(to + L::kQueryBytes + place) = low;
@@ -173,33 +183,47 @@ class Split {
     }
   }
 
-  // One chunk: scores of this warp's keys, weights of all, values of this warp's dimensions.
-  __device__ void take(int chunk, const std::byte* keys) {
-    const std::byte* values = keys + L::kTileBytes;
-    const int g = lane_ / 4, t = lane_ % 4;
-    float scores[2][4] = {};
-    const int key_row = warp_ * kKeysOfWarp + lane_ / 16 * 8 + lane_ % 8;
+  // Of this warp's keys.
+  __device__ void score(float (&scores)[2][4]) const {
+    const int key = warp_ * kKeysOfWarp + lane_ / 16 * 8 + lane_ % 8;
+    uint32_t k[4];
 #pragma unroll
     for (int step = 0; step < kSteps; ++step) {
-      uint32_t high[4], low[4], k[4];
+      uint32_t high[4], low[4];
       const int place = swizzled<L::kRowBytes>(lane_ % 16, 2 * step + lane_ / 16);
       load_matrices(high, shared_ + L::kQuery + place);
       load_matrices(low, shared_ + L::kQuery + L::kQueryBytes + place);
-      load_matrices(k, keys + swizzled<L::kRowBytes>(key_row, 2 * step + lane_ / 8 % 2));
+      if (!L::kInt8 || step % 2 == 0) {  // of int8, 32 dimensions at once
+        const int piece = (L::kInt8 ? step : 2 * step) + lane_ / 8 % 2;
+        load_matrices(k, keys() + swizzled<L::kCacheRowBytes>(key, piece));
+      }
 #pragma unroll
       for (int n = 0; n < 2; ++n) {
-        mma_bf16(scores[n], high, {k[2 * n], k[2 * n + 1]});
-        mma_bf16(scores[n], low, {k[2 * n], k[2 * n + 1]});
+        uint32_t of_tile[2] = {k[2 * n], k[2 * n + 1]};
+        if constexpr (L::kInt8) {
+          of_tile[0] = widen_pair(k[2 * n + step % 2]);
+          of_tile[1] = widen_pair(k[2 * n + step % 2] >> 8);
+        }
+        mma_bf16(scores[n], high, of_tile);
+        mma_bf16(scores[n], low, of_tile);
       }
     }
+  }
+
+  // Scores become weights, in shared memory; `factor` is what the sums so far are multiplied by.
+  __device__ void weigh(int chunk, float (&scores)[2][4], float (&factor)[2]) {
+    const int g = lane_ / 4, t = lane_ % 4;
     float top[2] = {-INFINITY, -INFINITY};
 #pragma unroll
     for (int n = 0; n < 2; ++n) {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        const int p = chunk * kAttentionChunk + key_of(n, i);
+        const int key = 8 * n + 2 * t + i % 2;
+        const int p = chunk * kAttentionChunk + warp_ * kKeysOfWarp + key;
         float& score = scores[n][i];
-        if constexpr (L::kInt8) score *= key_scales()[p % kAttentionSplit];
+        if constexpr (L::kInt8) {
+          score *= __shfl_sync(0xffffffffu, key_scale_, lane_of(chunk, key));
+        }
         if (call_.alibi_slopes != nullptr) {
           score = fmaf(slope_[i / 2], static_cast<float>(p - position_), score);
         }
@@ -215,7 +239,6 @@ class Split {
       if (t == 0) maxima[warp_ * kTileRows + g + 8 * i] = top[i];
     }
     __syncthreads();
-    float factor[2];
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
       float maximum = maximum_[i];
@@ -237,26 +260,13 @@ class Split {
         if constexpr (L::kInt8) {
 #pragma unroll
           for (int j = 0; j < 2; ++j) {
-            const int p = chunk * kAttentionChunk + key_of(n, j);
-            pair[j] = scaled_weight(pair[j], value_scales()[p % kAttentionSplit]);
+            const int lane = lane_of(chunk, 8 * n + 2 * t + j);
+            pair[j] = scaled_weight(pair[j], __shfl_sync(0xffffffffu, value_scale_, lane));
           }
           store_weights(L::kScaledWeights, n, i, pair);
         }
       }
     }
-    __syncthreads();
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      sum_[i] *= factor[i / 2];
-#pragma unroll
-      for (int n = 0; n < kTiles; ++n) values_[n][i] *= factor[i / 2];
-    }
-    mix(values);
-  }
-
-  // In its chunk, the key of element i of this lane's n-th score tile.
-  __device__ int key_of(int n, int i) const {
-    return warp_ * kKeysOfWarp + 8 * n + lane_ % 4 * 2 + i % 2;
   }
 
   // Two neighbouring weights, of row g + 8 * i, in two digits.
@@ -269,8 +279,16 @@ class Split {
     *reinterpret_cast<uint32_t*>(to + L::kWeightBytes) = low;
   }
 
-  __device__ void mix(const std::byte* values) {
+  // All of the chunk, in this warp's dimensions.
+  __device__ void mix(const float (&factor)[2]) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      sum_[i] *= factor[i / 2];
+#pragma unroll
+      for (int n = 0; n < kTiles; ++n) values_[n][i] *= factor[i / 2];
+    }
     const uint32_t ones[2] = {0x3f803f80u, 0x3f803f80u};
+    uint32_t v[kTiles / 2][4];  // of int8, 32 keys at once
 #pragma unroll
     for (int step = 0; step < kAttentionChunk / 16; ++step) {
       uint32_t high[4], low[4];
@@ -284,15 +302,28 @@ class Split {
         load_matrices(low, shared_ + L::kScaledWeights + L::kWeightBytes + place);
       }
 #pragma unroll
-      for (int n = 0; n < kTiles; n += 2) {
-        uint32_t v[4];
-        load_matrices_transposed(
-            v, values +
-                   swizzled<L::kRowBytes>(16 * step + lane_ % 16, warp_ * kTiles + n + lane_ / 16));
+      for (int m = 0; m < kTiles / 2; ++m) {
+        const int tile = warp_ * kTiles + 2 * m;
+        if constexpr (!L::kInt8) {
+          load_matrices_transposed(v[m], values() + swizzled<L::kCacheRowBytes>(
+                                                        16 * step + lane_ % 16, tile + lane_ / 16));
+        } else if (step % 2 == 0) {
+          load_matrices_transposed(
+              v[m], values() + swizzled<L::kCacheRowBytes>(16 * step + lane_, tile / 2));
+        }
+        uint32_t of_tiles[2][2] = {{v[m][0], v[m][1]}, {v[m][2], v[m][3]}};
+        if constexpr (L::kInt8) {
+#pragma unroll
+          for (int j = 0; j < 2; ++j) {
+            const uint32_t raw = v[m][step % 2 * 2 + j];
+            of_tiles[0][j] = widen_pair(raw);
+            of_tiles[1][j] = widen_pair(raw >> 8);
+          }
+        }
 #pragma unroll
         for (int j = 0; j < 2; ++j) {
-          mma_bf16(values_[n + j], high, {v[2 * j], v[2 * j + 1]});
-          mma_bf16(values_[n + j], low, {v[2 * j], v[2 * j + 1]});
+          mma_bf16(values_[2 * m + j], high, of_tiles[j]);
+          mma_bf16(values_[2 * m + j], low, of_tiles[j]);
         }
       }
     }
@@ -306,7 +337,8 @@ class Split {
     for (int n = 0; n < kTiles; ++n) {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        const int head = g + i / 2 * 8, dim = (warp_ * kTiles + n) * 8 + 2 * t + i % 2;
+        const int head = g + i / 2 * 8;
+        const int dim = dimension_of<T>((warp_ * kTiles + n) * 8 + 2 * t + i % 2);
         if (head < heads_ && dim < call_.head_dim) {
           f(head, dim, values_[n][i], sum_[i], maximum_[i / 2]);
         }
@@ -324,10 +356,10 @@ class Split {
     });
   }
 
-  // [kTileRows][head_dim + 2]: values, sum, maximum.
+  // [tile_heads][head_dim + 2]: values, sum, maximum.
   __device__ float* partial(int split) const {
     return call_.partials +
-           (int64_t{blockIdx.y} * round_.splits + split) * kTileRows * (call_.head_dim + 2);
+           (int64_t{blockIdx.y} * round_.splits + split) * round_.tile_heads * (call_.head_dim + 2);
   }
 
   __device__ void store_partial() const {
@@ -345,7 +377,7 @@ class Split {
   __device__ bool last_to_come(int splits) {
     __threadfence();
     __syncthreads();
-    int* last = rows_;
+    int* last = reinterpret_cast<int*>(shared_ + L::kMaxima);
     if (threadIdx.x == 0) {
       unsigned* arrivals = call_.arrivals + blockIdx.y;
       *last = atomicAdd(arrivals, 1u) + 1 == static_cast<unsigned>(splits);
@@ -361,14 +393,24 @@ class Split {
     for (int i = threadIdx.x; i < heads_ * d; i += kThreads) {
       const int head = i / d, dim = i % d;
       float total = 0, sum = 0, maximum = -INFINITY;
-      for (int split = first_split; split <= last_split; ++split) {
-        const float* part = partial(split) + head * width;
-        const float part_maximum = __ldcg(part + width - 1);
-        const float joint = fmaxf(maximum, part_maximum);
-        const float a = rescale(maximum, joint), b = rescale(part_maximum, joint);
-        total = merge(total, a, __ldcg(part + dim), b);
-        sum = merge(sum, a, __ldcg(part + width - 2), b);
-        maximum = joint;
+      for (int batch = first_split; batch <= last_split; batch += kMergeBatch) {
+        float maxima[kMergeBatch], sums[kMergeBatch], values[kMergeBatch];
+#pragma unroll
+        for (int j = 0; j < kMergeBatch; ++j) {
+          const float* part = partial(min(batch + j, last_split)) + head * width;
+          maxima[j] = __ldcg(part + width - 1);
+          sums[j] = __ldcg(part + width - 2);
+          values[j] = __ldcg(part + dim);
+        }
+#pragma unroll
+        for (int j = 0; j < kMergeBatch; ++j) {
+          if (batch + j > last_split) break;
+          const float joint = fmaxf(maximum, maxima[j]);
+          const float a = rescale(maximum, joint), b = rescale(maxima[j], joint);
+          total = merge(total, a, values[j], b);
+          sum = merge(sum, a, sums[j], b);
+          maximum = joint;
+        }
       }
       place(head)[dim] = result(total, sum);
     }
@@ -377,16 +419,17 @@ class Split {
   const AttentionCall& call_;
   const Round& round_;
   std::byte* shared_;
-  int* rows_;
   int warp_, lane_;
   int split_ = 0, kv_ = 0, row_ = 0, position_ = 0, first_ = 0, first_head_ = 0, heads_ = 0;
+  int cache_row_ = -1;  // counted over all blocks and heads, of this lane's key; -1: no key there
+  float key_scale_ = 0, value_scale_ = 0;
   float slope_[2], maximum_[2];
   float sum_[4] = {};
   float values_[kTiles][4] = {};
 };
 
 template <int kDims, typename T>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kDims > 128 ? 2 : 5)
     decode_kernel(const __grid_constant__ AttentionCall call, const __grid_constant__ Round round) {
   let_successor_start();
   wait_for_predecessor();
@@ -410,21 +453,22 @@ void launch_round(const AttentionCall& call, const Round& round, cudaStream_t st
   }
 }
 
-// How many (row, KV head, tile of its query heads) have room at once.
-int64_t room(const AttentionCall& call, int splits) {
-  const int64_t floats = int64_t{splits} * kTileRows * (call.head_dim + 2);
-  return std::min({call.partial_floats / floats, call.max_arrivals, int64_t{65'535}});
-}
-
 int splits_of(const AttentionCall& call) {
   return static_cast<int>((call.max_context() + kAttentionSplit - 1) / kAttentionSplit);
 }
 
 int row_tiles_of(const AttentionCall& call) { return (call.group + kTileRows - 1) / kTileRows; }
+int tile_heads_of(const AttentionCall& call) { return std::min(call.group, kTileRows); }
+
+// How many (row, KV head, tile of its query heads) have room at once.
+int64_t room(const AttentionCall& call) {
+  const int64_t floats = int64_t{splits_of(call)} * tile_heads_of(call) * (call.head_dim + 2);
+  return std::min({call.partial_floats / floats, call.max_arrivals, int64_t{65'535}});
+}
 
 void launch_rounds(const AttentionCall& call, bool by_row, cudaStream_t stream) {
-  const int splits = splits_of(call), row_tiles = row_tiles_of(call);
-  const int pairs = static_cast<int>(room(call, splits) / row_tiles);
+  const int row_tiles = row_tiles_of(call);
+  const int pairs = static_cast<int>(room(call) / row_tiles);
   const int kvs = std::min(call.num_kv, pairs), at_once = std::max(1, pairs / call.num_kv);
   const int count = by_row ? call.n : call.num_seqs;
   for (int first = 0; first < count; first += at_once) {
@@ -435,7 +479,8 @@ void launch_rounds(const AttentionCall& call, bool by_row, cudaStream_t stream) 
                         .first_kv = kv,
                         .kvs = std::min(kvs, call.num_kv - kv),
                         .row_tiles = row_tiles,
-                        .splits = splits};
+                        .tile_heads = tile_heads_of(call),
+                        .splits = splits_of(call)};
       if (call.cache_dtype == DType::kI8) {
         launch_round<int8_t>(call, round, stream);
       } else {
@@ -448,7 +493,7 @@ void launch_rounds(const AttentionCall& call, bool by_row, cudaStream_t stream) 
 }  // namespace
 
 bool attention_decode_accepts(const AttentionCall& call) {
-  return attention_takes(call) && row_tiles_of(call) <= room(call, splits_of(call));
+  return attention_takes(call) && row_tiles_of(call) <= room(call);
 }
 
 void attention_decode(const AttentionCall& call, cudaStream_t stream) {

@@ -176,7 +176,7 @@ class RowTile {
       const int key = i / L::kPieces, piece = i % L::kPieces;
       const bool here = rows[key] >= 0 && piece * L::kPieceElements < call_.head_dim;
       const int64_t at = here ? int64_t{rows[key]} * call_.head_dim + piece * L::kPieceElements : 0;
-      const int place = piece_place<kDims, T>(key, piece);
+      const int place = swizzled<L::kCacheRowBytes>(key, piece);
       copy_async16(to + place, keys + at, here ? 16 : 0);
       copy_async16(to + L::kHalfBytes + place, values + at, here ? 16 : 0);
     }
@@ -195,7 +195,8 @@ class RowTile {
     for (int i = threadIdx.x; i < L::kRows * kDims / 2; i += kThreads) {
       const int row = i / (kDims / 2), dim = i % (kDims / 2) * 2;
       uint32_t high, low;
-      split_digits(query(first_row_ + row, dim), query(first_row_ + row, dim + 1), high, low);
+      split_digits(query(first_row_ + row, dimension_of<T>(dim)),
+                   query(first_row_ + row, dimension_of<T>(dim + 1)), high, low);
       const int place = swizzled<L::kRowBytes>(row, dim / 8) + dim % 8 * 2;
       *reinterpret_cast<uint32_t*>(to + place) = high;
       *reinterpret_cast<uint32_t*>(to + L::kQueryBytes + place) = low;
@@ -374,11 +375,12 @@ class RowTile {
       float* to = call_.out + (int64_t{row} * call_.num_q + head_) * call_.head_dim;
 #pragma unroll
       for (int n = 0; n < kEights; ++n) {
-        const int dim = (warp_eight() + n) * 8 + 2 * t;
-        if (dim >= call_.head_dim) continue;
-        *reinterpret_cast<float2*>(to + dim) =
-            make_float2(result(total_.values[n][2 * half], total_.sum[2 * half]),
-                        result(total_.values[n][2 * half + 1], total_.sum[2 * half + 1]));
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {
+          const int dim = dimension_of<T>((warp_eight() + n) * 8 + 2 * t + i);
+          if (dim >= call_.head_dim) continue;
+          to[dim] = result(total_.values[n][2 * half + i], total_.sum[2 * half + i]);
+        }
       }
     }
   }
