@@ -25,9 +25,12 @@ struct HeldRow {
 
 template <int kGroups>
 inline constexpr int kMostThreads = kGroups <= 8 ? 512 : 1024;
-// Two blocks a multiprocessor: one loads while the other computes.
+// Of a multiprocessor, at least two: one loads while the other computes.
 template <int kGroups>
-inline constexpr int kLeastBlocks = kGroups <= 8 ? 2 : 1;
+inline constexpr int kLeastBlocks = kGroups == 1   ? 4
+                                    : kGroups == 2 ? 3
+                                    : kGroups <= 8 ? 2
+                                                   : 1;
 
 __device__ inline bool in_fours(const float* row, int n) {
   return n % 4 == 0 && reinterpret_cast<uintptr_t>(row) % sizeof(Four) == 0;
