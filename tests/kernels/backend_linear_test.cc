@@ -38,6 +38,19 @@ TEST_P(BackendLinear, OutliersHaveTheReferencesBits_InAnyRowAndPlace) {
   }
 }
 
+TEST_P(BackendLinear, WideRowsHaveTheReferencesBits) {
+  for (const int64_t in : {3000, 7001, 12288, 16000, 20001}) {
+    for (const Int8Product product : {Int8Product::kW8A8, Int8Product::kLlmInt8}) {
+      LinearWeight weight = random_weight(DType::kI8, 3, in);
+      weight.product = product;
+      const Tensor x = random({2, in});
+      for (int64_t k = in; k < 2 * in; k += 997) x.data<float>()[k] *= 20.0f;
+      const Tensor actual = apply(*backend_, weight, x), expected = apply(*reference_, weight, x);
+      EXPECT_TRUE(same_bits(actual.data<float>(), expected.data<float>(), actual.numel())) << in;
+    }
+  }
+}
+
 TEST_P(BackendLinear, WhatIsNotFiniteStaysNotFinite_InItsRowAlone) {
   for (const Int8Product product : {Int8Product::kW8A8, Int8Product::kLlmInt8}) {
     LinearWeight weight = random_weight(DType::kI8, 40, 100);
@@ -294,18 +307,18 @@ TEST_P(BackendLinear, RootsOfAnySplitFoldToTheBitsOfOneRank) {
 }
 
 TEST_P(BackendLinear, ANormThatKnowsItsProductChangesNoBit) {
-  for (const Int8Product product : {Int8Product::kW8A8, Int8Product::kLlmInt8}) {
-    LinearWeight weight = random_weight(DType::kI8, 40, 140);
-    weight.product = product;
+  for (const int64_t h : {140, 5001, 12288}) {
+    LinearWeight weight = random_weight(DType::kI8, 40, h);
+    weight.product = h == 5001 ? Int8Product::kW8A8 : Int8Product::kLlmInt8;
     weight.outlier_threshold = 2.5f;
     const auto packed = backend_->pack(weight);
     backend_->reserve(5);
-    const Tensor rows = random({5, 140}), norm = random({140});
+    const Tensor rows = random({5, h}), norm = random({h});
     const Tensor told = Tensor::host(DType::kF32, {1, 5, 40}),
                  not_told = Tensor::host(DType::kF32, {1, 5, 40});
     for (const Tensor& out : {told, not_told}) {
       testing::OnDevice on(*backend_);
-      const Tensor x = backend_->allocate(DType::kF32, {5, 140});
+      const Tensor x = backend_->allocate(DType::kF32, {5, h});
       backend_->add_norm({.residual = on(copy(rows)),
                           .weight = on(norm),
                           .kind = NormKind::kLayer,

@@ -100,7 +100,7 @@ TEST_P(BackendOps, EmbeddingGivesRowsAndPositiveZerosForRowsOfOthers) {
 
 TEST_P(BackendOps, AddNormAgreesWithTheReferenceForBothKinds) {
   for (const NormKind kind : {NormKind::kRms, NormKind::kLayer}) {
-    for (const int64_t h : {3, 16, 48, 100, 576}) {
+    for (const int64_t h : {3, 16, 48, 100, 576, 4099, 12288, 20000}) {
       AddNormArgs args{.residual = random({9, h}, 2),
                        .delta = random({9, h}),
                        .delta_bias = random({h}),
