@@ -93,8 +93,8 @@ void CudaLinear::pack_int8(const LinearWeight& weight) {
   if (in_features_ == 0 || call.rows == 0) return;
   const int64_t rows_at_once =
       std::clamp<int64_t>(static_cast<int64_t>(kStagedBytes) / in_features_, 1, call.rows);
-  const Tensor staged = context_->allocate(DType::kI8, {rows_at_once, in_features_});
-  PackCall pack{.rows = staged.data<int8_t>(),
+  std::byte* staged = context_->staging(static_cast<size_t>(rows_at_once * in_features_));
+  PackCall pack{.rows = reinterpret_cast<int8_t*>(staged),
                 .in = static_cast<int>(in_features_),
                 .padded_in = call.padded_in,
                 .padded_rows = call.padded_rows,
@@ -106,11 +106,10 @@ void CudaLinear::pack_int8(const LinearWeight& weight) {
   for (int64_t row = 0; row < call.rows; row += rows_at_once) {
     pack.first = static_cast<int>(row);
     pack.count = static_cast<int>(std::min(rows_at_once, call.rows - row));
-    context_->upload(weight.weight.data<int8_t>() + row * in_features_, staged.raw_data(),
+    context_->upload(weight.weight.data<int8_t>() + row * in_features_, staged,
                      static_cast<size_t>(pack.count * in_features_));
     pack_rows(pack, context_->stream());
   }
-  context_->synchronize();  // `staged` goes
 }
 
 void CudaLinear::apply(const LinearScratch& scratch, const Tensor& x, bool ready,

@@ -5,26 +5,13 @@
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
-#include <thread>
-#include <vector>
 
 namespace octet::cuda {
 namespace {
 
-constexpr size_t kLeastPinned = size_t{1} << 20, kMostPinned = size_t{32} << 20;
-constexpr size_t kPieceOfThread = size_t{4} << 20;
-
-// One core copies slower than the link carries.
-void copy_in_pieces(std::byte* to, const std::byte* from, size_t bytes) {
-  const size_t cores = std::clamp(std::thread::hardware_concurrency(), 1u, 8u);
-  const size_t threads = std::min(cores, bytes / kPieceOfThread + 1);
-  const size_t piece = (bytes + threads - 1) / threads;
-  std::vector<std::jthread> others;
-  for (size_t at = piece; at < bytes; at += piece) {
-    others.emplace_back([=] { std::memcpy(to + at, from + at, std::min(piece, bytes - at)); });
-  }
-  std::memcpy(to, from, std::min(piece, bytes));
-}
+constexpr size_t kLeastPinned = size_t{1} << 20, kMostPinned = size_t{8} << 20;
+constexpr size_t kPieceOfThread = size_t{512} << 10;
+constexpr int kMostThreads = 8;
 
 }  // namespace
 
@@ -97,6 +84,31 @@ void DeviceContext::grow_pinned(size_t bytes) {
   pinned_bytes_ = bytes;
 }
 
+// One core copies slower than the link carries.
+void DeviceContext::copy_in_pieces(std::byte* to, const std::byte* from, size_t bytes) {
+  if (bytes <= kPieceOfThread) {
+    std::memcpy(to, from, bytes);
+    return;
+  }
+  if (threads_ == nullptr) {
+    threads_ =
+        std::make_unique<cpu::ThreadPool>(std::min(cpu::available_processors(), kMostThreads));
+  }
+  threads_->run(static_cast<int64_t>((bytes + kPieceOfThread - 1) / kPieceOfThread),
+                [=](int, int64_t i) {
+                  const size_t at = static_cast<size_t>(i) * kPieceOfThread;
+                  std::memcpy(to + at, from + at, std::min(kPieceOfThread, bytes - at));
+                });
+}
+
+std::byte* DeviceContext::staging(size_t bytes) {
+  if (staging_.bytes() < bytes) {
+    staging_ = Tensor();
+    staging_ = allocate(DType::kU8, {static_cast<int64_t>(bytes)});
+  }
+  return staging_.raw_data();
+}
+
 void DeviceContext::upload(const void* host, void* device, size_t bytes) {
   if (bytes > pinned_bytes_ && pinned_bytes_ < kMostPinned) {
     grow_pinned(std::min(bytes, kMostPinned));
@@ -106,7 +118,7 @@ void DeviceContext::upload(const void* host, void* device, size_t bytes) {
   for (size_t done = 0; done < bytes;) {
     const size_t piece = std::min(bytes - done, pinned_bytes_);
     Pinned& buffer = pinned_[next_];
-    next_ = 1 - next_;
+    next_ = (next_ + 1) % pinned_.size();
     check(cudaEventSynchronize(buffer.free), "upload");
     copy_in_pieces(buffer.memory, from + done, piece);
     check(cudaMemcpyAsync(to + done, buffer.memory, piece, cudaMemcpyHostToDevice, stream_),

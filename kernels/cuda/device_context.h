@@ -8,8 +8,10 @@
 
 #include <array>
 #include <cstddef>
+#include <memory>
 #include <string>
 
+#include "kernels/cpu/thread_pool.h"
 #include "kernels/tensor.h"
 
 namespace octet::cuda {
@@ -35,11 +37,15 @@ class DeviceContext {
   Tensor allocate(DType dtype, Shape shape) const;  // zeroed, freed with the Tensor
   size_t available_bytes() const;                   // of the device's memory, of all processes
 
-  // Through two pinned buffers, which fill while the other one travels: returns when `host` may be
-  // reused.
+  // Through pinned buffers, which fill while others travel: returns when `host` may be reused.
   void upload(const void* host, void* device, size_t bytes);
   void download(const void* device, void* host, size_t bytes);  // returns when `host` is filled
   void synchronize() const;
+
+  // Device memory that rows pass through on their way to where they are packed; whoever takes it
+  // uses it on the stream alone, until the next one does.
+  std::byte* staging(size_t bytes);
+  void release_staging() { staging_ = Tensor(); }
 
  private:
   struct Pinned {
@@ -47,14 +53,17 @@ class DeviceContext {
     cudaEvent_t free = nullptr;  // its last copy has left
   };
   void grow_pinned(size_t bytes);
+  void copy_in_pieces(std::byte* to, const std::byte* from, size_t bytes);
 
   int device_;
   int multiprocessors_ = 0;
   std::string name_;
   cudaStream_t stream_ = nullptr;
-  std::array<Pinned, 2> pinned_;
+  std::array<Pinned, 4> pinned_;
   size_t pinned_bytes_ = 0;
-  int next_ = 0;
+  size_t next_ = 0;
+  std::unique_ptr<cpu::ThreadPool> threads_;  // from the first large copy on
+  Tensor staging_;
 };
 
 }  // namespace octet::cuda
