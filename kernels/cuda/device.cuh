@@ -184,11 +184,12 @@ __device__ __forceinline__ void barrier_arrive(uint64_t* barrier) {
                    shared_address(barrier))
                : "memory");
 }
-// At the barrier that block `rank` of the cluster has at this place.
+// At the barrier that block `rank` of the cluster has at this place. Says that the thread has read:
+// what it wrote to memory may be seen later, or the arrival would wait for all of its stores.
 __device__ __forceinline__ void barrier_arrive_in(unsigned rank, uint64_t* barrier) {
   OCTET_SM90_ONLY(
       asm volatile("{\n.reg .b32 there;\nmapa.shared::cluster.u32 there, %0, %1;\n"
-                   "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [there];\n}\n" ::"r"(
+                   "mbarrier.arrive.shared::cluster.b64 _, [there];\n}\n" ::"r"(
                        shared_address(barrier)),
                    "r"(rank)
                    : "memory"));
