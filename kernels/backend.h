@@ -271,8 +271,9 @@ class Backend {
   // them, scale = max(absmax of the others / 127, absmax / (127 * 254 + 126)), an outlier's q is
   // 254 * high + low (high = round(q / 254), ties to even), the others' q is low, and a leaf is
   // float(low product) * (scale * weight scale) + float(high product) * (254 * (scale * weight
-  // scale)). kW8A16: float products of x and the int8 weights; a leaf is sum * weight scale. A
-  // slice whose magnitudes have no finite sum gives NaN in its row.
+  // scale)).
+  // kW8A16: float products of x and the int8 weights; a leaf is sum * weight scale.
+  // A slice whose magnitudes have no finite sum gives NaN in its row.
   virtual void linear(const Tensor& x,  // [n, in]
                       const PackedLinear& weight,
                       const Tensor& out) = 0;  // [num_roots, n, out]

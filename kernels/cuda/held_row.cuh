@@ -5,8 +5,8 @@
 
 #include <type_traits>
 
+#include "kernels/cuda/device.cuh"
 #include "kernels/cuda/linear_call.h"
-#include "kernels/cuda/ops.h"
 
 namespace octet::cuda {
 
@@ -24,13 +24,15 @@ struct HeldRow {
 };
 
 template <int kGroups>
-inline constexpr int kMostThreads = kGroups <= 8 ? 512 : 1024;
+inline constexpr int kMostThreads = kGroups == 8 ? 384 : 512;
 // Of a multiprocessor, at least two: one loads while the other computes.
 template <int kGroups>
 inline constexpr int kLeastBlocks = kGroups == 1   ? 4
                                     : kGroups == 2 ? 3
                                     : kGroups <= 8 ? 2
                                                    : 1;
+template <int kGroups>
+inline constexpr int kMostColumns = 4 * kGroups* kMostThreads<kGroups>;
 
 __device__ inline bool in_fours(const float* row, int n) {
   return n % 4 == 0 && reinterpret_cast<uintptr_t>(row) % sizeof(Four) == 0;
@@ -79,22 +81,16 @@ __device__ void store_row(float* row, int n, const HeldRow<kGroups>& held) {
 }
 
 // Calls run(std::integral_constant<int, kGroups>, threads) for rows of so many columns, padded to a
-// whole span.
-inline constexpr int kWidestHeld = 16 * 1024 * 4;
-static_assert(kWidestHeld >= kMaxInt8Columns && kWidestHeld >= kWidestNorm);
-template <typename Run>
+// whole span. kWidest: no kernel for wider ones is made.
+template <int kWidest, int kGroups = 1, typename Run>
 void hold_rows(int columns, const Run& run) {
+  if constexpr (kMostColumns<kGroups> < kWidest) {
+    if (columns > kMostColumns<kGroups>) return hold_rows<kWidest, 2 * kGroups>(columns, run);
+  }
   const int groups = (columns + kSpan - 1) / kSpan * kSpanGroups;
-  const auto with = [&](auto of_thread) {
-    const int threads = (groups + of_thread() - 1) / of_thread();
-    run(of_thread, static_cast<unsigned>(threads <= 32 ? 32 : (threads + 31) / 32 * 32));
-  };
-  if (groups <= 512) return with(std::integral_constant<int, 1>());
-  if (groups <= 2 * 512) return with(std::integral_constant<int, 2>());
-  if (groups <= 4 * 512) return with(std::integral_constant<int, 4>());
-  if (groups <= 6 * 512) return with(std::integral_constant<int, 6>());
-  if (groups <= 8 * 512) return with(std::integral_constant<int, 8>());
-  with(std::integral_constant<int, 16>());
+  const int threads = (groups + kGroups - 1) / kGroups;
+  run(std::integral_constant<int, kGroups>(),
+      static_cast<unsigned>(threads <= 32 ? 32 : (threads + 31) / 32 * 32));
 }
 
 }  // namespace octet::cuda

@@ -127,7 +127,7 @@ size_t ahead_bytes(const NormCall& call, size_t bytes_of_row) {
 
 void add_norm(const NormCall& call, cudaStream_t stream) {
   if (call.n == 0 || call.h == 0) return;
-  hold_rows(call.h, [&](auto groups, unsigned threads) {
+  hold_rows<kWidestNorm>(call.h, [&](auto groups, unsigned threads) {
     const size_t ahead = ahead_bytes(call, groups() * threads * sizeof(Four));
     launch(norm_kernel<groups()>, dim3(call.n), dim3(threads), ahead, stream, call, ahead > 0);
   });
@@ -135,7 +135,7 @@ void add_norm(const NormCall& call, cudaStream_t stream) {
 
 void add_norm_quantized(const NormCall& norm, const QuantizeCall& rows, cudaStream_t stream) {
   if (norm.n == 0 || norm.h == 0) return;
-  hold_rows(norm.h, [&](auto groups, unsigned threads) {
+  hold_rows<kWidestNorm>(norm.h, [&](auto groups, unsigned threads) {
     const size_t ahead = ahead_bytes(norm, groups() * threads * sizeof(Four));
     launch(norm_quantize_kernel<groups()>, dim3(norm.n), dim3(threads),
            std::max(ahead, quantize_shared_bytes<groups()>(rows.mixed, threads)), stream, norm,

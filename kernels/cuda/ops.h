@@ -20,7 +20,7 @@ struct NormCall {
   NormKind kind = NormKind::kRms;
   float* out = nullptr;  // [n, h] or null
 };
-inline constexpr int kWidestNorm = 65'536;
+inline constexpr int kWidestNorm = 32'768;
 // REQUIRES: h <= kWidestNorm.
 void add_norm(const NormCall& call, cudaStream_t stream);
 // The same with the result in int8 only, as quantize_rows would have made it. REQUIRES: norm.h ==

@@ -20,7 +20,11 @@ __global__ void pack_kernel(PackCall call) {
   const int column = call.begin[leaf] + k - call.place[leaf], end = call.begin[leaf + 1];
   const int8_t* from = call.rows + int64_t{row} * call.in;
   alignas(16) int8_t chunk[kChunk];
-  for (int i = 0; i < kChunk; ++i) chunk[i] = column + i < end ? from[column + i] : int8_t{0};
+  if (column + kChunk <= end && reinterpret_cast<uintptr_t>(from + column) % kChunk == 0) {
+    *reinterpret_cast<int4*>(chunk) = *reinterpret_cast<const int4*>(from + column);
+  } else {
+    for (int i = 0; i < kChunk; ++i) chunk[i] = column + i < end ? from[column + i] : int8_t{0};
+  }
   const int output = packed_row(call.first + row, call.gates);
   const int64_t tile = int64_t{k / kSpan} * call.padded_rows + output;
   const int place = k % kSpan / kChunk ^ output / 2 % 4;

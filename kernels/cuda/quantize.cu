@@ -27,7 +27,7 @@ void quantize_rows(const QuantizeCall& call, cudaStream_t stream) {
   for (int l = 0; l < call.num_leaves; ++l) {
     widest = std::max(widest, call.begin[l + 1] - call.begin[l]);
   }
-  hold_rows(widest, [&](auto groups, unsigned threads) {
+  hold_rows<kMaxInt8Columns>(widest, [&](auto groups, unsigned threads) {
     launch(quantize_kernel<groups()>, dim3(call.n, call.num_leaves), dim3(threads),
            quantize_shared_bytes<groups()>(call.mixed, threads), stream, call);
   });

@@ -12,7 +12,7 @@ namespace octet::cuda {
 
 // Groups of a thread that lie in shared memory at a time while magnitudes are added.
 template <int kGroups>
-inline constexpr int kPieceGroups = kGroups < 8 ? kGroups : 4;
+inline constexpr int kPieceGroups = kGroups < 8 ? kGroups : 8;
 
 // Dynamic shared memory of quantize_slice.
 template <int kGroups>
