@@ -30,10 +30,11 @@ __device__ inline uint32_t pack_bf16(__nv_bfloat16 first, __nv_bfloat16 second) 
 
 // Two neighbouring elements as pairs of high and of low digits.
 __device__ inline void split_digits(float first, float second, uint32_t& high, uint32_t& low) {
-  const __nv_bfloat16 a = __float2bfloat16_rn(first), b = __float2bfloat16_rn(second);
-  high = pack_bf16(a, b);
-  low = pack_bf16(__float2bfloat16_rn(first - __bfloat162float(a)),
-                  __float2bfloat16_rn(second - __bfloat162float(b)));
+  const __nv_bfloat162 a = __floats2bfloat162_rn(first, second);
+  const __nv_bfloat162 b =
+      __floats2bfloat162_rn(first - __bfloat162float(a.x), second - __bfloat162float(a.y));
+  high = pack_bf16(a.x, a.y);
+  low = pack_bf16(b.x, b.y);
 }
 
 // What sums under the maximum `old_maximum` are multiplied by when it becomes `maximum`.
@@ -73,7 +74,6 @@ struct ChunkLayout {
   static constexpr int kPieces = kDims / kPieceElements;
   static constexpr int kCacheRowBytes = kDims * sizeof(T);
   static constexpr int kHalfBytes = kAttentionChunk * kCacheRowBytes;  // keys, or values
-  static constexpr int kStageBytes = 2 * kHalfBytes;
   static constexpr int kRowBytes = 2 * kDims;
   static constexpr int kTileBytes = kAttentionChunk * kRowBytes;
 };
@@ -90,24 +90,21 @@ __device__ inline uint32_t widen_pair(uint32_t spread) {
   return pack_bf16(wide.x, wide.y);
 }
 
-// The pieces that this thread has copied to `stage`, of keys then values, as bf16 in the tiles.
+// The pieces that this thread has copied, of keys or values, as bf16 in a tile.
 template <int kDims, int kThreads>
-__device__ inline void widen_chunk(const std::byte* stage, std::byte* tiles) {
+__device__ inline void widen_half(const std::byte* from, std::byte* tile) {
   using C = ChunkLayout<kDims, int8_t>;
-#pragma unroll 2
-  for (int i = threadIdx.x; i < kAttentionChunk * C::kPieces; i += kThreads) {
-    const int key = i / C::kPieces, piece = i % C::kPieces;
-    const int from = swizzled<C::kCacheRowBytes>(key, piece);
+  const int piece = threadIdx.x % C::kPieces;
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const uint4 raw = *reinterpret_cast<const uint4*>(stage + half * C::kHalfBytes + from);
-      std::byte* to = tiles + half * C::kTileBytes;
-      *reinterpret_cast<uint4*>(to + swizzled<C::kRowBytes>(key, 2 * piece)) =
-          make_uint4(widen_pair(raw.x), widen_pair(raw.y), widen_pair(raw.z), widen_pair(raw.w));
-      *reinterpret_cast<uint4*>(to + swizzled<C::kRowBytes>(key, 2 * piece + 1)) =
-          make_uint4(widen_pair(raw.x >> 8), widen_pair(raw.y >> 8), widen_pair(raw.z >> 8),
-                     widen_pair(raw.w >> 8));
-    }
+  for (int i = 0; i < kAttentionChunk; i += kThreads / C::kPieces) {
+    const int key = i + static_cast<int>(threadIdx.x) / C::kPieces;
+    const uint4 raw =
+        *reinterpret_cast<const uint4*>(from + swizzled<C::kCacheRowBytes>(key, piece));
+    *reinterpret_cast<uint4*>(tile + swizzled<C::kRowBytes>(key, 2 * piece)) =
+        make_uint4(widen_pair(raw.x), widen_pair(raw.y), widen_pair(raw.z), widen_pair(raw.w));
+    *reinterpret_cast<uint4*>(tile + swizzled<C::kRowBytes>(key, 2 * piece + 1)) =
+        make_uint4(widen_pair(raw.x >> 8), widen_pair(raw.y >> 8), widen_pair(raw.z >> 8),
+                   widen_pair(raw.w >> 8));
   }
 }
 

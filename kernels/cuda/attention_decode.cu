@@ -91,37 +91,30 @@ class Split {
 
     if (key >= first_ && key <= position_) {
       cache_row_ = (key_block * call_.num_kv + kv_) * call_.block_size + key % call_.block_size;
-    }
-    const int begin = max(first_, split_ * kAttentionSplit) / kAttentionChunk;
-    const int end = min(position_ / kAttentionChunk, (split_ + 1) * kChunksOfSplit - 1) + 1;
-    load(call_.k, begin, keys());
-    commit_copies();
-    load(call_.v, begin, values());
-    commit_copies();
-    if constexpr (L::kInt8) {
-      if (cache_row_ >= 0) {
+      if constexpr (L::kInt8) {
         key_scale_ = call_.k_scales[cache_row_];
         value_scale_ = call_.v_scales[cache_row_];
       }
     }
+    const int begin = max(first_, split_ * kAttentionSplit) / kAttentionChunk;
+    end_ = min(position_ / kAttentionChunk, (split_ + 1) * kChunksOfSplit - 1) + 1;
+    load(call_.k, begin, keys());
+    load(call_.v, begin, values());
     load_query();
     __syncthreads();
-    for (int chunk = begin; chunk < end; ++chunk) {
-      const bool more = chunk + 1 < end;
+    for (int chunk = begin; chunk < end_; ++chunk) {
       wait_copies<1>();
       __syncwarp();  // this warp's keys are there
       float scores[2][4] = {}, factor[2];
       score(scores);
       __syncwarp();
-      if (more) load(call_.k, chunk + 1, keys());
-      commit_copies();
+      load(call_.k, chunk + 1, keys());
       weigh(chunk, scores, factor);
       wait_copies<1>();
       __syncthreads();  // the weights and values are there
       mix(factor);
       __syncthreads();
-      if (more) load(call_.v, chunk + 1, values());
-      commit_copies();
+      load(call_.v, chunk + 1, values());
     }
     wait_copies<0>();  // none are left
     if (first_split == last_split) {
@@ -141,19 +134,22 @@ class Split {
     return chunk % kChunksOfSplit * kKeysOfWarp + key;
   }
 
-  // Copies this warp's keys of a chunk, or their values.
+  // Copies this warp's keys of a chunk, or their values: one group, empty behind the last chunk.
   __device__ void load(const void* cache, int chunk, std::byte* to) const {
     const int piece = lane_ % L::kPieces;
     const bool inside = piece * L::kPieceElements < call_.head_dim;
     const T* from = static_cast<const T*>(cache) + piece * L::kPieceElements;
+    if (chunk < end_) {
 #pragma unroll
-    for (int i = 0; i < kKeysOfWarp; i += 32 / L::kPieces) {
-      const int key = i + lane_ / L::kPieces;
-      const int row = __shfl_sync(0xffffffffu, cache_row_, lane_of(chunk, key));
-      const bool here = inside && row >= 0;
-      copy_async16(to + swizzled<L::kCacheRowBytes>(warp_ * kKeysOfWarp + key, piece),
-                   here ? from + int64_t{row} * call_.head_dim : cache, here ? 16 : 0);
+      for (int i = 0; i < kKeysOfWarp; i += 32 / L::kPieces) {
+        const int key = i + lane_ / L::kPieces;
+        const int row = __shfl_sync(0xffffffffu, cache_row_, lane_of(chunk, key));
+        const bool here = inside && row >= 0;
+        copy_async16(to + swizzled<L::kCacheRowBytes>(warp_ * kKeysOfWarp + key, piece),
+                     here ? from + int64_t{row} * call_.head_dim : cache, here ? 16 : 0);
+      }
     }
+    commit_copies();
   }
 
   __device__ float query(int head, int dim) const {
@@ -199,11 +195,9 @@ class Split {
       }
 #pragma unroll
       for (int n = 0; n < 2; ++n) {
-        uint32_t of_tile[2] = {k[2 * n], k[2 * n + 1]};
-        if constexpr (L::kInt8) {
-          of_tile[0] = widen_pair(k[2 * n + step % 2]);
-          of_tile[1] = widen_pair(k[2 * n + step % 2] >> 8);
-        }
+        const uint32_t raw = k[2 * n + step % 2];
+        const uint32_t of_tile[2] = {L::kInt8 ? widen_pair(raw) : k[2 * n],
+                                     L::kInt8 ? widen_pair(raw >> 8) : k[2 * n + 1]};
         mma_bf16(scores[n], high, of_tile);
         mma_bf16(scores[n], low, of_tile);
       }
@@ -304,12 +298,10 @@ class Split {
 #pragma unroll
       for (int m = 0; m < kTiles / 2; ++m) {
         const int tile = warp_ * kTiles + 2 * m;
-        if constexpr (!L::kInt8) {
-          load_matrices_transposed(v[m], values() + swizzled<L::kCacheRowBytes>(
-                                                        16 * step + lane_ % 16, tile + lane_ / 16));
-        } else if (step % 2 == 0) {
-          load_matrices_transposed(
-              v[m], values() + swizzled<L::kCacheRowBytes>(16 * step + lane_, tile / 2));
+        if (!L::kInt8 || step % 2 == 0) {
+          const int key = 16 * step + lane_ % (L::kInt8 ? 32 : 16);
+          const int piece = L::kInt8 ? tile / 2 : tile + lane_ / 16;
+          load_matrices_transposed(v[m], values() + swizzled<L::kCacheRowBytes>(key, piece));
         }
         uint32_t of_tiles[2][2] = {{v[m][0], v[m][1]}, {v[m][2], v[m][3]}};
         if constexpr (L::kInt8) {
@@ -420,7 +412,8 @@ class Split {
   const Round& round_;
   std::byte* shared_;
   int warp_, lane_;
-  int split_ = 0, kv_ = 0, row_ = 0, position_ = 0, first_ = 0, first_head_ = 0, heads_ = 0;
+  int split_ = 0, end_ = 0;  // the chunk behind the last
+  int kv_ = 0, row_ = 0, position_ = 0, first_ = 0, first_head_ = 0, heads_ = 0;
   int cache_row_ = -1;  // counted over all blocks and heads, of this lane's key; -1: no key there
   float key_scale_ = 0, value_scale_ = 0;
   float slope_[2], maximum_[2];

@@ -1,7 +1,8 @@
 // attention_prefill: sequences with more than one row in the call. A block of four warps takes 64
 // rows of one query head (32 where head_dim is above 128, so that shared memory suffices); each
-// warp has 16 rows and up to 128 dimensions of them, and keeps scores, weights and values in
-// registers. K and V of a chunk come by asynchronous copies while the chunk before is taken.
+// warp has 16 rows and up to 128 dimensions of them, and keeps scores, weights and a split's values
+// in registers, the values of the splits before it in shared memory. One buffer of keys, one of
+// values: the next keys come while the values are mixed, the next values while keys are scored.
 //
 // On paper (head_dim 128): a chunk is 264 mma a warp, 528 clocks of a multiprocessor's tensor cores
 // at 1024 multiply-adds a clock, and 40 KiB of ldmatrix (320 clocks); two blocks a multiprocessor.
@@ -12,42 +13,25 @@ namespace octet::cuda {
 namespace {
 
 constexpr int kWarps = 4, kThreads = 32 * kWarps;
-constexpr int kStages = 2;
 constexpr int kChunksOfSplit = kAttentionSplit / kAttentionChunk;
 constexpr int kTiles = kAttentionChunk / 8;  // of a warp's scores
 
-// kDims: head_dim padded. Shared memory: [stage][K, V] of a chunk; its bf16 tiles where the cache
-// is int8; q in two digits; cache rows of the keys of two splits; their scales.
+// kDims: head_dim padded. Shared memory: what comes of a chunk, K then V; the bf16 tile of one and
+// then the other where the cache is int8; q in two digits; totals; cache rows of the keys of two
+// splits; their scales.
 template <int kDims, typename T>
 struct Layout : ChunkLayout<kDims, T> {
   using Chunk = ChunkLayout<kDims, T>;
-  using Chunk::kInt8, Chunk::kRowBytes, Chunk::kTileBytes, Chunk::kStageBytes;
+  using Chunk::kInt8, Chunk::kRowBytes, Chunk::kTileBytes, Chunk::kHalfBytes;
   static constexpr int kHalves = kDims > 128 ? 2 : 1;  // of the dimensions, a warp each
   static constexpr int kRows = 16 * kWarps / kHalves;
-  static constexpr int kTiles = kStages * kStageBytes;
-  static constexpr int kQuery = kTiles + (kInt8 ? 2 * kTileBytes : 0);
+  static constexpr int kTile = 2 * kHalfBytes;
+  static constexpr int kQuery = kTile + (kInt8 ? kTileBytes : 0);
   static constexpr int kQueryBytes = kRows * kRowBytes;  // of one digit
-  static constexpr int kCacheRows = kQuery + 2 * kQueryBytes;
+  static constexpr int kTotals = kQuery + 2 * kQueryBytes;
+  static constexpr int kCacheRows = kTotals + kRows * kDims * 4;
   static constexpr int kScales = kCacheRows + 2 * kAttentionSplit * 4;  // of keys, of values
   static constexpr int kSharedBytes = kScales + (kInt8 ? 4 * kAttentionSplit * 4 : 0);
-};
-
-// A sum under a maximum, of rows g and g + 8 of a warp's tile.
-template <int kEights>
-struct Sums {
-  float maximum[2];
-  float sum[4];  // as mma leaves it: the columns are equal
-  float values[kEights][4];
-
-  __device__ void clear() {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      maximum[i / 2] = -INFINITY;
-      sum[i] = 0;
-#pragma unroll
-      for (int n = 0; n < kEights; ++n) values[n][i] = 0;
-    }
-  }
 };
 
 template <int kDims, typename T>
@@ -68,26 +52,37 @@ class RowTile {
     find_cache_rows(begin / kChunksOfSplit + 1);
     load_query();
     __syncthreads();
-    load(begin);
-    total_.clear();
-    part_.clear();
+    load(call_.k, begin, keys());
+    load(call_.v, begin, values());
+    for (int n = 0; n < kEights; ++n) totals()[n * kThreads] = make_float4(0, 0, 0, 0);
+    clear_part();
     for (int chunk = begin; chunk < end; ++chunk) {
-      if (chunk + 1 < end) {
-        load(chunk + 1);
-        wait_copies<1>();
-      } else {
-        wait_copies<0>();
-      }
-      if constexpr (L::kInt8) {
-        widen_chunk<kDims, kThreads>(stage_of(chunk), dynamic_shared() + L::kTiles);
-      }
-      __syncthreads();
-      if (sees(chunk)) take(chunk);
       const int next = chunk + 1;
+      const bool seen = sees(chunk);
+      wait_copies<1>();
+      if constexpr (L::kInt8) {
+        widen_half<kDims, kThreads>(keys(), tile());
+        load(call_.k, next, keys());
+      }
+      __syncthreads();  // the keys are there
+      float scores[kTiles][4] = {};
+      if (seen) score(L::kInt8 ? tile() : keys(), scores);
+      __syncthreads();  // and done with
+      if constexpr (!L::kInt8) load(call_.k, next, keys());
+      if (seen) weigh(chunk, scores);
+      wait_copies<1>();
+      if constexpr (L::kInt8) {
+        widen_half<kDims, kThreads>(values(), tile());
+        load(call_.v, next, values());
+      }
+      __syncthreads();  // the values are there
+      if (seen) mix(L::kInt8 ? tile() : values(), scores);
       if (next % kChunksOfSplit == 0 || next == end) merge_split();
-      __syncthreads();
+      __syncthreads();  // and done with
+      if constexpr (!L::kInt8) load(call_.v, next, values());
       if (next % kChunksOfSplit == 0) find_cache_rows(next / kChunksOfSplit + 1);
     }
+    wait_copies<0>();  // none are left
     store_result();
   }
 
@@ -117,8 +112,7 @@ class RowTile {
     return end_row_ - begin_row > 1 && first_row_ < end_row_;
   }
 
-  // Opaque, or what is computed from it would be kept in registers from chunk to chunk.
-  __device__ int lane() const { return opaque(static_cast<int>(threadIdx.x) % 32); }
+  __device__ int lane() const { return static_cast<int>(threadIdx.x) % 32; }
   __device__ int warp() const { return static_cast<int>(threadIdx.x) / 32; }
   __device__ int warp_row() const { return warp() / L::kHalves * 16; }
   __device__ int warp_eight() const { return warp() % L::kHalves * kEights; }
@@ -132,6 +126,13 @@ class RowTile {
     const int first = first_row_ + warp_row(), last = min(first + 16, end_row_) - 1;
     return first <= last && chunk * kAttentionChunk <= position_of(last) &&
            (chunk + 1) * kAttentionChunk > first_key_of(position_of(first));
+  }
+
+  // Are all its keys seen by all rows of this warp?
+  __device__ bool sees_all(int chunk) const {
+    const int first = first_row_ + warp_row(), last = min(first + 16, end_row_) - 1;
+    return (chunk + 1) * kAttentionChunk <= position_of(first) + 1 &&
+           chunk * kAttentionChunk >= first_key_of(position_of(last));
   }
 
   // Rows of the cache, counted over all blocks and heads; -1: no key there.
@@ -162,23 +163,28 @@ class RowTile {
     return key_scales(split) + 2 * kAttentionSplit;
   }
 
-  __device__ std::byte* stage_of(int chunk) const {
-    return dynamic_shared() + chunk % kStages * L::kStageBytes;
+  __device__ std::byte* keys() const { return dynamic_shared(); }
+  __device__ std::byte* values() const { return keys() + L::kHalfBytes; }
+  __device__ std::byte* tile() const { return keys() + L::kTile; }
+  // This thread's, of the splits so far: those of values_[n] at [n * kThreads].
+  __device__ float4* totals() const {
+    return reinterpret_cast<float4*>(keys() + L::kTotals) + threadIdx.x;
   }
 
-  __device__ void load(int chunk) const {
-    const auto* keys = static_cast<const T*>(call_.k);
-    const auto* values = static_cast<const T*>(call_.v);
+  // Copies a chunk's keys or values: one group, empty behind the last chunk.
+  __device__ void load(const void* cache, int chunk, std::byte* to) const {
     const int* rows = cache_rows(chunk / kChunksOfSplit) + chunk % kChunksOfSplit * kAttentionChunk;
-    std::byte* to = stage_of(chunk);
-#pragma unroll 1
-    for (int i = threadIdx.x; i < kAttentionChunk * L::kPieces; i += kThreads) {
-      const int key = i / L::kPieces, piece = i % L::kPieces;
-      const bool here = rows[key] >= 0 && piece * L::kPieceElements < call_.head_dim;
-      const int64_t at = here ? int64_t{rows[key]} * call_.head_dim + piece * L::kPieceElements : 0;
-      const int place = swizzled<L::kCacheRowBytes>(key, piece);
-      copy_async16(to + place, keys + at, here ? 16 : 0);
-      copy_async16(to + L::kHalfBytes + place, values + at, here ? 16 : 0);
+    const int piece = threadIdx.x % L::kPieces;
+    const bool inside = piece * L::kPieceElements < call_.head_dim;
+    const T* from = static_cast<const T*>(cache) + piece * L::kPieceElements;
+    if (chunk * kAttentionChunk <= last_key_) {
+#pragma unroll
+      for (int i = 0; i < kAttentionChunk; i += kThreads / L::kPieces) {
+        const int key = i + static_cast<int>(threadIdx.x) / L::kPieces;
+        const bool here = inside && rows[key] >= 0;
+        copy_async16(to + swizzled<L::kCacheRowBytes>(key, piece),
+                     here ? from + int64_t{rows[key]} * call_.head_dim : cache, here ? 16 : 0);
+      }
     }
     commit_copies();
   }
@@ -203,24 +209,21 @@ class RowTile {
     }
   }
 
-  __device__ void take(int chunk) {
-    const std::byte* keys = L::kInt8 ? dynamic_shared() + L::kTiles : stage_of(chunk);
-    float scores[kTiles][4] = {};
-    score(keys, scores);
+  // Scores become weights.
+  __device__ void weigh(int chunk, float (&scores)[kTiles][4]) {
     if constexpr (L::kInt8) {
       scale(key_scales(chunk / kChunksOfSplit), chunk, scores,
             [](float score, float scale) { return score * scale; });
     }
-    mask(chunk, scores);
+    if (call_.alibi_slopes != nullptr || !sees_all(chunk)) mask(chunk, scores);
     soften(scores);
     if constexpr (L::kInt8) add_and_scale(chunk, scores);
-    mix(keys + L::kTileBytes, scores);
   }
 
   __device__ void score(const std::byte* keys, float (&scores)[kTiles][4]) const {
     const std::byte* queries = dynamic_shared() + L::kQuery;
     const int key = lane() / 16 * 8 + lane() % 8;
-#pragma unroll 1
+#pragma unroll 4
     for (int step = 0; step < kDims / 16; ++step) {
       uint32_t high[4], low[4];
       const int place = swizzled<L::kRowBytes>(warp_row() + lane() % 16, 2 * step + lane() / 16);
@@ -265,20 +268,20 @@ class RowTile {
   __device__ void soften(float (&scores)[kTiles][4]) {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      float top = part_.maximum[half];
+      float top = maximum_[half];
 #pragma unroll
       for (int n = 0; n < kTiles; ++n) {
         top = fmaxf(top, fmaxf(scores[n][2 * half], scores[n][2 * half + 1]));
       }
       top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 1));
       top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 2));
-      const float factor = rescale(part_.maximum[half], top);
-      part_.maximum[half] = top;
+      const float factor = rescale(maximum_[half], top);
+      maximum_[half] = top;
 #pragma unroll
       for (int i = 2 * half; i < 2 * half + 2; ++i) {
-        part_.sum[i] *= factor;
+        sum_[i] *= factor;
 #pragma unroll
-        for (int n = 0; n < kEights; ++n) part_.values[n][i] *= factor;
+        for (int n = 0; n < kEights; ++n) values_[n][i] *= factor;
 #pragma unroll
         for (int n = 0; n < kTiles; ++n) scores[n][i] = softmax_weight(scores[n][i], top);
       }
@@ -297,8 +300,8 @@ class RowTile {
 
   __device__ void add_weights(const uint32_t (&high)[4], const uint32_t (&low)[4]) {
     const uint32_t ones[2] = {0x3f803f80u, 0x3f803f80u};
-    mma_bf16(part_.sum, high, ones);
-    mma_bf16(part_.sum, low, ones);
+    mma_bf16(sum_, high, ones);
+    mma_bf16(sum_, low, ones);
   }
 
   // Adds the weights up, then each takes its value's scale.
@@ -328,7 +331,6 @@ class RowTile {
   __device__ void mix(const std::byte* values, const float (&weights)[kTiles][4]) {
 #pragma unroll
     for (int step = 0; step < kAttentionChunk / 16; ++step) {
-      __syncwarp();  // or loads of later steps would take registers
       uint32_t high[4], low[4];
       split_step(weights, step, high, low);
       if constexpr (!L::kInt8) add_weights(high, low);
@@ -340,30 +342,41 @@ class RowTile {
                    swizzled<L::kRowBytes>(16 * step + lane() % 16, warp_eight() + n + lane() / 16));
 #pragma unroll
         for (int j = 0; j < 2; ++j) {
-          mma_bf16(part_.values[n + j], high, {v[2 * j], v[2 * j + 1]});
-          mma_bf16(part_.values[n + j], low, {v[2 * j], v[2 * j + 1]});
+          mma_bf16(values_[n + j], high, {v[2 * j], v[2 * j + 1]});
+          mma_bf16(values_[n + j], low, {v[2 * j], v[2 * j + 1]});
         }
       }
     }
   }
 
   __device__ void merge_split() {
+    float a[2], b[2];
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      const float joint = fmaxf(total_.maximum[half], part_.maximum[half]);
-      const float a = rescale(total_.maximum[half], joint);
-      const float b = rescale(part_.maximum[half], joint);
-      total_.maximum[half] = joint;
-#pragma unroll
-      for (int i = 2 * half; i < 2 * half + 2; ++i) {
-        total_.sum[i] = merge(total_.sum[i], a, part_.sum[i], b);
-#pragma unroll
-        for (int n = 0; n < kEights; ++n) {
-          total_.values[n][i] = merge(total_.values[n][i], a, part_.values[n][i], b);
-        }
-      }
+      const float joint = fmaxf(total_maximum_[half], maximum_[half]);
+      a[half] = rescale(total_maximum_[half], joint);
+      b[half] = rescale(maximum_[half], joint);
+      total_maximum_[half] = joint;
+      total_sum_[half] = merge(total_sum_[half], a[half], sum_[2 * half], b[half]);
     }
-    part_.clear();
+#pragma unroll
+    for (int n = 0; n < kEights; ++n) {
+      float4& total = totals()[n * kThreads];
+      total = make_float4(
+          merge(total.x, a[0], values_[n][0], b[0]), merge(total.y, a[0], values_[n][1], b[0]),
+          merge(total.z, a[1], values_[n][2], b[1]), merge(total.w, a[1], values_[n][3], b[1]));
+    }
+    clear_part();
+  }
+
+  __device__ void clear_part() {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      maximum_[i / 2] = -INFINITY;
+      sum_[i] = 0;
+#pragma unroll
+      for (int n = 0; n < kEights; ++n) values_[n][i] = 0;
+    }
   }
 
   __device__ void store_result() const {
@@ -375,11 +388,13 @@ class RowTile {
       float* to = call_.out + (int64_t{row} * call_.num_q + head_) * call_.head_dim;
 #pragma unroll
       for (int n = 0; n < kEights; ++n) {
+        const float4 total = totals()[n * kThreads];
+        const float pair[2] = {half == 0 ? total.x : total.z, half == 0 ? total.y : total.w};
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
           const int dim = dimension_of<T>((warp_eight() + n) * 8 + 2 * t + i);
           if (dim >= call_.head_dim) continue;
-          to[dim] = result(total_.values[n][2 * half + i], total_.sum[2 * half + i]);
+          to[dim] = result(pair[i], total_sum_[half]);
         }
       }
     }
@@ -387,8 +402,9 @@ class RowTile {
 
   const AttentionCall& call_;
   int sequence_ = 0, first_row_ = 0, end_row_ = 0, context_ = 0, head_ = 0, kv_ = 0;
-  int first_key_ = 0, last_key_ = 0;  // that a row of the tile sees
-  Sums<kEights> part_, total_;
+  int first_key_ = 0, last_key_ = 0;                // that a row of the tile sees
+  float maximum_[2], sum_[4], values_[kEights][4];  // of this split; the sum's columns are equal
+  float total_maximum_[2] = {-INFINITY, -INFINITY}, total_sum_[2] = {};
 };
 
 template <int kDims, typename T>
