@@ -182,10 +182,11 @@ __device__ __forceinline__ void multiply_tiles(const LinearCall& call,
   int32_t sums[kSums];
   TileMemory<kSums> memory;
   for (int tile = tiles.first(); tile < tiles.count(); tile += tiles.step()) {
+    const int first_row = tiles.row(tile), first_output = tiles.output(tile);
     const auto place = [&](int chunk) {
       const int thread = opaque(static_cast<int>(threadIdx.x) - 128);  // not held meanwhile
-      return ChunkPlace{tiles.row(tile) + thread / 32 * 16 + thread % 32 / 4,
-                        tiles.output(tile) + chunk * 32 + thread % 4 * 2};
+      return ChunkPlace{first_row + thread / 32 * 16 + thread % 32 / 4,
+                        first_output + chunk * 32 + thread % 4 * 2};
     };
     for (int root = 0; root < call.num_roots; ++root) {
       const int first_leaf = call.first_leaf[root], end_leaf = call.first_leaf[root + 1];

@@ -62,69 +62,131 @@ class TileMemory {
   int32_t places_[kLevels + 1][kCount];
 };
 
+// What the columns of a chunk have in `of_outputs` [padded_rows]: pairs of blocks of eight. Chunks
+// of 32 outputs lie in there as a whole or not at all.
+__device__ __forceinline__ void load_columns(const LinearCall& call, const float* of_outputs,
+                                             int output, float2 (&values)[kChunk / 4]) {
+  static_assert(kRowAlign % 32 == 0);
+  const auto* from =
+      reinterpret_cast<const float2*>(of_outputs + min(output, call.padded_rows - 26));
+#pragma unroll
+  for (int block = 0; block < kChunk / 4; ++block) values[block] = from[4 * block];
+}
+
 // The sums of one leaf become its values. `with_high`: they are the high digits', and `memory` has
-// the low ones; else no row of the tile has outliers. place(chunk) says where a chunk is.
+// the low ones; else no row of the tile has outliers. place(chunk) says where a chunk is. The next
+// chunk's scales are on their way meanwhile.
 template <int kCount, typename Place>
 __device__ __forceinline__ void leaf_values(const LinearCall& call, int leaf, bool with_high,
                                             const TileMemory<kCount>& memory,
                                             int32_t (&sums)[kCount], const Place& place) {
+  constexpr int kChunks = kCount / kChunk;
   const int32_t* lows = memory.low();
+  float2 scales[2][kChunk / 4];
+  load_columns(call, call.scales, place(0).output, scales[0]);
 #pragma unroll
-  for (int chunk = 0; chunk < kCount / kChunk; ++chunk) {
+  for (int chunk = 0; chunk < kChunks; ++chunk) {
     __syncwarp();  // as in fold()
-    const ChunkPlace at = place(chunk);
+    if (chunk + 1 < kChunks) {
+      load_columns(call, call.scales, place(chunk + 1).output, scales[(chunk + 1) % 2]);
+    }
+    const int row_of_chunk = place(chunk).row;
     float row_scales[2];
     int outliers[2];
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      const int64_t row = int64_t{min(at.row + 8 * half, call.n - 1)} * call.num_leaves + leaf;
+      const int64_t row =
+          int64_t{min(row_of_chunk + 8 * half, call.n - 1)} * call.num_leaves + leaf;
       row_scales[half] = call.row_scales[row];
       outliers[half] = with_high ? call.outliers[row] : 0;
     }
 #pragma unroll
-    for (int block = 0; block < kChunk / 4; ++block) {
-      const int output = min(at.output + 8 * block, call.padded_rows - 2);
-      const float2 scales = *reinterpret_cast<const float2*>(call.scales + output);
-#pragma unroll
-      for (int r = 0; r < 4; ++r) {
-        const int i = chunk * kChunk + block * 4 + r;
-        const int low = with_high ? lows[i] : sums[i];
-        sums[i] = __float_as_int(leaf_value(low, sums[i], outliers[r / 2], row_scales[r / 2],
-                                            r % 2 == 0 ? scales.x : scales.y));
-      }
+    for (int j = 0; j < kChunk; ++j) {
+      const int i = chunk * kChunk + j;
+      if (j == kChunk / 2) __syncwarp();  // likewise
+      const int low = with_high ? lows[i] : sums[i];
+      const float2 pair = scales[chunk % 2][j / 4];
+      sums[i] = __float_as_int(leaf_value(low, sums[i], outliers[j / 2 % 2], row_scales[j / 2 % 2],
+                                          j % 2 == 0 ? pair.x : pair.y));
     }
   }
 }
 
+template <Activation kActivation>
+__device__ __forceinline__ void activate_chunk(float (&values)[kChunk]) {
+  constexpr bool kGated = kActivation == Activation::kSiluGate;
+#pragma unroll
+  for (int i = 0; i < kChunk; i += kGated ? 2 : 1) {
+    values[i] = activate(kActivation, values[i], values[kGated ? i + 1 : i]);
+  }
+}
+
+// Of two neighbouring lanes the even one comes to hold both lanes' `first`, the odd one `second`.
+__device__ __forceinline__ float2 exchange(bool even, float first, float second) {
+  const float got = __shfl_xor_sync(0xffffffffu, even ? second : first, 1);
+  return even ? make_float2(first, got) : make_float2(got, second);
+}
+
 // Bias, activation, and the values that are not padding to where they belong. One chunk after the
-// other passes through the first sixteen registers. Destroys `values`.
+// other passes through the first sixteen registers; the next one's bias is on its way meanwhile.
+// Destroys `values`.
 template <int kCount, typename Place>
 __device__ __forceinline__ void store_root(const LinearCall& call, int root,
                                            int32_t (&values)[kCount], const Place& place) {
-  const bool gated = call.activation == Activation::kSiluGate;
-  const bool pairs = !gated && call.out_features % 2 == 0;
+  const bool gated = call.activation == Activation::kSiluGate, even = threadIdx.x % 2 == 0;
+  const int outputs_of_column = gated ? 2 : 1;
+  const bool together = call.out_features % 4 == 0;  // neighbouring lanes store as one
+  float2 bias[kChunk / 4]{};
+  if (call.bias != nullptr) load_columns(call, call.bias, place(0).output, bias);
 #pragma unroll 1
   for (int chunk = 0; chunk < kCount / kChunk; ++chunk) {
     const ChunkPlace at = place(chunk);
+    float x[kChunk];
 #pragma unroll
-    for (int i = 0; i < kChunk; i += 2) {
-      const int row = at.row + 8 * (i / 2 % 2), output = at.output + 8 * (i / 4);
-      if (row >= call.n || output >= call.rows) continue;
-      float first = __int_as_float(values[i]), second = __int_as_float(values[i + 1]);
-      first = call.bias == nullptr ? first + 0.0f : first + call.bias[output];
-      second = call.bias == nullptr ? second + 0.0f : second + call.bias[output + 1];
-      float* to = result_place(call, row, output, root);
-      if (gated) {
-        *to = activate(Activation::kSiluGate, first, second);
+    for (int i = 0; i < kChunk; ++i) {
+      x[i] = __int_as_float(values[i]) + (i % 2 == 0 ? bias[i / 4].x : bias[i / 4].y);
+    }
+    if (call.bias != nullptr) load_columns(call, call.bias, place(chunk + 1).output, bias);
+    switch (call.activation) {
+      case Activation::kNone:
+        break;
+      case Activation::kRelu:
+        activate_chunk<Activation::kRelu>(x);
+        break;
+      case Activation::kGelu:
+        activate_chunk<Activation::kGelu>(x);
+        break;
+      case Activation::kGeluTanh:
+        activate_chunk<Activation::kGeluTanh>(x);
+        break;
+      case Activation::kSiluGate:
+        activate_chunk<Activation::kSiluGate>(x);
+        break;
+    }
+#pragma unroll
+    for (int pair = 0; pair < 4; ++pair) {  // blocks 0 and 1 or 2 and 3, of one of two rows
+      const int i = pair / 2 * 8 + pair % 2 * 2;
+      const int row = at.row + 8 * (pair % 2), output = at.output + 16 * (pair / 2);
+      float* to = result_place(call, row, 0, root);
+      if (together) {
+        const float2 first = exchange(even, x[i], x[i + 4]);
+        const float2 second = exchange(even, x[i + 1], x[i + 5]);
+        const int column = (even ? output : output + 6) / outputs_of_column;
+        if (row >= call.n || column >= call.out_features) continue;
+        if (gated) {
+          *reinterpret_cast<float2*>(to + column) = first;
+        } else {
+          *reinterpret_cast<float4*>(to + column) =
+              make_float4(first.x, second.x, first.y, second.y);
+        }
         continue;
       }
-      first = activate(call.activation, first, 0.0f);
-      second = activate(call.activation, second, 0.0f);
-      if (pairs) {
-        *reinterpret_cast<float2*>(to) = make_float2(first, second);
-      } else {
-        to[0] = first;
-        if (output + 1 < call.rows) to[1] = second;
+#pragma unroll
+      for (int block = 0; block < 2; ++block) {
+        const int column = (output + 8 * block) / outputs_of_column;
+        if (row >= call.n || column >= call.out_features) continue;
+        to[column] = x[i + 4 * block];
+        if (!gated && column + 1 < call.out_features) to[column + 1] = x[i + 4 * block + 1];
       }
     }
 #pragma unroll
