@@ -259,16 +259,21 @@ void run_tiles(const LinearCall& call, cudaStream_t stream) {
 }
 
 // Clocks a span: whole rounds of tiles, which take as long as their products (4096 multiply-adds a
-// clock) or their bytes from L2 (measured on an H200: 5.2 TB/s, 21.5 bytes a clock and
-// multiprocessor).
+// clock and multiprocessor) or their bytes from L2 (measured on an H200: 5.2 TB/s, 2840 bytes a
+// clock; a multiprocessor takes 64 at most). Infinite where half of each cluster would have no
+// rows.
 template <int kOutputs, int kCluster>
 double cost(const LinearCall& call) {
   const int clusters = resident<kOutputs, kCluster>();
-  if (clusters == 0) return std::numeric_limits<double>::infinity();
+  if (clusters == 0 || (kCluster > 1 && call.n <= kCluster / 2 * kRows)) {
+    return std::numeric_limits<double>::infinity();
+  }
   const int tiles = Tiles<kOutputs, kCluster>(call).count();
+  const int blocks = std::min(tiles, clusters) * kCluster;
   const double products = kRows * kOutputs * kSpan / 4096.0;
-  const double bytes = (kRows + kOutputs / kCluster) * kSpan / 21.5;
-  return (tiles + clusters - 1) / clusters * std::max(products, bytes);
+  const double bytes = (kRows + kOutputs / kCluster) * kSpan;
+  return (tiles + clusters - 1) / clusters *
+         std::max({products, blocks * bytes / 2840, (kRows + kOutputs) * kSpan / 64.0});
 }
 
 struct Variant {
