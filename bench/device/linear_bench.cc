@@ -1,6 +1,6 @@
 // int8 products at GPT-3's shapes over 8 ranks, each on other weights than the last, so that they
 // come from memory: of rows that are quantised already, as behind a norm. And what quantising the
-// rows and packing the weights take.
+// rows, with and without a norm, and packing the weights take.
 #include <fmt/format.h>
 
 #include <chrono>
@@ -64,6 +64,7 @@ void measure_linear(Bench& bench) {
       const auto as_cuda = [](const auto& layer) -> const cuda::CudaLinear& {
         return static_cast<const cuda::CudaLinear&>(*layer);
       };
+      bench.backend->reserve(kMostRows);
       cuda::LinearNeeds needs;
       as_cuda(layers[0]).layout().add_needs(needs);
       const cuda::LinearScratch scratch = cuda::make_scratch(
@@ -80,18 +81,27 @@ void measure_linear(Bench& bench) {
                                         as_cuda(layer).apply(scratch, x, true, to);
                                     }) /
                             static_cast<double>(copies);
+        constexpr int kTimes = 32;
+        const auto each = [&](const auto& operation) {
+          return seconds(bench,
+                         [&] {
+                           for (int i = 0; i < kTimes; ++i) operation();
+                         }) /
+                 kTimes;
+        };
         cuda::QuantizeCall rows = as_cuda(layers[0]).quantizer(scratch, n);
         rows.x = x.data<float>();
-        constexpr int kTimes = 32;
-        const double quantizing =
-            seconds(bench,
-                    [&] {
-                      for (int i = 0; i < kTimes; ++i) {
-                        cuda::quantize_rows(
-                            rows, static_cast<cudaStream_t>(bench.backend->queue().stream));
-                      }
-                    }) /
-            kTimes;
+        const auto stream = static_cast<cudaStream_t>(bench.backend->queue().stream);
+        const double quantizing = each([&] { cuda::quantize_rows(rows, stream); });
+        const AddNormArgs norm{.residual = random_floats(bench, {n, in}),
+                               .delta = x,
+                               .weight = random_floats(bench, {in}),
+                               .bias = random_floats(bench, {in}),
+                               .kind = NormKind::kLayer,
+                               .out = bench.backend->allocate(DType::kF32, {n, in}),
+                               .next = layers[0].get()};
+        const double norming = each([&] { bench.backend->add_norm(norm); });
+        report(fmt::format("norm.{}.{}.m{}.us", kind, in, n), norming * 1e6, "us");
         report(fmt::format("quantize.{}.{}.m{}.us", kind, in, n), quantizing * 1e6, "us");
         const std::string key = fmt::format("linear.{}.{}x{}.m{}", kind, out, in, n);
         report(key + ".us", time * 1e6, "us");

@@ -244,6 +244,13 @@ __device__ __forceinline__ void copy_bulk_to_all(unsigned cluster, void* shared,
       : "memory"));
 }
 
+// To L2, as the bytes of copy_bulk.
+__device__ __forceinline__ void prefetch_bulk(const void* global, int bytes) {
+  OCTET_SM90_ONLY(asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;\n" ::"l"(global),
+                               "r"(bytes)
+                               : "memory"));
+}
+
 // Where copy_tile finds rows of bytes, and how many of them are a tile of 64 columns.
 struct TileMap {
   CUtensorMap map;
