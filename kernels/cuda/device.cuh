@@ -187,11 +187,18 @@ __device__ __forceinline__ void barrier_arrive(uint64_t* barrier) {
 // At the barrier that block `rank` of the cluster has at this place. Says that the thread has read:
 // what it wrote to memory may be seen later, or the arrival would wait for all of its stores.
 __device__ __forceinline__ void barrier_arrive_in(unsigned rank, uint64_t* barrier) {
+  OCTET_SM90_ONLY(asm volatile(
+      "{\n.reg .b32 there;\nmapa.shared::cluster.u32 there, %0, %1;\n"
+      "mbarrier.arrive.shared::cluster.b64 _, [there];\n}\n" ::"r"(shared_address(barrier)),
+      "r"(rank)
+      : "memory"));
+}
+// To the same place in the shared memory of block `rank` of the cluster.
+__device__ __forceinline__ void store_in(unsigned rank, int* shared, int value) {
   OCTET_SM90_ONLY(
       asm volatile("{\n.reg .b32 there;\nmapa.shared::cluster.u32 there, %0, %1;\n"
-                   "mbarrier.arrive.shared::cluster.b64 _, [there];\n}\n" ::"r"(
-                       shared_address(barrier)),
-                   "r"(rank)
+                   "st.shared::cluster.s32 [there], %2;\n}\n" ::"r"(shared_address(shared)),
+                   "r"(rank), "r"(value)
                    : "memory"));
 }
 // Until all threads of the cluster that have not ended have come; what they wrote is seen.
@@ -246,9 +253,9 @@ __device__ __forceinline__ void copy_bulk_to_all(unsigned cluster, void* shared,
 
 // To L2, as the bytes of copy_bulk.
 __device__ __forceinline__ void prefetch_bulk(const void* global, int bytes) {
-  OCTET_SM90_ONLY(asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;\n" ::"l"(global),
-                               "r"(bytes)
-                               : "memory"));
+  OCTET_SM90_ONLY(
+      asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;\n" ::"l"(global), "r"(bytes)
+                   : "memory"));
 }
 
 // Where copy_tile finds rows of bytes, and how many of them are a tile of 64 columns.

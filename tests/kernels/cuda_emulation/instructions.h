@@ -103,6 +103,10 @@ inline void barrier_arrive_in(unsigned rank, uint64_t* barrier) {
   cuda_emulation::Block& peer = self.peer(rank);
   cuda_emulation::phase_arrive(static_cast<uint64_t*>(self.place_in(peer, barrier)), 0, peer);
 }
+inline void store_in(unsigned rank, int* shared, int value) {
+  cuda_emulation::Block& self = *cuda_emulation::current->block;
+  *static_cast<int*>(self.place_in(self.peer(rank), shared)) = value;
+}
 inline void cluster_sync(Site site = Site::current()) {
   cuda_emulation::current->block->cluster_sync(site);
 }
