@@ -8,8 +8,8 @@ void attention(const AttentionCall& call, cudaStream_t stream) {
     attention_plain(call, stream);
     return;
   }
-  attention_decode(call, stream);
-  if (call.n == call.num_seqs) return;
+  if (call.num_seqs > 1 || call.n == 1) attention_decode(call, stream);
+  if (call.n == call.num_seqs) return;  // each has one row
   if (attention_prefill_accepts(call)) {
     attention_prefill(call, stream);
   } else {

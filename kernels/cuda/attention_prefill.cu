@@ -16,9 +16,8 @@ constexpr int kWarps = 4, kThreads = 32 * kWarps;
 constexpr int kChunksOfSplit = kAttentionSplit / kAttentionChunk;
 constexpr int kTiles = kAttentionChunk / 8;  // of a warp's scores
 
-// kDims: head_dim padded. Shared memory: what comes of a chunk, K then V; the bf16 tile of one and
-// then the other where the cache is int8; q in two digits; totals; cache rows of the keys of two
-// splits; their scales.
+// kDims: head_dim padded. Shared memory: what comes of a chunk, K then V; V's bf16 tile where the
+// cache is int8; q in two digits; totals; cache rows of the keys of two splits; their scales.
 template <int kDims, typename T>
 struct Layout : ChunkLayout<kDims, T> {
   using Chunk = ChunkLayout<kDims, T>;
@@ -27,7 +26,7 @@ struct Layout : ChunkLayout<kDims, T> {
   static constexpr int kRows = 16 * kWarps / kHalves;
   static constexpr int kTile = 2 * kHalfBytes;
   static constexpr int kQuery = kTile + (kInt8 ? kTileBytes : 0);
-  static constexpr int kQueryBytes = kRows * kRowBytes;  // of one digit
+  static constexpr int kQueryBytes = kRows * Chunk::kCacheRowBytes;  // of one digit
   static constexpr int kTotals = kQuery + 2 * kQueryBytes;
   static constexpr int kCacheRows = kTotals + kRows * kDims * 4;
   static constexpr int kScales = kCacheRows + 2 * kAttentionSplit * 4;  // of keys, of values
@@ -60,19 +59,15 @@ class RowTile {
       const int next = chunk + 1;
       const bool seen = sees(chunk);
       wait_copies<1>();
-      if constexpr (L::kInt8) {
-        widen_half<kDims, kThreads>(keys(), tile());
-        load(call_.k, next, keys());
-      }
       __syncthreads();  // the keys are there
       float scores[kTiles][4] = {};
-      if (seen) score(L::kInt8 ? tile() : keys(), scores);
+      if (seen) score(scores);
       __syncthreads();  // and done with
-      if constexpr (!L::kInt8) load(call_.k, next, keys());
+      load(call_.k, next, keys());
       if (seen) weigh(chunk, scores);
       wait_copies<1>();
       if constexpr (L::kInt8) {
-        widen_half<kDims, kThreads>(values(), tile());
+        widen_values<kDims, kThreads>(values(), tile());
         load(call_.v, next, values());
       }
       __syncthreads();  // the values are there
@@ -195,17 +190,20 @@ class RowTile {
     return call_.qkv[at] * (call_.scale * kLog2E);
   }
 
-  __device__ void load_query() const {
+  __device__ void load_query() {
     std::byte* to = dynamic_shared() + L::kQuery;
-#pragma unroll 4
-    for (int i = threadIdx.x; i < L::kRows * kDims / 2; i += kThreads) {
-      const int row = i / (kDims / 2), dim = i % (kDims / 2) * 2;
-      uint32_t high, low;
-      split_digits(query(first_row_ + row, dimension_of<T>(dim)),
-                   query(first_row_ + row, dimension_of<T>(dim + 1)), high, low);
-      const int place = swizzled<L::kRowBytes>(row, dim / 8) + dim % 8 * 2;
-      *reinterpret_cast<uint32_t*>(to + place) = high;
-      *reinterpret_cast<uint32_t*>(to + L::kQueryBytes + place) = low;
+    if constexpr (L::kInt8) {
+#pragma unroll 2
+      for (int i = 0; i < 16; ++i) {  // of this warp
+        const int row = warp_row() + i;
+        const float scale = quantize_query<kDims>(
+            [&](int dim) { return query(first_row_ + row, dim); }, row, to, to + L::kQueryBytes);
+        if (i == lane() / 4) query_scale_[0] = scale;
+        if (i == lane() / 4 + 8) query_scale_[1] = scale;
+      }
+    } else {
+      split_query<L::kRows, kDims, kThreads>(
+          [&](int row, int dim) { return query(first_row_ + row, dim); }, to, to + L::kQueryBytes);
     }
   }
 
@@ -220,23 +218,56 @@ class RowTile {
     if constexpr (L::kInt8) add_and_scale(chunk, scores);
   }
 
-  __device__ void score(const std::byte* keys, float (&scores)[kTiles][4]) const {
-    const std::byte* queries = dynamic_shared() + L::kQuery;
-    const int key = lane() / 16 * 8 + lane() % 8;
+  // 32 bytes of this warp's rows of a digit of q, and of keys 8 * n to 8 * n + 15.
+  __device__ void load_query_step(int digit, int step, uint32_t (&q)[4]) const {
+    const int place = swizzled<L::kCacheRowBytes>(warp_row() + lane() % 16, 2 * step + lane() / 16);
+    load_matrices(q, dynamic_shared() + L::kQuery + digit * L::kQueryBytes + place);
+  }
+  __device__ void load_key_step(int n, int step, uint32_t (&k)[4]) const {
+    const int key = n * 8 + lane() / 16 * 8 + lane() % 8;
+    load_matrices(k, keys() + swizzled<L::kCacheRowBytes>(key, 2 * step + lane() / 8 % 2));
+  }
+
+  __device__ void score(float (&scores)[kTiles][4]) const {
+    constexpr int kSteps = L::kCacheRowBytes / 32;
+    if constexpr (L::kInt8) {
+      int32_t sums[kTiles][4] = {};
+#pragma unroll 1
+      for (int digit = 0; digit < 2; ++digit) {
+#pragma unroll
+        for (int i = 0; i < 4 * kTiles; ++i) sums[i / 4][i % 4] *= 254;
 #pragma unroll 4
-    for (int step = 0; step < kDims / 16; ++step) {
-      uint32_t high[4], low[4];
-      const int place = swizzled<L::kRowBytes>(warp_row() + lane() % 16, 2 * step + lane() / 16);
-      load_matrices(high, queries + place);
-      load_matrices(low, queries + L::kQueryBytes + place);
+        for (int step = 0; step < kSteps; ++step) {
+          uint32_t q[4];
+          load_query_step(digit, step, q);
 #pragma unroll
-      for (int n = 0; n < kTiles; n += 2) {
-        uint32_t k[4];
-        load_matrices(k, keys + swizzled<L::kRowBytes>(n * 8 + key, 2 * step + lane() / 8 % 2));
+          for (int n = 0; n < kTiles; n += 2) {
+            uint32_t k[4];
+            load_key_step(n, step, k);
+            mma_s8(sums[n], q, {k[0], k[1]});
+            mma_s8(sums[n + 1], q, {k[2], k[3]});
+          }
+        }
+      }
 #pragma unroll
-        for (int j = 0; j < 2; ++j) {
-          mma_bf16(scores[n + j], high, {k[2 * j], k[2 * j + 1]});
-          mma_bf16(scores[n + j], low, {k[2 * j], k[2 * j + 1]});
+      for (int i = 0; i < 4 * kTiles; ++i) {
+        scores[i / 4][i % 4] = static_cast<float>(sums[i / 4][i % 4]) * query_scale_[i % 4 / 2];
+      }
+    } else {
+#pragma unroll 4
+      for (int step = 0; step < kSteps; ++step) {
+        uint32_t high[4], low[4];
+        load_query_step(0, step, high);
+        load_query_step(1, step, low);
+#pragma unroll
+        for (int n = 0; n < kTiles; n += 2) {
+          uint32_t k[4];
+          load_key_step(n, step, k);
+#pragma unroll
+          for (int j = 0; j < 2; ++j) {
+            mma_bf16(scores[n + j], high, {k[2 * j], k[2 * j + 1]});
+            mma_bf16(scores[n + j], low, {k[2 * j], k[2 * j + 1]});
+          }
         }
       }
     }
@@ -403,6 +434,7 @@ class RowTile {
   const AttentionCall& call_;
   int sequence_ = 0, first_row_ = 0, end_row_ = 0, context_ = 0, head_ = 0, kv_ = 0;
   int first_key_ = 0, last_key_ = 0;                // that a row of the tile sees
+  float query_scale_[2];                            // kI8
   float maximum_[2], sum_[4], values_[kEights][4];  // of this split; the sum's columns are equal
   float total_maximum_[2] = {-INFINITY, -INFINITY}, total_sum_[2] = {};
 };
