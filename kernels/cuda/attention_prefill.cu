@@ -4,8 +4,9 @@
 // in registers, the values of the splits before it in shared memory. One buffer of keys, one of
 // values: the next keys come while the values are mixed, the next values while keys are scored.
 //
-// On paper (head_dim 128): a chunk is 264 mma a warp, 528 clocks of a multiprocessor's tensor cores
-// at 1024 multiply-adds a clock, and 40 KiB of ldmatrix (320 clocks); two blocks a multiprocessor.
+// On paper (bf16, head_dim 128): a chunk is 264 mma a warp, 528 clocks of a multiprocessor's tensor
+// cores at 1024 multiply-adds a clock, and 40 KiB of ldmatrix (320 clocks); two blocks a
+// multiprocessor.
 #include "kernels/cuda/attention.cuh"
 #include "kernels/cuda/attention_call.h"
 

@@ -219,7 +219,8 @@ TEST_P(BackendOps, AttentionAgreesWithTheReference) {
     expected.out = Tensor::host(DType::kF32, args.out.shape());
     attention(*backend_, args);
     attention(*reference_, expected);
-    expect_near(args.out, expected.out, 1e-5f);
+    // An int8 cache is 2^-8 exact, and q may be rounded to 2^-16 of its largest element for it.
+    expect_near(args.out, expected.out, form.dtype == DType::kI8 ? 4e-5f : 1e-5f);
 
     // The same rows one step at a time have the same bits.
     for (int32_t row = 0; row < 46; ++row) {
