@@ -102,6 +102,15 @@ void measure_linear(Bench& bench) {
                                .next = layers[0].get()};
         const double norming = each([&] { bench.backend->add_norm(norm); });
         report(fmt::format("norm.{}.{}.m{}.us", kind, in, n), norming * 1e6, "us");
+        const double both = seconds(bench,
+                                    [&] {
+                                      for (const auto& layer : layers) {
+                                        bench.backend->add_norm(norm);
+                                        as_cuda(layer).apply(scratch, x, true, to);
+                                      }
+                                    }) /
+                            static_cast<double>(copies);
+        report(fmt::format("behind_norm.{}.{}x{}.m{}.us", kind, out, in, n), both * 1e6, "us");
         report(fmt::format("quantize.{}.{}.m{}.us", kind, in, n), quantizing * 1e6, "us");
         const std::string key = fmt::format("linear.{}.{}x{}.m{}", kind, out, in, n);
         report(key + ".us", time * 1e6, "us");

@@ -65,8 +65,12 @@ void launch_clusters(unsigned cluster, void (*kernel)(Parameters...), dim3 grid,
   config.stream = stream;
   config.attrs = attributes;
   config.numAttrs = count;
-  cudaError_t error = cudaSuccess;
-  if (shared_bytes > 40 * 1024) {  // 48 KB with the kernel's own variables need no leave
+  // All alike: a multiprocessor must be empty before it gives its caches another share of memory,
+  // and then no kernel would start there before the one in front ends.
+  cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
+                                           cudaSharedmemCarveoutMaxShared);
+  if (error == cudaSuccess &&
+      shared_bytes > 40 * 1024) {  // 48 KB with the kernel's own variables need no leave
     error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                  static_cast<int>(shared_bytes));
   }

@@ -24,7 +24,7 @@ constexpr int kGroups = 2;  // warp groups that multiply
 constexpr int kMultipliers = 128 * kGroups, kThreads = kMultipliers + 32;
 constexpr int kOutputs = 64 * kGroups, kWeightBytes = kOutputs * kSpan;
 constexpr int kRingBytes = 92 * 1024;
-constexpr int kSpansAhead = 20;     // to L2, behind the ring
+constexpr int kSpansAhead = 20;     // fetched to L2, behind the ring
 constexpr int kSpansFromEnd = 12;   // that are still to be asked for when the successor may start
 constexpr int kLargestCluster = 4;  // as many sums as a thread has at least
 constexpr int kFlagWords = kMaxShards * kMaxLeafSpans / 32;
@@ -42,14 +42,16 @@ template <int kRows_, bool kMixed_>
 struct Shape {
   static constexpr int kRows = kRows_, kSums = kRows / 2;  // of a thread
   static constexpr bool kMixed = kMixed_;
-  static constexpr int kBlocks = kRows == 64 ? 1 : 2;  // on a multiprocessor
-  static constexpr int kInputBytes = kRows * kSpan;    // of one digit
+  static constexpr int kInputBytes = kRows * kSpan;  // of one digit
   static constexpr int kStageBytes = kWeightBytes + (kMixed ? 2 : 1) * kInputBytes;
   static constexpr int kStages = kRingBytes / kStageBytes;
   static constexpr int kBarriers = kStages * kStageBytes, kFlags = kBarriers + 16 * kStages;
-  static constexpr int kMet = kFlags + (kMixed ? 4 * kFlagWords : 0);
-  static constexpr int kMetBytes = kSums * kMultipliers * 4;  // of one digit
-  static constexpr int kRowLeaves = kMet + (kMixed ? 2 : 1) * kMetBytes;
+  static constexpr int kBehindFlags = kFlags + (kMixed ? 4 * kFlagWords : 0);
+  static constexpr int kMetBytes = (kMixed ? 2 : 1) * kSums * kMultipliers * 4;
+  static constexpr bool kMeetInRing = kRows == 64;  // or two blocks would not fit
+  static constexpr int kMet = kMeetInRing ? 0 : kBehindFlags;
+  static constexpr int kRowLeaves = kBehindFlags + (kMeetInRing ? 0 : kMetBytes);
+  static_assert(kMetBytes <= kBarriers || !kMeetInRing);
 
   static size_t shared_bytes(const LinearCall& call) {
     return kRowLeaves + static_cast<size_t>(call.n) * call.num_leaves * sizeof(RowLeaf);
@@ -118,6 +120,7 @@ class Block {
       const bool with_high = S::kMixed && flagged(span);
       barrier_arrive_expecting(full(stage), kWeightBytes + (with_high ? 2 : 1) * S::kInputBytes);
       copy_weights(span, stage);
+      if (span + kSpansAhead < end_) prefetch_bulk(weights_of(span + kSpansAhead), kWeightBytes);
       copy_tile(inputs(stage), low, 0, span * kSpan, full(stage));
       if (with_high) copy_high(high, span, stage);
       advance(stage, parity);
@@ -135,17 +138,20 @@ class Block {
     int stage = 0, parity = 0;
     if (call_.num_leaves == 1) {
       take(begin_, end_, stage, parity);
-      hand_over(low_, 0);
-      if constexpr (S::kMixed) hand_over(high_, 1);
     } else {
       sync_threads(2, kMultipliers);  // the rows' scales are there
       multiply_leaves(stage, parity);
     }
   }
 
-  // Waits for the cluster's sums, and makes outputs of this block's part of them.
+  // The cluster's blocks hand over their sums, and each makes outputs of its part of them.
   __device__ void finish() const {
     if (call_.num_leaves > 1) return;
+    if constexpr (S::kMeetInRing) meet();
+    if (threadIdx.x < kMultipliers) {
+      hand_over(low_, 0);
+      if constexpr (S::kMixed) hand_over(high_, 1);
+    }
     meet();
     if (threadIdx.x >= kMultipliers) return;
 #pragma unroll 4
@@ -339,7 +345,9 @@ class Block {
         }
         memory.fold(leaf - first, end - first, low_);
       }
-      hand_over(low_, 0);  // to itself: what follows goes through the values at run time
+      // To itself: what follows goes through the values at run time.
+      if constexpr (S::kMeetInRing) sync_threads(2, kMultipliers);
+      hand_over(low_, 0);
 #pragma unroll 2
       for (int i = 0; i < S::kSums; ++i) store(i, root, __int_as_float(*met(0, 0, i)));
     }
@@ -354,7 +362,7 @@ class Block {
 };
 
 template <typename S>
-__global__ void __launch_bounds__(kThreads, S::kBlocks)
+__global__ void __launch_bounds__(kThreads, 2)
     streamed_kernel(const __grid_constant__ LinearCall call, const __grid_constant__ TileMap low,
                     const __grid_constant__ TileMap high, int cluster) {
   Block<S> block(call, cluster);
@@ -369,7 +377,7 @@ __global__ void __launch_bounds__(kThreads, S::kBlocks)
 
 // As many blocks as keep the memory busy; a tile with several leaves is not cut.
 int cluster_of(const LinearCall& call, int tiles) {
-  const int enough = device_attribute(cudaDevAttrMultiProcessorCount) * 7 / 10;
+  const int enough = device_attribute(cudaDevAttrMultiProcessorCount);
   int cluster = 1;
   while (call.num_leaves == 1 && cluster < kLargestCluster && cluster * tiles < enough)
     cluster *= 2;
