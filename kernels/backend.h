@@ -51,7 +51,7 @@ enum class Int8Product {
 // magnitude of its slice where that is less, so that no slice is coarser than int8 weights are.
 inline constexpr float kOutlierThreshold = 6.0f;
 inline constexpr float kOutlierRatio = 6.0f;
-inline constexpr int kMagnitudeChains = 64;  // of a slice's sum of magnitudes
+inline constexpr int kMagnitudeChains = 256;  // of a slice's sum of magnitudes
 // Widest shard of an int8 weight: a product of a signed and an unsigned byte row of that width is
 // less than 2^31.
 inline constexpr int64_t kMaxInt8Columns = 65'536;

@@ -61,17 +61,20 @@ inline void quantize_outliers(const float* x, int64_t n, float limit, float inve
 
 inline void quantize(const float* x, int64_t n, int64_t padded, float threshold, float ratio,
                      QuantizedRow* row) {
-  static_assert(kChains == 4 * kBlock);
-  Vec16 tops[4] = {zero(), zero(), zero(), zero()}, sums[4] = {zero(), zero(), zero(), zero()};
+  constexpr int kSums = kChains / kBlock;
+  Vec16 top = zero(), sums[kSums];
+  for (Vec16& sum : sums) sum = zero();
   for (int64_t i = 0; i < n; i += kChains) {
-    for (int v = 0; v < 4 && i + v * kBlock < n; ++v) {
+    for (int v = 0; v < kSums && i + v * kBlock < n; ++v) {
       const Vec16 values = magnitude(read(x + i + v * kBlock, lanes_left(n, i + v * kBlock)));
-      tops[v] = max(tops[v], values);
+      top = max(top, values);
       sums[v] = add(sums[v], values);
     }
   }
-  const float absmax = max_lanes(max(max(tops[0], tops[1]), max(tops[2], tops[3])));
-  const float total = sum_lanes(add(add(sums[0], sums[2]), add(sums[1], sums[3])));
+  for (int half = kSums / 2; half > 0; half /= 2) {
+    for (int v = 0; v < half; ++v) sums[v] = add(sums[v], sums[v + half]);
+  }
+  const float absmax = max_lanes(top), total = sum_lanes(sums[0]);
   row->high_sum = row->outliers = row->num_groups = 0;
   if (!(total <= 3.4028235e38f)) {  // an infinity or a NaN: so is the product
     for (int64_t i = 0; i < padded; ++i) row->low[i] = 0;

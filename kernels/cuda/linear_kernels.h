@@ -24,7 +24,7 @@ extern const LinearKernel kWarpGroups;  // any number of rows on compute capabil
 extern const LinearKernel kManyRows;    // any number of rows on 8.0 and later
 extern const LinearKernel kAnyRows;     // any shape; slow, and the reference of the others
 
-// kWarpGroups as it is when it chooses tiles of 128, 192 or 256 outputs, and clusters of 1, 2 or 4.
+// kWarpGroups as it is when it chooses tiles of 256 or 192 outputs and clusters of 2, or 128 and 1.
 void run_warp_groups(const LinearCall& call, int outputs, int cluster, cudaStream_t stream);
 
 // Sums and arrivals (see LinearCall) that kStreamed and kFewRows need for any number of rows.

@@ -28,29 +28,30 @@ class SpanList {
   // From now on only those where a row of the tile has outliers; false: none. All threads call it.
   __device__ __forceinline__ bool keep_those_with_outliers(const LinearCall& call, int first_row,
                                                            uint32_t* masks) {
-    const int warp = static_cast<int>(threadIdx.x) / 32, words = (end_ - begin_ + 31) / 32;
+    const int first_word = begin_ / 32;
     __syncthreads();
-    for (int word = warp; word < words; word += kThreads / 32) {
-      const uint32_t mask = spans_with_outliers(call, first_row, kRows, begin_ + word * 32, end_);
-      if (threadIdx.x % 32 == 0) masks[word] = mask;
+    for (int word = first_word + static_cast<int>(threadIdx.x) / 32; word * 32 < end_;
+         word += kThreads / 32) {
+      const uint32_t mask = spans_with_outliers(call, first_row, kRows, word);
+      if (threadIdx.x % 32 == 0) masks[word - first_word] = mask;
     }
     __syncthreads();
-    uint32_t any = 0;
-    for (int word = 0; word < words; ++word) any |= masks[word];
-    masks_ = masks;
+    masks_ = masks - first_word;
     next_ = begin_;
-    return any != 0;
+    const bool any = next() >= 0;
+    next_ = begin_;
+    return any;
   }
 
   __device__ __forceinline__ int next() {  // -1: no more
     if (masks_ != nullptr) {
       while (next_ < end_) {
-        const uint32_t left = masks_[(next_ - begin_) / 32] >> (next_ - begin_) % 32;
+        const uint32_t left = masks_[next_ / 32] >> next_ % 32;
         if (left != 0) {
           next_ += __ffs(static_cast<int>(left)) - 1;
           break;
         }
-        next_ += 32 - (next_ - begin_) % 32;
+        next_ += 32 - next_ % 32;
       }
     }
     return next_ < end_ ? next_++ : -1;
@@ -173,7 +174,10 @@ __global__ void __launch_bounds__(kThreads, 2) many_rows_kernel(LinearCall call)
         clear(sums);
         tile.multiply(call.high, spans, sums);
       }
-      leaf_values(call, leaf, with_high, memory, sums, place);
+      const int32_t* lows = memory.low();
+      leaf_values<0, kSums>(
+          call, leaf, with_high, [&](int i) { return with_high ? lows[i] : sums[i]; },
+          [&](int i) { return sums[i]; }, sums, place);
       memory.fold(leaf - first_leaf, end_leaf - first_leaf, sums);
     }
     store_root(call, root, sums, place);
@@ -183,7 +187,7 @@ __global__ void __launch_bounds__(kThreads, 2) many_rows_kernel(LinearCall call)
 void run(const LinearCall& call, cudaStream_t stream) {
   const dim3 grid((call.n + kRows - 1) / kRows, (call.rows + kOutputs - 1) / kOutputs);
   launch(many_rows_kernel, grid, dim3(kThreads),
-         kStages * kStageBytes + kMaxLeafSpans / 32 * sizeof(uint32_t), stream, call);
+         kStages * kStageBytes + (kMaxLeafSpans / 32 + 1) * sizeof(uint32_t), stream, call);
 }
 
 }  // namespace

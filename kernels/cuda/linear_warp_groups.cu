@@ -2,13 +2,16 @@
 // sm_90a. One warp copies spans into a ring, two warp groups of 64 rows each multiply them from
 // there; a block takes one tile after the other, and its ring fills while the last tile is stored.
 // The blocks of a cluster take tiles of the same outputs: each copies a part of the weights to all.
+// Where rows have outliers, the high digits of some outputs at a time are multiplied behind the low
+// ones, so that both sums lie in registers; meanwhile three warps look for the next tile's.
 //
 // On paper (H200, 4096 multiply-adds a clock and multiprocessor), 256 outputs: a span is 512 clocks
-// of products, which read 40 KiB of shared memory (320 clocks). From L2, which gives some 21 bytes
-// a clock and multiprocessor, come 24 KiB (1143 clocks) for a block by itself, 16 KiB (762) for
-// each of two, 12 KiB (571) for each of four.
+// of products, which read 40 KiB of shared memory (320 clocks). From L2 come 24 KiB for a block by
+// itself, 16 KiB for each of two. Clusters of four do not pay: 120 of 132 multiprocessors hold one.
 #include <algorithm>
 #include <limits>
+#include <type_traits>
+#include <utility>
 
 #include "kernels/cuda/linear_kernels.h"
 #include "kernels/cuda/many_rows.cuh"
@@ -18,16 +21,24 @@ namespace octet::cuda {
 namespace {
 
 constexpr int kRows = 128, kThreads = 384, kMultipliers = 8;  // warps that multiply
+constexpr int kScouts = 3;                                    // warps that look for outliers
+constexpr int kMaskWords = kMaxShards * kMaxLeafSpans / 32;
+constexpr int kMasksReady = 1;  // barrier of the copier and the scouts
 
 // What follows a span in the ring.
 enum class Next : int { kMore, kLeafEnds, kHighDigits };
+
+// Outputs whose high digits are multiplied at a time.
+template <int kOutputs>
+inline constexpr int kHighOutputs = kOutputs % 128 == 0 ? 128 : 64;
 
 template <int kOutputs>
 struct Ring {
   static constexpr int kTileABytes = kRows * kSpan, kTileBBytes = kOutputs * kSpan;
   static constexpr int kStageBytes = kTileABytes + kTileBBytes;
   static constexpr int kStages = 200 * 1024 / kStageBytes;
-  static constexpr int kBytes = kStages * (kStageBytes + 2 * sizeof(uint64_t) + sizeof(Next));
+  static constexpr int kMasks = kStages * (kStageBytes + 2 * sizeof(uint64_t) + sizeof(Next));
+  static constexpr int kBytes = kMasks + 2 * kMaskWords * sizeof(uint32_t);
 
   // Barrier `i` of a kind, and what follows the span in stage `i`.
   __device__ static uint64_t* full(int i) {
@@ -35,6 +46,11 @@ struct Ring {
   }
   __device__ static uint64_t* empty(int i) { return full(kStages + i); }
   __device__ static Next* next(int i) { return reinterpret_cast<Next*>(full(2 * kStages)) + i; }
+
+  // Of this block's tiles in turn: bit s of word w is span 32 w + s.
+  __device__ static uint32_t* masks(bool odd) {
+    return reinterpret_cast<uint32_t*>(dynamic_shared() + kMasks) + (odd ? kMaskWords : 0);
+  }
 
   int stage = 0, parity = 0;
 
@@ -66,60 +82,68 @@ struct Tiles {
   __device__ int output(int i) const { return i / of_rows * kOutputs; }
 };
 
-// The warp that copies: the block's own rows, and its part of the weights to all blocks of the
-// cluster. They do the same steps, so where one of them has outliers, all multiply high digits.
-// Its lanes look for outliers together; lane 0 copies.
+// What the thread that copies does: the block's own rows, and its part of the weights to all blocks
+// of the cluster. They do the same steps, so where one of them has outliers, all multiply high
+// digits.
 template <int kOutputs, int kCluster>
 class Copier {
  public:
   __device__ Copier(const LinearCall& call, const TileMap& low, const TileMap& high)
       : call_(call), low_(low), high_(high) {}
 
-  __device__ void copy_leaf(int cluster_row, int first_output, int leaf) {
-    const int first_row = cluster_row + Tiles<kOutputs, kCluster>::rank() * kRows;
-    const int begin = call_.place[leaf] / kSpan, end = call_.place[leaf + 1] / kSpan;
-    const int lane = static_cast<int>(threadIdx.x) % 32;
-    uint32_t mine = 0;  // lane l: the spans begin + 32 l and on that have outliers
-    bool any = false;
+  // The whole warp calls it.
+  __device__ void copy_spans(int row, int output) {
+    const bool leader = threadIdx.x == 0;
+    for (int leaf = 0; leaf < call_.num_leaves; ++leaf) {
+      const int begin = call_.place[leaf] / kSpan, end = call_.place[leaf + 1] / kSpan;
+      if (leader) {
 #pragma unroll 1
-    for (int word = 0; begin + word * 32 < end; ++word) {
-      const int from = begin + word * 32, to = min(from + 32, end);
-      if (call_.mixed) {
-        const uint32_t mask = spans_with_outliers(call_, cluster_row, kCluster * kRows, from, end);
-        if (lane == word) mine = mask;
-        any |= mask != 0;
+        for (int span = begin; span + 1 < end; ++span) {
+          copy(low_, kOutputs, row, output, span, Next::kMore);
+        }
       }
-      if (lane != 0) continue;
-#pragma unroll 1
-      for (int span = from; span < to; ++span) {
-        const Next next = span + 1 < end ? Next::kMore : any ? Next::kHighDigits : Next::kLeafEnds;
-        copy(low_, first_row, first_output, span, next);
+      if (call_.mixed && leaf == 0) {
+        __syncwarp();
+        sync_threads(kMasksReady, (1 + kScouts) * 32);
       }
-    }
-    if (!any) return;
-    const uint32_t words = __ballot_sync(0xffffffffu, mine != 0);
-    for (uint32_t words_left = words; words_left != 0; words_left &= words_left - 1) {
-      const int word = __ffs(static_cast<int>(words_left)) - 1;
-      uint32_t left = __shfl_sync(0xffffffffu, mine, word);
-      if (lane != 0) continue;
+      if (!leader || begin == end) continue;
+      const uint32_t* masks = Ring<kOutputs>::masks(odd_);
+      const bool with_high = call_.mixed && next_flagged(masks, begin, end) < end;
+      copy(low_, kOutputs, row, output, end - 1, with_high ? Next::kHighDigits : Next::kLeafEnds);
+      if (!with_high) continue;
+      constexpr int kPart = kHighOutputs<kOutputs>;
 #pragma unroll 1
-      for (; left != 0; left &= left - 1) {
-        const int span = begin + word * 32 + __ffs(static_cast<int>(left)) - 1;
-        const bool last = (left & (left - 1)) == 0 && (words_left & (words_left - 1)) == 0;
-        copy(high_, first_row, first_output, span, last ? Next::kLeafEnds : Next::kMore);
+      for (int part = 0; part < kOutputs; part += kPart) {
+        for (int span = next_flagged(masks, begin, end); span < end;) {
+          const int next = next_flagged(masks, span + 1, end);
+          copy(high_, kPart, row, output + part, span, next < end ? Next::kMore : Next::kLeafEnds);
+          span = next;
+        }
       }
     }
+    odd_ = !odd_;
   }
 
  private:
-  __device__ void copy(const TileMap& digits, int first_row, int first_output, int span,
-                       Next next) {
+  // The first of the spans [span, end) that is flagged; `end` where none is.
+  static __device__ int next_flagged(const uint32_t* masks, int span, int end) {
+    while (span < end) {
+      const uint32_t left = masks[span / 32] >> span % 32;
+      if (left != 0) return min(span + __ffs(static_cast<int>(left)) - 1, end);
+      span += 32 - span % 32;
+    }
+    return end;
+  }
+
+  __device__ void copy(const TileMap& digits, int outputs, int first_row, int first_output,
+                       int span, Next next) {
     barrier_wait(ring_.empty(ring_.stage), ring_.parity ^ 1);
     uint64_t* full = ring_.full(ring_.stage);
-    const int b_bytes = min(kOutputs, call_.padded_rows - first_output) * kSpan;
+    const int b_bytes = max(min(outputs, call_.padded_rows - first_output), 0) * kSpan;
     *ring_.next(ring_.stage) = next;
     barrier_arrive_expecting(full, Ring<kOutputs>::kTileABytes + b_bytes);
     copy_tile(ring_.a(), digits, first_row, span * kSpan, full);
+    if (b_bytes == 0) return ring_.advance();  // outputs that are not there
     const int8_t* weight =
         call_.weight + (int64_t{span} * call_.padded_rows + first_output) * kSpan;
     if constexpr (kCluster == 1) {
@@ -134,12 +158,12 @@ class Copier {
   const LinearCall& call_;
   const TileMap &low_, &high_;
   Ring<kOutputs> ring_;
+  bool odd_ = false;  // masks of the next tile
 };
 
 // sums += the spans in the ring up to the end of a pass. Returns what follows it.
-template <int kOutputs, int kCluster>
-__device__ __forceinline__ Next multiply(Ring<kOutputs>& ring, int group,
-                                         int32_t (&sums)[kOutputs / 2]) {
+template <int kOutputs, int kCluster, int kSums>
+__device__ __forceinline__ Next multiply(Ring<kOutputs>& ring, int group, int32_t (&sums)[kSums]) {
   Next next;
   int before = -1;
   const auto release = [&] {
@@ -159,7 +183,7 @@ __device__ __forceinline__ Next multiply(Ring<kOutputs>& ring, int group,
     warp_group_fence();
 #pragma unroll
     for (int k = 0; k < kSpan; k += 32) {
-      warp_group_mma_s8<kOutputs>(sums, matrix_descriptor(a + k), matrix_descriptor(ring.b() + k));
+      warp_group_mma_s8<2 * kSums>(sums, matrix_descriptor(a + k), matrix_descriptor(ring.b() + k));
     }
     commit_products();
     wait_products<1>();
@@ -173,10 +197,15 @@ __device__ __forceinline__ Next multiply(Ring<kOutputs>& ring, int group,
   return next;
 }
 
+template <typename Use, int... kParts>
+__device__ __forceinline__ void for_each(std::integer_sequence<int, kParts...>, const Use& use) {
+  (use(std::integral_constant<int, kParts>()), ...);
+}
+
 template <int kOutputs, int kCluster>
 __device__ __forceinline__ void multiply_tiles(const LinearCall& call,
                                                Tiles<kOutputs, kCluster> tiles) {
-  constexpr int kSums = kOutputs / 2;
+  constexpr int kSums = kOutputs / 2, kHighSums = kHighOutputs<kOutputs> / 2;
   const int group = static_cast<int>(threadIdx.x) / 128 - 1;
   Ring<kOutputs> ring;
   int32_t sums[kSums];
@@ -191,14 +220,21 @@ __device__ __forceinline__ void multiply_tiles(const LinearCall& call,
     for (int root = 0; root < call.num_roots; ++root) {
       const int first_leaf = call.first_leaf[root], end_leaf = call.first_leaf[root + 1];
       for (int leaf = first_leaf; leaf < end_leaf; ++leaf) {
-        bool with_high = false;
-        for (bool more = call.place[leaf] < call.place[leaf + 1];; with_high = true) {
-          clear(sums);
-          if (more) more = multiply<kOutputs, kCluster>(ring, group, sums) == Next::kHighDigits;
-          if (!more) break;
-          memory.keep_low(sums);
+        clear(sums);
+        Next next = Next::kLeafEnds;
+        if (call.place[leaf] < call.place[leaf + 1]) {
+          next = multiply<kOutputs, kCluster>(ring, group, sums);
         }
-        leaf_values(call, leaf, with_high, memory, sums, place);
+        const bool with_high = next == Next::kHighDigits;
+        for_each(std::make_integer_sequence<int, kSums / kHighSums>(), [&](auto part) {
+          constexpr int kFirst = part() * kHighSums;
+          int32_t high[kHighSums];
+          clear(high);
+          if (with_high) multiply<kOutputs, kCluster>(ring, group, high);
+          leaf_values<kFirst, kFirst + kHighSums>(
+              call, leaf, with_high, [&](int i) { return sums[i]; },
+              [&](int i) { return high[i - kFirst]; }, sums, place);
+        });
         memory.fold(leaf - first_leaf, end_leaf - first_leaf, sums);
       }
       store_root(call, root, sums, place);
@@ -211,9 +247,27 @@ __device__ __forceinline__ void copy_tiles(const LinearCall& call, const TileMap
                                            const TileMap& high, Tiles<kOutputs, kCluster> tiles) {
   Copier<kOutputs, kCluster> copier(call, low, high);
   for (int tile = tiles.first(); tile < tiles.count(); tile += tiles.step()) {
-    for (int leaf = 0; leaf < call.num_leaves; ++leaf) {
-      copier.copy_leaf(tiles.row_of_cluster(tile), tiles.output(tile), leaf);
+    copier.copy_spans(tiles.row(tile), tiles.output(tile));
+  }
+}
+
+// What the scouts do: they are one tile ahead of the copier at most.
+template <int kOutputs, int kCluster>
+__device__ __forceinline__ void find_outliers(const LinearCall& call,
+                                              Tiles<kOutputs, kCluster> tiles) {
+  const int warp = static_cast<int>(threadIdx.x) / 32 - 1,
+            words = (call.padded_in / kSpan + 31) / 32;
+  bool odd = false;
+  for (int tile = tiles.first(); tile < tiles.count(); tile += tiles.step()) {
+    uint32_t* masks = Ring<kOutputs>::masks(odd);
+    for (int word = warp; word < words; word += kScouts) {
+      const uint32_t mask =
+          spans_with_outliers(call, tiles.row_of_cluster(tile), kCluster * kRows, word);
+      if (threadIdx.x % 32 == 0) masks[word] = mask;
     }
+    __syncwarp();
+    sync_threads(kMasksReady, (1 + kScouts) * 32);
+    odd = !odd;
   }
 }
 
@@ -236,7 +290,11 @@ __global__ void __launch_bounds__(kThreads, 1)
     multiply_tiles(call, tiles);
   } else {
     give_registers<56>();
-    if (threadIdx.x < 32) copy_tiles(call, low, high, tiles);
+    if (threadIdx.x < 32) {
+      copy_tiles(call, low, high, tiles);
+    } else if (call.mixed) {
+      find_outliers(call, tiles);
+    }
   }
   if (kCluster > 1) cluster_sync();  // no block ends while another one still reaches into it
 }
@@ -259,9 +317,8 @@ void run_tiles(const LinearCall& call, cudaStream_t stream) {
 }
 
 // Clocks a span: whole rounds of tiles, which take as long as their products (4096 multiply-adds a
-// clock and multiprocessor) or their bytes from L2 (measured on an H200: 5.2 TB/s, 2840 bytes a
-// clock; a multiprocessor takes 64 at most). Infinite where half of each cluster would have no
-// rows.
+// clock and multiprocessor) or their bytes from L2 (some 3500 a clock on an H200). Infinite where
+// half of each cluster would have no rows.
 template <int kOutputs, int kCluster>
 double cost(const LinearCall& call) {
   const int clusters = resident<kOutputs, kCluster>();
@@ -272,8 +329,7 @@ double cost(const LinearCall& call) {
   const int blocks = std::min(tiles, clusters) * kCluster;
   const double products = kRows * kOutputs * kSpan / 4096.0;
   const double bytes = (kRows + kOutputs / kCluster) * kSpan;
-  return (tiles + clusters - 1) / clusters *
-         std::max({products, blocks * bytes / 2840, (kRows + kOutputs) * kSpan / 64.0});
+  return (tiles + clusters - 1) / clusters * std::max(products, blocks * bytes / 3500);
 }
 
 struct Variant {
@@ -285,16 +341,12 @@ template <int kOutputs, int kCluster>
 constexpr Variant kVariant{kOutputs, kCluster, cost<kOutputs, kCluster>,
                            run_tiles<kOutputs, kCluster>};
 
-constexpr Variant kVariants[] = {kVariant<256, 1>, kVariant<192, 1>, kVariant<128, 1>,
-                                 kVariant<256, 2>, kVariant<192, 2>, kVariant<128, 2>,
-                                 kVariant<256, 4>, kVariant<192, 4>, kVariant<128, 4>};
-constexpr int kLargestCluster = 4;  // 1: blocks do not reach into each other
+constexpr Variant kVariants[] = {kVariant<256, 2>, kVariant<192, 2>, kVariant<128, 1>};
 
 void run(const LinearCall& call, cudaStream_t stream) {
   const Variant* best = nullptr;
   double least = 0;
   for (const Variant& variant : kVariants) {
-    if (variant.cluster > kLargestCluster) continue;
     const double cost = variant.cost(call);
     if (best != nullptr && cost >= least) continue;
     best = &variant;
@@ -313,6 +365,7 @@ void run_warp_groups(const LinearCall& call, int outputs, int cluster, cudaStrea
 
 const LinearKernel kWarpGroups{
     "warp groups",
-    [](const LinearCall&) { return device_attribute(cudaDevAttrComputeCapabilityMajor) == 9; }, run};
+    [](const LinearCall&) { return device_attribute(cudaDevAttrComputeCapabilityMajor) == 9; },
+    run};
 
 }  // namespace octet::cuda

@@ -73,19 +73,18 @@ __device__ __forceinline__ void load_columns(const LinearCall& call, const float
   for (int block = 0; block < kChunk / 4; ++block) values[block] = from[4 * block];
 }
 
-// The sums of one leaf become its values. `with_high`: they are the high digits', and `memory` has
-// the low ones; else no row of the tile has outliers. place(chunk) says where a chunk is. The next
-// chunk's scales are on their way meanwhile.
-template <int kCount, typename Place>
+// Elements [kFirst, kEnd) of `sums` become the values of one leaf, of the sums low(i) and, where
+// `with_high`, high(i); else no row of the tile has outliers. place(chunk) says where a chunk is.
+// The next chunk's scales are on their way meanwhile.
+template <int kFirst, int kEnd, int kCount, typename Low, typename High, typename Place>
 __device__ __forceinline__ void leaf_values(const LinearCall& call, int leaf, bool with_high,
-                                            const TileMemory<kCount>& memory,
+                                            const Low& low, const High& high,
                                             int32_t (&sums)[kCount], const Place& place) {
-  constexpr int kChunks = kCount / kChunk;
-  const int32_t* lows = memory.low();
+  constexpr int kFirstChunk = kFirst / kChunk, kChunks = kEnd / kChunk;
   float2 scales[2][kChunk / 4];
-  load_columns(call, call.scales, place(0).output, scales[0]);
+  load_columns(call, call.scales, place(kFirstChunk).output, scales[kFirstChunk % 2]);
 #pragma unroll
-  for (int chunk = 0; chunk < kChunks; ++chunk) {
+  for (int chunk = kFirstChunk; chunk < kChunks; ++chunk) {
     __syncwarp();  // as in fold()
     if (chunk + 1 < kChunks) {
       load_columns(call, call.scales, place(chunk + 1).output, scales[(chunk + 1) % 2]);
@@ -104,10 +103,9 @@ __device__ __forceinline__ void leaf_values(const LinearCall& call, int leaf, bo
     for (int j = 0; j < kChunk; ++j) {
       const int i = chunk * kChunk + j;
       if (j == kChunk / 2) __syncwarp();  // likewise
-      const int low = with_high ? lows[i] : sums[i];
       const float2 pair = scales[chunk % 2][j / 4];
-      sums[i] = __float_as_int(leaf_value(low, sums[i], outliers[j / 2 % 2], row_scales[j / 2 % 2],
-                                          j % 2 == 0 ? pair.x : pair.y));
+      sums[i] = __float_as_int(leaf_value(low(i), high(i), outliers[j / 2 % 2],
+                                          row_scales[j / 2 % 2], j % 2 == 0 ? pair.x : pair.y));
     }
   }
 }
@@ -194,20 +192,29 @@ __device__ __forceinline__ void store_root(const LinearCall& call, int root,
   }
 }
 
+// Bit i of four bytes that are 0 or 1: byte i.
+__device__ __forceinline__ uint32_t four_bits(uint32_t bytes) { return bytes * 0x10204080u >> 28; }
+__device__ __forceinline__ uint32_t sixteen_bits(const uint4& bytes) {
+  return four_bits(bytes.x) | four_bits(bytes.y) << 4 | four_bits(bytes.z) << 8 |
+         four_bits(bytes.w) << 12;
+}
+
 // Bit l of the result, the same in all lanes: has one of the rows [first, first + count) that are
-// there an outlier in span `span` + l? Spans from `end` on have none. A whole warp calls it.
+// there an outlier in span 32 * word + l? A whole warp calls it.
 __device__ __forceinline__ uint32_t spans_with_outliers(const LinearCall& call, int first,
-                                                        int count, int span, int end) {
-  const auto stride = static_cast<int>(span_stride(call.padded_in));
-  const int mine = span + static_cast<int>(threadIdx.x) % 32;
-  int any = 0;
-  if (mine < end) {
-    const uint8_t* flags = call.spans + int64_t{first} * stride + mine;
-    const int behind = min(count, call.n - first) * stride;
-#pragma unroll 16
-    for (int at = 0; at < behind; at += stride) any |= flags[at];
+                                                        int count, int word) {
+  const int pieces = static_cast<int>(span_stride(call.padded_in) / 16);
+  const auto* from =
+      reinterpret_cast<const uint4*>(call.spans) + int64_t{first} * pieces + 2 * word;
+  const int rows = min(count, call.n - first);
+  const bool both = 2 * word + 1 < pieces;
+  uint32_t mask = 0;
+#pragma unroll 4
+  for (int row = static_cast<int>(threadIdx.x) % 32; row < rows; row += 32) {
+    mask |= sixteen_bits(from[row * pieces]);
+    if (both) mask |= sixteen_bits(from[row * pieces + 1]) << 16;
   }
-  return __ballot_sync(0xffffffffu, any != 0);
+  return __reduce_or_sync(0xffffffffu, mask);
 }
 
 }  // namespace octet::cuda

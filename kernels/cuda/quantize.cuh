@@ -20,42 +20,42 @@ size_t quantize_shared_bytes(bool mixed, unsigned threads) {
   return mixed ? kPieceGroups<kGroups> * threads * sizeof(Four) : 0;
 }
 
-// The sum in the order of backend.h: lane l of the first warp adds the chains 2l and 2l + 1, pieces
-// of the row pass through shared memory.
+// The sum in the order of backend.h: a chain a thread; pieces of the row pass through shared
+// memory.
 template <int kGroups>
 __device__ float sum_of_magnitudes(const HeldRow<kGroups>& row, int n) {
-  static_assert(kMagnitudeChains == 64);
-  constexpr int kPiece = kPieceGroups<kGroups>;
-  __shared__ float result;
+  constexpr int kPiece = kPieceGroups<kGroups>, kEach = kMagnitudeChains / 32;
+  __shared__ float chains[kMagnitudeChains];
   auto* piece = reinterpret_cast<Four*>(dynamic_shared());
-  const int columns = kPiece * 4 * static_cast<int>(blockDim.x);
-  float2 sums = make_float2(0, 0);
+  const auto* values = reinterpret_cast<const float*>(piece);
+  const int threads = static_cast<int>(blockDim.x), columns = kPiece * 4 * threads;
 #pragma unroll
   for (int first = 0; first < kGroups; first += kPiece) {
     if (first > 0) __syncthreads();
 #pragma unroll
     for (int i = 0; i < kPiece; ++i) piece[row.group(i)] = row.x[first + i];
     __syncthreads();
-    if (threadIdx.x < 32) {
-      const auto* pairs = reinterpret_cast<const float2*>(piece) + threadIdx.x;
-      const int left = min(columns, n - first / kPiece * columns);
+    const int left = min(columns, n - first / kPiece * columns);
+    for (int chain = threadIdx.x; chain < kMagnitudeChains; chain += threads) {
+      float sum = first == 0 ? 0.0f : chains[chain];
 #pragma unroll 16
-      for (int k = 0; k < left; k += kMagnitudeChains) {
-        const float2 pair = pairs[k / 2];
-        sums.x += fabsf(pair.x);
-        sums.y += fabsf(pair.y);
-      }
+      for (int k = chain; k < left; k += kMagnitudeChains) sum += fabsf(values[k]);
+      chains[chain] = sum;
     }
-  }
-  if (threadIdx.x < 32) {
-    for (int offset = 16; offset > 0; offset /= 2) {
-      sums.x += __shfl_xor_sync(0xffffffffu, sums.x, offset);
-      sums.y += __shfl_xor_sync(0xffffffffu, sums.y, offset);
-    }
-    if (threadIdx.x == 0) result = sums.x + sums.y;
   }
   __syncthreads();
-  return result;
+  float sums[kEach];  // every warp adds them all
+#pragma unroll
+  for (int i = 0; i < kEach; ++i) sums[i] = chains[i * 32 + threadIdx.x % 32];
+#pragma unroll
+  for (int half = kEach / 2; half > 0; half /= 2) {
+#pragma unroll
+    for (int i = 0; i < half; ++i) sums[i] += sums[i + half];
+  }
+  for (int offset = 16; offset > 0; offset /= 2) {
+    sums[0] += __shfl_xor_sync(0xffffffffu, sums[0], offset);
+  }
+  return sums[0];
 }
 
 // The low byte is the integer nearest to a value of [-127, 127], ties to even.
@@ -153,7 +153,7 @@ __device__ void quantize_slice(const QuantizeCall& call, int row, int leaf,
       float q = value * inverse, digit = 0;
       if (!(fabsf(value) < limit) && 4 * group + j < n) {
         q = rintf(fminf(fmaxf(q, -kMost), kMost));
-        digit = rintf(q / static_cast<float>(kHighDigit));
+        digit = rintf(q * (1.0f / kHighDigit));  // as of the quotient, for all of these integers
         q -= kHighDigit * digit;
         ++outliers;
       }

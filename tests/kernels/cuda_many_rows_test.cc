@@ -167,15 +167,12 @@ const LinearKernel* warp_groups(const char* name) {
   return &kernel;
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Kernels, ManyRows,
-    ::testing::Values(&kManyRows, &kWarpGroups,                                          //
-                      warp_groups<256, 1>("256 by 1"), warp_groups<192, 1>("192 by 1"),  //
-                      warp_groups<128, 1>("128 by 1"), warp_groups<256, 2>("256 by 2"),
-                      warp_groups<192, 2>("192 by 2"), warp_groups<128, 2>("128 by 2"),
-                      warp_groups<256, 4>("256 by 4"), warp_groups<192, 4>("192 by 4"),
-                      warp_groups<128, 4>("128 by 4")),
-    kernel_name);
+INSTANTIATE_TEST_SUITE_P(Kernels, ManyRows,
+                         ::testing::Values(&kManyRows, &kWarpGroups,  //
+                                           warp_groups<256, 2>("256 by 2"),
+                                           warp_groups<192, 2>("192 by 2"),  //
+                                           warp_groups<128, 1>("128 by 1")),
+                         kernel_name);
 
 }  // namespace
 }  // namespace octet::cuda
