@@ -2,8 +2,8 @@
 // sm_90a. One warp copies spans into a ring, two warp groups of 64 rows each multiply them from
 // there; a block takes one tile after the other, and its ring fills while the last tile is stored.
 // The blocks of a cluster take tiles of the same outputs: each copies a part of the weights to all.
-// Where rows have outliers, the high digits of some outputs at a time are multiplied behind the low
-// ones, so that both sums lie in registers; meanwhile three warps look for the next tile's.
+// Where rows have outliers, three more warps look for them. The high digits of their spans are
+// multiplied behind the low ones, for some outputs at a time, so that both sums lie in registers.
 //
 // On paper (H200, 4096 multiply-adds a clock and multiprocessor), 256 outputs: a span is 512 clocks
 // of products, which read 40 KiB of shared memory (320 clocks). From L2 come 24 KiB for a block by
@@ -26,11 +26,14 @@ constexpr int kMaskWords = kMaxShards * kMaxLeafSpans / 32;
 constexpr int kMasksReady = 1;  // barrier of the copier and the scouts
 
 // What follows a span in the ring.
-enum class Next : int { kMore, kLeafEnds, kHighDigits };
+enum class Next : int {
+  kMore,
+  kLeafEnds,
+  kHighDigits,      // of few spans: they stay in the ring for all parts of the outputs
+  kManyHighDigits,  // they come again for each part
+};
 
-// Outputs whose high digits are multiplied at a time.
-template <int kOutputs>
-inline constexpr int kHighOutputs = kOutputs % 128 == 0 ? 128 : 64;
+constexpr int kHighOutputs = 64;  // whose high digits are multiplied at a time
 
 template <int kOutputs>
 struct Ring {
@@ -99,7 +102,7 @@ class Copier {
       if (leader) {
 #pragma unroll 1
         for (int span = begin; span + 1 < end; ++span) {
-          copy(low_, kOutputs, row, output, span, Next::kMore);
+          copy(low_, row, output, span, Next::kMore);
         }
       }
       if (call_.mixed && leaf == 0) {
@@ -108,16 +111,21 @@ class Copier {
       }
       if (!leader || begin == end) continue;
       const uint32_t* masks = Ring<kOutputs>::masks(odd_);
-      const bool with_high = call_.mixed && next_flagged(masks, begin, end) < end;
-      copy(low_, kOutputs, row, output, end - 1, with_high ? Next::kHighDigits : Next::kLeafEnds);
-      if (!with_high) continue;
-      constexpr int kPart = kHighOutputs<kOutputs>;
+      int flagged = 0;
+      if (call_.mixed) {
+        for (int span = begin; (span = next_flagged(masks, span, end)) < end; ++span) ++flagged;
+      }
+      const bool many = flagged > Ring<kOutputs>::kStages;
+      copy(low_, row, output, end - 1,
+           flagged == 0 ? Next::kLeafEnds
+           : many       ? Next::kManyHighDigits
+                        : Next::kHighDigits);
 #pragma unroll 1
-      for (int part = 0; part < kOutputs; part += kPart) {
-        for (int span = next_flagged(masks, begin, end); span < end;) {
-          const int next = next_flagged(masks, span + 1, end);
-          copy(high_, kPart, row, output + part, span, next < end ? Next::kMore : Next::kLeafEnds);
-          span = next;
+      for (int part = 0; part < (many ? kOutputs / kHighOutputs : 1); ++part) {
+        int span = begin;
+        for (int left = flagged; left > 0; --left, ++span) {
+          span = next_flagged(masks, span, end);
+          copy(high_, row, output, span, left > 1 ? Next::kMore : Next::kLeafEnds);
         }
       }
     }
@@ -135,15 +143,14 @@ class Copier {
     return end;
   }
 
-  __device__ void copy(const TileMap& digits, int outputs, int first_row, int first_output,
-                       int span, Next next) {
+  __device__ void copy(const TileMap& digits, int first_row, int first_output, int span,
+                       Next next) {
     barrier_wait(ring_.empty(ring_.stage), ring_.parity ^ 1);
     uint64_t* full = ring_.full(ring_.stage);
-    const int b_bytes = max(min(outputs, call_.padded_rows - first_output), 0) * kSpan;
+    const int b_bytes = min(kOutputs, call_.padded_rows - first_output) * kSpan;
     *ring_.next(ring_.stage) = next;
     barrier_arrive_expecting(full, Ring<kOutputs>::kTileABytes + b_bytes);
     copy_tile(ring_.a(), digits, first_row, span * kSpan, full);
-    if (b_bytes == 0) return ring_.advance();  // outputs that are not there
     const int8_t* weight =
         call_.weight + (int64_t{span} * call_.padded_rows + first_output) * kSpan;
     if constexpr (kCluster == 1) {
@@ -161,14 +168,16 @@ class Copier {
   bool odd_ = false;  // masks of the next tile
 };
 
-// sums += the spans in the ring up to the end of a pass. Returns what follows it.
-template <int kOutputs, int kCluster, int kSums>
-__device__ __forceinline__ Next multiply(Ring<kOutputs>& ring, int group, int32_t (&sums)[kSums]) {
+// sums += the spans in the ring up to the end of a pass, of the outputs from `first` on. `keep`:
+// the spans stay there. Returns what follows the pass.
+template <int kCluster, int kOutputs, int kSums>
+__device__ __forceinline__ Next multiply(Ring<kOutputs>& ring, int group, int first, bool keep,
+                                         int32_t (&sums)[kSums]) {
   Next next;
   int before = -1;
   const auto release = [&] {
     const unsigned lane = threadIdx.x % 32;
-    if (before < 0 || lane >= kCluster) return;
+    if (keep || before < 0 || lane >= kCluster) return;
     if constexpr (kCluster == 1) {
       barrier_arrive(ring.empty(before));
     } else {
@@ -180,10 +189,11 @@ __device__ __forceinline__ Next multiply(Ring<kOutputs>& ring, int group, int32_
     barrier_wait(ring.full(ring.stage), ring.parity);
     next = *ring.next(ring.stage);
     const std::byte* a = ring.a() + group * 64 * kSpan;
+    const std::byte* b = ring.b() + first * kSpan;
     warp_group_fence();
 #pragma unroll
     for (int k = 0; k < kSpan; k += 32) {
-      warp_group_mma_s8<2 * kSums>(sums, matrix_descriptor(a + k), matrix_descriptor(ring.b() + k));
+      warp_group_mma_s8<2 * kSums>(sums, matrix_descriptor(a + k), matrix_descriptor(b + k));
     }
     commit_products();
     wait_products<1>();
@@ -205,7 +215,7 @@ __device__ __forceinline__ void for_each(std::integer_sequence<int, kParts...>, 
 template <int kOutputs, int kCluster>
 __device__ __forceinline__ void multiply_tiles(const LinearCall& call,
                                                Tiles<kOutputs, kCluster> tiles) {
-  constexpr int kSums = kOutputs / 2, kHighSums = kHighOutputs<kOutputs> / 2;
+  constexpr int kSums = kOutputs / 2, kParts = kOutputs / kHighOutputs;
   const int group = static_cast<int>(threadIdx.x) / 128 - 1;
   Ring<kOutputs> ring;
   int32_t sums[kSums];
@@ -223,15 +233,20 @@ __device__ __forceinline__ void multiply_tiles(const LinearCall& call,
         clear(sums);
         Next next = Next::kLeafEnds;
         if (call.place[leaf] < call.place[leaf + 1]) {
-          next = multiply<kOutputs, kCluster>(ring, group, sums);
+          next = multiply<kCluster>(ring, group, 0, false, sums);
         }
-        const bool with_high = next == Next::kHighDigits;
-        for_each(std::make_integer_sequence<int, kSums / kHighSums>(), [&](auto part) {
-          constexpr int kFirst = part() * kHighSums;
-          int32_t high[kHighSums];
+        const bool with_high = next != Next::kLeafEnds;
+        for_each(std::make_integer_sequence<int, kParts>(), [&](auto part) {
+          constexpr int kFirst = part() * (kSums / kParts), kEnd = kFirst + kSums / kParts;
+          int32_t high[kSums / kParts];
           clear(high);
-          if (with_high) multiply<kOutputs, kCluster>(ring, group, high);
-          leaf_values<kFirst, kFirst + kHighSums>(
+          if (with_high) {
+            const bool keep = next == Next::kHighDigits && part() + 1 < kParts;
+            const Ring<kOutputs> begin = ring;
+            multiply<kCluster>(ring, group, part() * kHighOutputs, keep, high);
+            if (keep) ring = begin;
+          }
+          leaf_values<kFirst, kEnd>(
               call, leaf, with_high, [&](int i) { return sums[i]; },
               [&](int i) { return high[i - kFirst]; }, sums, place);
         });

@@ -69,10 +69,10 @@ class ManyRows : public ::testing::TestWithParam<const LinearKernel*> {
     for (int row = 0; row < call.n; ++row) {
       for (int leaf = 0; leaf < call.num_leaves; ++leaf) {
         const int begin = call.place[leaf], end = call.place[leaf + 1];
-        if (generator_() % 8 != 0 || row / 64 % 2 == 1 || begin == end) continue;
+        if (generator_() % 4 != 0 || row / 64 % 2 == 1 || begin == end) continue;
         int8_t* digits_of_row = high + int64_t{row} * call.padded_in;
         std::fill(digits_of_row + begin, digits_of_row + end, 0);
-        const int k = begin + static_cast<int>(generator_() % 16) * (end - begin) / 16;
+        const int k = begin + static_cast<int>(generator_() % 64) * (end - begin) / 64;
         digits_of_row[k] = static_cast<int8_t>(generator_() % 100 + 1);
         spans[row * span_stride(call.padded_in) + k / kSpan] = 1;
         outliers[int64_t{row} * call.num_leaves + leaf] = 1;
@@ -132,6 +132,8 @@ TEST_P(ManyRows, MultiplyTheHighDigitsWhereThereAreOutliers) {
   expect_same_bits({.n = 200, .rows = 140, .spans_of_leaf = {11}, .mixed = true});
   expect_same_bits({.n = 128, .rows = 64, .spans_of_leaf = {70}, .mixed = true});
   expect_same_bits({.n = 200, .rows = 500, .spans_of_leaf = {5}, .mixed = true});
+  expect_same_bits(
+      {.n = 200, .rows = 300, .spans_of_leaf = {40, 3}, .leaves_of_root = {2}, .mixed = true});
   expect_same_bits(
       {.n = 90, .rows = 64, .spans_of_leaf = {1, 0, 2, 5}, .leaves_of_root = {4}, .mixed = true});
 }
