@@ -109,49 +109,54 @@ __device__ void quantize_slice(const QuantizeCall& call, int row, int leaf,
   if (call.mixed) {
     limit = fminf(kOutlierRatio * (sum / static_cast<float>(n)), call.outlier_threshold);
   }
-  if (!finite || absmax < limit || absmax == 0) {
-    const float inverse = absmax >= kLeastAbsmax ? 127.0f / absmax : 0.0f;
+  constexpr float kMost = 127.0f * kHighDigit + 126.0f;
+  const bool split = finite && !(absmax < limit) && absmax != 0;  // are there outliers?
+  uint32_t split_groups = 0;                                      // bit i: in group i
+  float scale = finite ? absmax / 127.0f : nanf("");
+  float inverse = absmax >= kLeastAbsmax ? 127.0f / absmax : 0.0f;
+  if (split) {
+    float below = 0;
 #pragma unroll
     for (int i = 0; i < kGroups; ++i) {
-      if (held.group(i) >= groups) continue;
-      uint32_t digits[4];
 #pragma unroll
-      for (int j = 0; j < 4; ++j) digits[j] = rounded(held.x[i].x[j] * inverse);
-      low[held.group(i)] = finite ? low_bytes(digits) : 0u;
+      for (int j = 0; j < 4; ++j) {
+        const float size = fabsf(held.x[i].x[j]);
+        if (size < limit) {
+          below = fmaxf(below, size);
+        } else {
+          split_groups |= 1u << i;
+        }
+      }
     }
-    if (threadIdx.x == 0) {
-      call.row_scales[at] = finite ? absmax / 127.0f : nanf("");
-      if (call.mixed) call.outliers[at] = 0;
-    }
-    return;
+    below = block_max(below, greatest_below);  // its barrier also ends the clearing of spans
+    scale = fmaxf(below / 127.0f, absmax / kMost);
+    inverse = 1.0f / scale;
   }
-
-  float below = 0;
-#pragma unroll
-  for (int i = 0; i < kGroups; ++i) {
-#pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      const float size = fabsf(held.x[i].x[j]);
-      if (size < limit) below = fmaxf(below, size);
-    }
-  }
-  below = block_max(below, greatest_below);  // its barrier also ends the clearing of spans
-  constexpr float kMost = 127.0f * kHighDigit + 126.0f;
-  const float scale = fmaxf(below / 127.0f, absmax / kMost);
-  const float inverse = 1.0f / scale;
-  int count = 0;
   auto* high = reinterpret_cast<uint32_t*>(call.high + to);
 #pragma unroll
   for (int i = 0; i < kGroups; ++i) {
-    const int group = held.group(i);
-    if (group >= groups) continue;
+    if (held.group(i) >= groups) continue;
+    uint32_t digits[4];
+#pragma unroll
+    for (int j = 0; j < 4; ++j) digits[j] = rounded(held.x[i].x[j] * inverse);
+    low[held.group(i)] = finite ? low_bytes(digits) : 0u;
+    if (split) high[held.group(i)] = 0;
+  }
+  int count = 0;
+#pragma unroll 1
+  for (; split_groups != 0; split_groups &= split_groups - 1) {
+    const int which = __ffs(static_cast<int>(split_groups)) - 1, group = held.group(which);
+    Four four = held.x[0];
+#pragma unroll
+    for (int i = 1; i < kGroups; ++i) {
+      if (i == which) four = held.x[i];
+    }
     uint32_t lows[4], highs[4];
     int outliers = 0;
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
-      const float value = held.x[i].x[j];
-      float q = value * inverse, digit = 0;
-      if (!(fabsf(value) < limit) && 4 * group + j < n) {
+      float q = four.x[j] * inverse, digit = 0;
+      if (!(fabsf(four.x[j]) < limit) && 4 * group + j < n) {
         q = rintf(fminf(fmaxf(q, -kMost), kMost));
         digit = rintf(q * (1.0f / kHighDigit));  // as of the quotient, for all of these integers
         q -= kHighDigit * digit;
@@ -160,17 +165,17 @@ __device__ void quantize_slice(const QuantizeCall& call, int row, int leaf,
       lows[j] = rounded(q);
       highs[j] = rounded(digit);
     }
+    if (outliers == 0) continue;  // behind the end
     low[group] = low_bytes(lows);
     high[group] = low_bytes(highs);
-    if (outliers != 0) call.spans[first_span + group / kSpanGroups] = 1;
+    call.spans[first_span + group / kSpanGroups] = 1;
     count += outliers;
   }
-  count = block_sum(count, counts);
-  if (threadIdx.x == 0) {
-    call.row_scales[at] = scale;
-    call.outliers[at] = count;
-    atomicAdd(call.total_outliers, static_cast<unsigned long long>(count));
-  }
+  if (split) count = block_sum(count, counts);
+  if (threadIdx.x != 0) return;
+  call.row_scales[at] = scale;
+  if (call.mixed) call.outliers[at] = count;
+  if (split) atomicAdd(call.total_outliers, static_cast<unsigned long long>(count));
 }
 
 }  // namespace octet::cuda
