@@ -21,6 +21,17 @@ TEST_P(BackendLinear, Int8HasTheReferencesBitsWhateverTheShape) {
   }
 }
 
+TEST_P(BackendLinear, OutliersHaveTheReferencesBits_InWideRows) {
+  for (const int64_t in : {2500, 5000, 9001, 20'001, 40'000}) {
+    LinearWeight weight = random_weight(DType::kI8, 5, in);
+    weight.product = Int8Product::kLlmInt8;
+    const Tensor x = random({2, in});
+    for (int64_t k = 3; k < in; k += 997) x.data<float>()[k] *= 40;
+    const Tensor actual = apply(*backend_, weight, x), expected = apply(*reference_, weight, x);
+    EXPECT_TRUE(same_bits(actual.data<float>(), expected.data<float>(), actual.numel())) << in;
+  }
+}
+
 // A few columns are 10 to 60 times the others, in some of the rows.
 TEST_P(BackendLinear, OutliersHaveTheReferencesBits_InAnyRowAndPlace) {
   for (const auto& [out, in] : std::vector<std::pair<int64_t, int64_t>>{
