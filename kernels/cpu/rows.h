@@ -62,19 +62,24 @@ inline void quantize_outliers(const float* x, int64_t n, float limit, float inve
 inline void quantize(const float* x, int64_t n, int64_t padded, float threshold, float ratio,
                      QuantizedRow* row) {
   constexpr int kSums = kChains / kBlock;
-  Vec16 top = zero(), sums[kSums];
+  Vec16 tops[2] = {zero(), zero()}, sums[kSums];
   for (Vec16& sum : sums) sum = zero();
   for (int64_t i = 0; i < n; i += kChains) {
-    for (int v = 0; v < kSums && i + v * kBlock < n; ++v) {
-      const Vec16 values = magnitude(read(x + i + v * kBlock, lanes_left(n, i + v * kBlock)));
-      top = max(top, values);
+#pragma GCC unroll 16
+    for (int v = 0; v < kSums; ++v) {
+      const int64_t at = i + v * kBlock;
+      if (at >= n) break;
+      const Vec16 values = magnitude(read(x + at, lanes_left(n, at)));
+      tops[v % 2] = max(tops[v % 2], values);
       sums[v] = add(sums[v], values);
     }
   }
+#pragma GCC unroll 4
   for (int half = kSums / 2; half > 0; half /= 2) {
+#pragma GCC unroll 8
     for (int v = 0; v < half; ++v) sums[v] = add(sums[v], sums[v + half]);
   }
-  const float absmax = max_lanes(top), total = sum_lanes(sums[0]);
+  const float absmax = max_lanes(max(tops[0], tops[1])), total = sum_lanes(sums[0]);
   row->high_sum = row->outliers = row->num_groups = 0;
   if (!(total <= 3.4028235e38f)) {  // an infinity or a NaN: so is the product
     for (int64_t i = 0; i < padded; ++i) row->low[i] = 0;
