@@ -36,7 +36,7 @@ class CpuBackend : public Backend {
 
   std::unique_ptr<PackedLinear> pack(const LinearWeight& weight) override {
     auto packed = std::make_unique<cpu::CpuLinear>(weight, pool_);
-    widest_ = std::max(widest_, packed->padded_in());
+    widest_ = std::max(widest_, packed->row_stride());
     mixed_ = mixed_ || packed->mixed();
     most_shards_ = std::max(most_shards_, packed->num_shards());
     return packed;

@@ -16,6 +16,24 @@ constexpr int64_t kAhead = 1024;            // bytes that weights are fetched ah
 // short, fetches that, and where several do.
 constexpr int64_t kMostForOne = 128 << 10;
 constexpr int64_t kMostForSeveral = 384 << 10;
+constexpr int64_t kMostOfRows = 1280
+                                << 10;  // of a band of rows, so that L2 holds it and two columns
+
+// During tile `part` of the `parts` of a band of rows. The next column is `next` bytes behind this
+// one, 0: there is none.
+Int8Fetch fetch_during(int part, int parts, int64_t column_bytes, int64_t next, bool shared) {
+  bool fetches_next = next != 0;
+  if (parts == 1) {
+    fetches_next = fetches_next && column_bytes <= kMostForOne;
+  } else if (column_bytes > kMostForSeveral) {
+    fetches_next = fetches_next && part + 1 == parts;
+  } else if (shared && fetches_next) {
+    return {.ahead = next, .part = part, .parts = parts};
+  } else {
+    fetches_next = fetches_next && part == 0;
+  }
+  return {.ahead = fetches_next ? next : kAhead};
+}
 
 }  // namespace
 
@@ -143,7 +161,7 @@ void CpuLinear::quantize_rows(const KernelTable& kernels, ThreadPool& pool, Line
   const auto quantize = [&](int64_t i) {
     const int64_t row = i / num_shards();
     const Shard& shard = shards()[i % num_shards()];
-    const int64_t place = row * padded_in() + shard.place;
+    const int64_t place = row * row_stride() + shard.place;
     QuantizedRow& quantized = scratch.rows[i];
     quantized.low = scratch.low.data<int8_t>() + place;
     if (mixed()) {
@@ -154,7 +172,7 @@ void CpuLinear::quantize_rows(const KernelTable& kernels, ThreadPool& pool, Line
                      shard.padded, threshold, ratio, &quantized);
     if (quantized.outliers > 0) outliers_ += quantized.outliers;
   };
-  if (n * padded_in() < 16384) {
+  if (n * row_stride() < 16384) {
     for (int64_t i = 0; i < slices; ++i) quantize(i);
   } else {
     pool.run(slices, [&](int, int64_t i) { quantize(i); });
@@ -171,27 +189,29 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
   if (n == 0 || out_features_ == 0) return;
   if (quantized()) quantize_rows(kernels, pool, scratch, x);
   // A task is a column of blocks, which stays in the cache while a band of rows goes through it. A
-  // thread's columns follow each other: the next one is fetched during the first rows of this one
-  // where both fit, else during the last.
+  // thread's columns follow each other: the next one is fetched during the first rows of this one,
+  // or all of them, where both fit, else during the last.
   const int64_t blocks = layout_.num_blocks, columns = (blocks + kMaxBlocks - 1) / kMaxBlocks;
   const int64_t bands = (n + kernels.band_rows - 1) / kernels.band_rows;
   const int64_t rows_of_tile = quantized() ? kernels.int8_rows : kFloatTileRows;
   const int64_t column_bytes = kMaxBlocks * layout_.blocks.block_bytes();
+  const bool rows_stay = kernels.rows_stay && quantized() &&
+                         std::min<int64_t>(n, kernels.band_rows) * row_stride() <= kMostOfRows;
   pool.run(columns * bands, [&](int, int64_t task) {
-    const int64_t block = task / bands * kMaxBlocks, first_row = task % bands * kernels.band_rows;
+    const int64_t block = (rows_stay ? task % columns : task / bands) * kMaxBlocks;
+    const int64_t first_row = (rows_stay ? task / columns : task % bands) * kernels.band_rows;
     const int64_t end = std::min(n, first_row + kernels.band_rows);
-    const bool has_next = bands == 1 && block + 2 * kMaxBlocks <= blocks;
+    const bool has_next = (rows_stay || bands == 1) && block + 2 * kMaxBlocks <= blocks;
+    const int64_t next = has_next ? blocks_[block + kMaxBlocks] - blocks_[block] : 0;
+    const int parts = static_cast<int>((end - first_row + rows_of_tile - 1) / rows_of_tile);
     for (int64_t row = first_row; row < end; row += rows_of_tile) {
-      const bool first = row == first_row, last = row + rows_of_tile >= end;
-      const bool next = has_next && (first && last                     ? column_bytes <= kMostForOne
-                                     : column_bytes <= kMostForSeveral ? first
-                                                                       : last);
+      const int part = static_cast<int>((row - first_row) / rows_of_tile);
       tile(kernels, scratch, x,
            {.row = row,
             .rows = static_cast<int>(std::min(rows_of_tile, end - row)),
             .block = block,
             .blocks = static_cast<int>(std::min<int64_t>(kMaxBlocks, blocks - block)),
-            .ahead = next ? blocks_[block + kMaxBlocks] - blocks_[block] : kAhead},
+            .fetch = fetch_during(part, parts, column_bytes, next, rows_stay)},
            out);
     }
   });
@@ -215,7 +235,7 @@ void CpuLinear::tile(const KernelTable& kernels, const LinearScratch& scratch, c
 
 void CpuLinear::leaves(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
                        const Place& place, const Root& root, float* slots) const {
-  const auto [row, rows, block, blocks, ahead] = place;
+  const auto [row, rows, block, blocks, fetch] = place;
   for (int i = 0; i < root.num_leaves; ++i) {
     const int index = root.first_leaf + i;
     const Shard& shard = shards()[index];
@@ -223,14 +243,14 @@ void CpuLinear::leaves(const KernelTable& kernels, const LinearScratch& scratch,
     if (quantized()) {
       const Int8Tile tile{.x = scratch.rows.data() + row * num_shards() + index,
                           .x_stride = num_shards(),
-                          .row_stride = padded_in(),
+                          .row_stride = row_stride(),
                           .weights = blocks_.data() + block,
                           .begin = shard.place * kBlock,
                           .scales = scales_.data<float>() + block * kBlock,
                           .rows = rows,
                           .blocks = blocks,
                           .groups = shard.padded / kGroup,
-                          .ahead = ahead,
+                          .fetch = fetch,
                           .leaf = leaf};
       kernels.int8_low(tile);
       for (int r = 0; r < rows; ++r) {
@@ -259,7 +279,7 @@ void CpuLinear::leaves(const KernelTable& kernels, const LinearScratch& scratch,
 // Bias, activation, and the outputs that are not padding.
 void CpuLinear::finish(const KernelTable& kernels, float* sums, const Place& place,
                        float* out) const {
-  const auto [row, rows, block, blocks, ahead] = place;
+  const auto [row, rows, block, blocks, fetch] = place;
   const int64_t first = gated() ? block / 2 * kBlock : block * kBlock;
   const int64_t count =
       std::min<int64_t>(gated() ? blocks / 2 * kBlock : blocks * kBlock, out_features_ - first);

@@ -15,11 +15,11 @@
 namespace octet::cpu {
 
 // Room for the quantised rows of one product; grows in reserve() only. Each product lays its rows
-// out by its own padded_in().
+// out by its own row_stride().
 struct LinearScratch {
   int64_t max_rows = 0;
-  Tensor low, high;              // digits_shape(max_rows, widest padded in) kI8; high may be empty
-  std::vector<uint16_t> groups;  // [max_rows, widest padded in / kGroup], where high is not empty
+  Tensor low, high;              // digits_shape(max_rows, widest row stride) kI8; high may be empty
+  std::vector<uint16_t> groups;  // [max_rows, widest row stride / kGroup], where high is not empty
   std::vector<QuantizedRow> rows;  // [max_rows, most shards]
   size_t bytes() const {
     return allocated_bytes(low.bytes()) + allocated_bytes(high.bytes()) +
@@ -34,7 +34,7 @@ class CpuLinear : public PackedLinear {
   // Packs with all threads of the pool, as its one caller.
   CpuLinear(const LinearWeight& weight, ThreadPool& pool);
 
-  int64_t padded_in() const { return layout_.blocks.padded_columns(); }
+  int64_t row_stride() const { return layout_.row_stride(); }
   int num_shards() const { return static_cast<int>(shards().size()); }
   bool quantized() const { return layout_.quantized; }
   bool mixed() const { return layout_.mixed; }
@@ -54,14 +54,13 @@ class CpuLinear : public PackedLinear {
     std::vector<TreeAdd> adds;  // over its leaves
   };
 
-  // Rows of the input times blocks of the weights, and how far ahead of these the next to be used
-  // are, in bytes.
+  // Rows of the input times blocks of the weights, and what is fetched meanwhile.
   struct Place {
     int64_t row;
     int rows;
     int64_t block;
     int blocks;
-    int64_t ahead;
+    Int8Fetch fetch;
   };
 
   const std::vector<Shard>& shards() const { return layout_.blocks.shards(); }

@@ -5,7 +5,10 @@ constexpr int kGroupBytes = kBlock * kGroup;  // of the weights of a block
 constexpr int kTileGroups = amx::kTileBytes / kGroup;
 constexpr int kWeightTileBytes = kTileGroups * kGroupBytes;
 constexpr int kAmxRows = 2 * amx::kTileRows;
-constexpr int64_t kLeastAhead = 4 * kWeightTileBytes;
+// Into L1: groups of the inputs, and bytes of a block of weights, ahead of their use. These include
+// weights that come from memory.
+constexpr int kInputsAhead = 2 * kTileGroups;
+constexpr int64_t kWeightsAhead = 4 * kWeightTileBytes;
 static_assert(kAmxRows <= kMaxInt8TileRows && kTileGroups * kGroup <= kMaxTileColumns &&
               kGroupBytes == amx::kTileBytes);
 
@@ -25,24 +28,40 @@ inline void amx_low(const Int8Tile& tile, int first_block) {
   constexpr int kSums = kRowTiles * kBlocks, kX = 4, kW = kX + kRowTiles, kWeightTiles = 8 - kW;
   static_assert(kSums <= 4);
   unroll<kSums>([]<int t>() { amx::zero<t>(); });
-  const int64_t ahead = tile.ahead > kLeastAhead ? tile.ahead : kLeastAhead;
   const int8_t* x = tile.x->low;
   const uint8_t* weights[kBlocks];
   for (int b = 0; b < kBlocks; ++b) weights[b] = tile.weights[first_block + b] + tile.begin;
+  // Into L2: this tile's part of the next column. Groups of weights are cache lines.
+  const Int8Fetch& next = tile.fetch;
+  const bool fetches_next = next.ahead > kWeightsAhead;
+  int64_t line = next.part * tile.groups / next.parts;
+  const auto fetch_next = [&](int64_t group) {
+    if (!fetches_next) return;
+    const int64_t end = (next.part * tile.groups + group + kTileGroups) / next.parts;
+    for (; line < end; ++line) {
+      for (int b = 0; b < kBlocks; ++b) {
+        _mm_prefetch(weights[b] + next.ahead + line * kGroupBytes, _MM_HINT_T1);
+      }
+    }
+  };
   // The products of kTileGroups groups from `group` on, whose weights of block b are at from(b).
   const auto add_products = [&](int64_t group, const auto& from) {
     unroll<kRowTiles>([&]<int r>() {
-      amx::load<kX + r>(x + group * kGroup + r * amx::kTileRows * tile.row_stride, tile.row_stride);
+      const int8_t* rows = x + group * kGroup + r * amx::kTileRows * tile.row_stride;
+      amx::load<kX + r>(rows, tile.row_stride);
+      for (int i = 0; i < amx::kTileRows; ++i) {
+        _mm_prefetch(rows + i * tile.row_stride + kInputsAhead * kGroup, _MM_HINT_T0);
+      }
     });
     unroll<kBlocks>([&]<int b>() {
       constexpr int w = kW + b % kWeightTiles;
       amx::load<w>(from(b), kGroupBytes);
-      const uint8_t* next = weights[b] + group * kGroupBytes + ahead;
       for (int i = 0; i < kTileGroups; ++i) {
-        _mm_prefetch(reinterpret_cast<const char*>(next + i * kGroupBytes), _MM_HINT_T0);
+        _mm_prefetch(weights[b] + (group + i) * kGroupBytes + kWeightsAhead, _MM_HINT_T0);
       }
       unroll<kRowTiles>([&]<int r>() { amx::multiply_add<r * kBlocks + b, kX + r, w>(); });
     });
+    fetch_next(group);
   };
   int64_t group = 0;
   for (; group + kTileGroups <= tile.groups; group += kTileGroups) {

@@ -34,6 +34,13 @@ struct QuantizedRow {
   int32_t outliers;
 };
 
+// Weights to be fetched during a tile, `ahead` bytes behind the ones that are multiplied. Several
+// tiles may share this: the tile then fetches part `part` of `parts`.
+struct Int8Fetch {
+  int64_t ahead;
+  int part = 0, parts = 1;
+};
+
 // One shard of a tile of int8 products, in fp32: leaves of the reduction tree. Weights are stored
 // as w + 128, unsigned.
 struct Int8Tile {
@@ -45,8 +52,8 @@ struct Int8Tile {
   const float* scales;            // [blocks, kBlock]
   int rows, blocks;
   int64_t groups;
-  int64_t ahead;  // bytes behind these weights are the ones to be fetched meanwhile
-  float* leaf;    // [rows][kMaxBlocks][kBlock]
+  Int8Fetch fetch;
+  float* leaf;  // [rows][kMaxBlocks][kBlock]
 };
 
 struct FloatTile {
@@ -113,6 +120,9 @@ struct KernelTable {
                    QuantizedRow* row);
   int int8_rows;  // rows of an int8 tile at most
   int band_rows;  // rows that go through a column of weights while it is in the cache
+  // Does a band of int8 rows that L2 holds go through all columns before the next band does? Its
+  // tiles then share the fetching of the next column.
+  bool rows_stay;
   // See Backend::linear. The products of the low digits, then, of row r, those of the high digits.
   void (*int8_low)(const Int8Tile& tile);
   void (*int8_high)(const Int8Tile& tile, int r);

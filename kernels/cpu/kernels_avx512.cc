@@ -47,7 +47,7 @@ inline void vnni_low(const Int8Tile& tile) {
     for (int b = 0; b < kBlocks; ++b) {
       const uint8_t* at = weights[b] + g * kBlock * kGroup;
       w[b] = _mm512_loadu_si512(at);
-      _mm_prefetch(reinterpret_cast<const char*>(at + tile.ahead), _MM_HINT_T0);
+      _mm_prefetch(reinterpret_cast<const char*>(at + tile.fetch.ahead), _MM_HINT_T0);
     }
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
@@ -128,6 +128,7 @@ constexpr KernelTable kVnni{.name = "avx512-vnni",
                             .quantize = quantize,
                             .int8_rows = kVnniRows,
                             .band_rows = 48,
+                            .rows_stay = false,
                             .int8_low = vnni_low,
                             .int8_high = int8_high,
                             .float_tile = float_tile,
@@ -142,6 +143,7 @@ constexpr KernelTable with_amx(KernelTable table) {
   table.supported = amx_supported;
   table.int8_rows = kAmxRows;
   table.band_rows = 256;
+  table.rows_stay = true;
   table.int8_low = amx_low;
   return table;
 }

@@ -48,7 +48,7 @@ size_t linear_scratch_bytes(std::span<const LinearShape> weights, int64_t max_ro
   bool mixed = false;
   for (const LinearShape& weight : weights) {
     const LinearLayout layout(weight);
-    widest = std::max(widest, layout.blocks.padded_columns());
+    widest = std::max(widest, layout.row_stride());
     most_shards = std::max(most_shards, std::ssize(layout.blocks.shards()));
     mixed = mixed || layout.mixed;
   }

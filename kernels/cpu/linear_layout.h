@@ -17,6 +17,12 @@ struct LinearLayout {
   explicit LinearLayout(const LinearShape& weight);
 
   int64_t padded_rows() const { return num_blocks * kBlock; }
+  // Bytes from one quantised row to the next: an odd number of cache lines, so that the same
+  // columns of a tile's rows do not share a set of the cache.
+  int64_t row_stride() const {
+    constexpr int64_t kCacheLine = 64;
+    return ((blocks.padded_columns() + kCacheLine - 1) / kCacheLine | 1) * kCacheLine;
+  }
   size_t bytes() const { return bytes_; }  // weights, scales and bias, as allocated or mapped
 
   bool quantized;  // are inputs quantised;

@@ -12,7 +12,7 @@ TEST_P(BackendLinear, Int8HasTheReferencesBitsWhateverTheShape) {
            {1, 1}, {16, 64}, {17, 3}, {64, 100}, {200, 257}, {130, 576}, {520, 1100}}) {
     LinearWeight weight = random_weight(DType::kI8, out, in);
     if (out % 2 == 1) weight.bias = random({out});
-    for (const int64_t rows : {9, 16, 23, 70}) {
+    for (const int64_t rows : {9, 16, 23, 70, 300}) {
       const Tensor x = random({rows, in}, 3);
       const Tensor actual = apply(*backend_, weight, x), expected = apply(*reference_, weight, x);
       EXPECT_TRUE(same_bits(actual.data<float>(), expected.data<float>(), actual.numel()))
