@@ -98,18 +98,40 @@ void vnni_low(const Int8Tile& tile) {
   }
 }
 
-void int8_high(const Int8Tile& tile, int r) {
+template <int kBlocks>
+inline void int8_high(const Int8Tile& tile, int r) {
   const QuantizedRow& row = tile.x[r * tile.x_stride];
-  for (int b = 0; b < tile.blocks; ++b) {
-    const uint8_t* weights = tile.weights[b] + tile.begin;
-    __m512i sum = _mm512_setzero_si512();
-    for (int i = 0; i < row.num_groups; ++i) {
-      int32_t four;
-      __builtin_memcpy(&four, row.high + i * kGroup, sizeof four);
-      const __m512i w = _mm512_loadu_si512(weights + row.groups[i] * kBlock * kGroup);
-      multiply_add(sum, w, _mm512_set1_epi32(four));
+  __m512i sums[kBlocks];
+  const uint8_t* weights[kBlocks];
+#pragma GCC unroll 8
+  for (int b = 0; b < kBlocks; ++b) {
+    sums[b] = _mm512_setzero_si512();
+    weights[b] = tile.weights[b] + tile.begin;
+  }
+  for (int i = 0; i < row.num_groups; ++i) {
+    int32_t four;
+    __builtin_memcpy(&four, row.high + i * kGroup, sizeof four);
+    const __m512i broadcast = _mm512_set1_epi32(four);
+    const int64_t at = row.groups[i] * kBlock * kGroup;
+#pragma GCC unroll 8
+    for (int b = 0; b < kBlocks; ++b) {
+      multiply_add(sums[b], _mm512_loadu_si512(weights[b] + at), broadcast);
     }
-    add_high(tile, r, b, {sum});
+  }
+#pragma GCC unroll 8
+  for (int b = 0; b < kBlocks; ++b) add_high(tile, r, b, {sums[b]});
+}
+
+void int8_high(const Int8Tile& tile, int r) {
+  switch (tile.blocks) {
+    case 1:
+      return int8_high<1>(tile, r);
+    case 2:
+      return int8_high<2>(tile, r);
+    case 3:
+      return int8_high<3>(tile, r);
+    default:
+      return int8_high<4>(tile, r);
   }
 }
 
