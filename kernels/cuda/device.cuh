@@ -37,6 +37,8 @@ inline bool starts_early() {
   return yes;
 }
 
+inline constexpr unsigned kSmallGrid = 1024;  // blocks
+
 inline cudaLaunchAttribute cluster_attribute(unsigned cluster) {
   cudaLaunchAttribute attribute{};
   attribute.id = cudaLaunchAttributeClusterDimension;
@@ -65,10 +67,12 @@ void launch_clusters(unsigned cluster, void (*kernel)(Parameters...), dim3 grid,
   config.stream = stream;
   config.attrs = attributes;
   config.numAttrs = count;
-  // All alike: a multiprocessor must be empty before it gives its caches another share of memory,
-  // and then no kernel would start there before the one in front ends.
-  cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
-                                           cudaSharedmemCarveoutMaxShared);
+  // A multiprocessor must be empty before its caches are divided otherwise, so small grids, which
+  // run beside their neighbours, ask for the same division.
+  const bool small = grid.x * grid.y * grid.z <= kSmallGrid;
+  cudaError_t error =
+      cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
+                           small ? cudaSharedmemCarveoutMaxShared : cudaSharedmemCarveoutDefault);
   if (error == cudaSuccess &&
       shared_bytes > 40 * 1024) {  // 48 KB with the kernel's own variables need no leave
     error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
@@ -255,13 +259,6 @@ __device__ __forceinline__ void copy_bulk_to_all(unsigned cluster, void* shared,
       : "memory"));
 }
 
-// To L2, as the bytes of copy_bulk.
-__device__ __forceinline__ void prefetch_bulk(const void* global, int bytes) {
-  OCTET_SM90_ONLY(
-      asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;\n" ::"l"(global), "r"(bytes)
-                   : "memory"));
-}
-
 // Where copy_tile finds rows of bytes, and how many of them are a tile of 64 columns.
 struct TileMap {
   CUtensorMap map;
@@ -312,6 +309,10 @@ __device__ __forceinline__ void take_registers() {
   OCTET_SM90_ONLY(asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;\n" ::"n"(kRegisters)));
 }
 
+// The 128 bytes at p, to L2.
+__device__ __forceinline__ void prefetch_line(const void* p) {
+  asm volatile("prefetch.global.L2 [%0];\n" ::"l"(p));
+}
 // 16 bytes that are read once: past L1.
 __device__ __forceinline__ uint4 load_streaming(const void* p) {
   uint4 v;

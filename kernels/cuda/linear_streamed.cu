@@ -8,8 +8,8 @@
 // exact, and epilogue.cuh makes the floats.
 //
 // The memory never rests: a block lets its successor start shortly before it has asked for its last
-// weights, and asks for its own first ones, into its ring and behind it into L2, before the kernel
-// in front has ended. So two blocks fit a multiprocessor.
+// weights, and asks for its own first ones before the kernel in front has ended. So two blocks fit
+// a multiprocessor.
 #include <algorithm>
 
 #include "kernels/cuda/linear_kernels.h"
@@ -24,7 +24,6 @@ constexpr int kGroups = 2;  // warp groups that multiply
 constexpr int kMultipliers = 128 * kGroups, kThreads = kMultipliers + 32;
 constexpr int kOutputs = 64 * kGroups, kWeightBytes = kOutputs * kSpan;
 constexpr int kRingBytes = 92 * 1024;
-constexpr int kSpansAhead = 20;     // fetched to L2, behind the ring
 constexpr int kSpansFromEnd = 12;   // that are still to be asked for when the successor may start
 constexpr int kLargestCluster = 4;  // as many sums as a thread has at least
 constexpr int kFlagWords = kMaxShards * kMaxLeafSpans / 32;
@@ -35,15 +34,17 @@ struct RowLeaf {
   int outliers;
 };
 
-// kRows: of the call, rounded up. Shared memory: [stage][weights, low digits, high digits]; the
-// ring's barriers; flags of spans with outliers; [low, high][block of the cluster] sums of the part
-// of the rows that this block finishes; rows' scales.
+// kRows: of the call, rounded up; kSpans: of a stage. Shared memory: [stage][weights, low digits,
+// high digits][span]; the ring's barriers; flags of spans with outliers; [low, high][block of the
+// cluster] sums of the part of the rows that this block finishes; rows' scales.
 template <int kRows_, bool kMixed_>
 struct Shape {
   static constexpr int kRows = kRows_, kSums = kRows / 2;  // of a thread
   static constexpr bool kMixed = kMixed_;
-  static constexpr int kInputBytes = kRows * kSpan;  // of one digit
-  static constexpr int kStageBytes = kWeightBytes + (kMixed ? 2 : 1) * kInputBytes;
+  static constexpr int kSpans = kRows == 64 ? 1 : 2;
+  static constexpr int kInputBytes = kRows * kSpan;  // of one digit of a span
+  static constexpr int kHigh = kSpans * (kWeightBytes + kInputBytes);
+  static constexpr int kStageBytes = kHigh + (kMixed ? kSpans * kInputBytes : 0);
   static constexpr int kStages = kRingBytes / kStageBytes;
   static constexpr int kBarriers = kStages * kStageBytes, kFlags = kBarriers + 16 * kStages;
   static constexpr int kBehindFlags = kFlags + (kMixed ? 4 * kFlagWords : 0);
@@ -56,6 +57,11 @@ struct Shape {
   static size_t shared_bytes(const LinearCall& call) {
     return kRowLeaves + static_cast<size_t>(call.n) * call.num_leaves * sizeof(RowLeaf);
   }
+};
+
+// The spans of one stage: none where the block has no more.
+struct Piece {
+  int leaf, span, count;
 };
 
 template <typename S>
@@ -83,50 +89,51 @@ class Block {
     meet();
   }
 
-  // What the last warp does.
+  // What the last warp does: lane l copies span l of a stage.
   __device__ void copy(const TileMap& low, const TileMap& high) const {
-    const bool leader = threadIdx.x % 32 == 0;
-    const int ring_end = min(begin_ + S::kStages, end_);
-    if (leader) {
-      for (int span = begin_; span < ring_end; ++span) {
-        barrier_expect(full(span - begin_), kWeightBytes);
-        copy_weights(span, span - begin_);
-      }
-      for (int span = ring_end; span < min(ring_end + kSpansAhead, end_); ++span) {
-        prefetch_bulk(weights_of(span), kWeightBytes);
-      }
+    Piece piece = first_piece();
+    for (int i = 0; i < S::kStages && piece.count > 0; ++i, piece = next(piece)) {
+      if (lane() == 0) barrier_expect(full(i), piece.count * kWeightBytes);
+      copy_weights(piece, i);
     }
     wait_for_predecessor();
-    for (int span = begin_; leader && span < ring_end; ++span) {
+    const Piece behind = piece;
+    piece = first_piece();
+    for (int i = 0; i < S::kStages && piece.count > 0; ++i, piece = next(piece)) {
       if constexpr (S::kMixed) {
-        barrier_expect(full(span - begin_), S::kInputBytes);
+        if (lane() == 0) barrier_expect(full(i), piece.count * S::kInputBytes);
       } else {
-        barrier_arrive_expecting(full(span - begin_), S::kInputBytes);
+        if (lane() == 0) barrier_arrive_expecting(full(i), piece.count * S::kInputBytes);
       }
-      copy_tile(inputs(span - begin_), low, 0, span * kSpan, full(span - begin_));
+      copy_inputs(low, piece, i);
     }
     if constexpr (S::kMixed) {
       __syncwarp();
       sync_threads(1, kThreads);  // the flags are there
-      for (int span = begin_; leader && span < ring_end; ++span) {
-        barrier_arrive_expecting(full(span - begin_), flagged(span) ? S::kInputBytes : 0);
-        if (flagged(span)) copy_high(high, span, span - begin_);
+      piece = first_piece();
+      for (int i = 0; i < S::kStages && piece.count > 0; ++i, piece = next(piece)) {
+        const int bytes = high_bytes(piece);
+        if (lane() == 0) barrier_arrive_expecting(full(i), bytes);
+        copy_high(high, piece, i);
       }
     }
     int stage = 0, parity = 0;
-    for (int span = ring_end; leader && span < end_; ++span) {
-      if (span == max(ring_end, end_ - kSpansFromEnd)) let_successor_start();
+    bool told = false;
+    for (piece = behind; piece.count > 0; piece = next(piece)) {
+      if (!told && piece.span >= end_ - kSpansFromEnd) {
+        let_successor_start();
+        told = true;
+      }
       barrier_wait(empty(stage), parity);
-      const bool with_high = S::kMixed && flagged(span);
-      barrier_arrive_expecting(full(stage), kWeightBytes + (with_high ? 2 : 1) * S::kInputBytes);
-      copy_weights(span, stage);
-      if (span + kSpansAhead < end_) prefetch_bulk(weights_of(span + kSpansAhead), kWeightBytes);
-      copy_tile(inputs(stage), low, 0, span * kSpan, full(stage));
-      if (with_high) copy_high(high, span, stage);
+      const int bytes = piece.count * (kWeightBytes + S::kInputBytes) + high_bytes(piece);
+      if (lane() == 0) barrier_arrive_expecting(full(stage), bytes);
+      copy_weights(piece, stage);
+      copy_inputs(low, piece, stage);
+      if constexpr (S::kMixed) copy_high(high, piece, stage);
+      __syncwarp();
       advance(stage, parity);
     }
     let_successor_start();
-    __syncwarp();
   }
 
   // What the warp groups do.
@@ -176,7 +183,9 @@ class Block {
   __device__ std::byte* weights(int stage) const {
     return dynamic_shared() + stage * S::kStageBytes;
   }
-  __device__ std::byte* inputs(int stage) const { return weights(stage) + kWeightBytes; }
+  __device__ std::byte* inputs(int stage) const {
+    return weights(stage) + S::kSpans * kWeightBytes;
+  }
   __device__ uint64_t* full(int i) const {
     return reinterpret_cast<uint64_t*>(dynamic_shared() + S::kBarriers) + i;
   }
@@ -198,14 +207,43 @@ class Block {
     parity ^= 1;
   }
 
-  __device__ const int8_t* weights_of(int span) const {
-    return call_.weight + (int64_t{span} * call_.padded_rows + tile_ * kOutputs) * kSpan;
+  // A stage has spans of one leaf.
+  __device__ Piece first_piece() const { return next({0, begin_, 0}); }
+  __device__ Piece next(Piece piece) const {
+    piece.span += piece.count;
+    int end = end_;
+    if (call_.num_leaves > 1) {
+      while (piece.span < end_ && call_.place[piece.leaf + 1] / kSpan <= piece.span) ++piece.leaf;
+      end = min(end_, call_.place[piece.leaf + 1] / kSpan);
+    }
+    piece.count = max(0, min(S::kSpans, end - piece.span));
+    return piece;
   }
-  __device__ void copy_weights(int span, int stage) const {
-    copy_bulk(weights(stage), weights_of(span), kWeightBytes, full(stage));
+
+  static __device__ int lane() { return static_cast<int>(threadIdx.x) % 32; }
+
+  __device__ void copy_weights(const Piece& piece, int stage) const {
+    if (lane() >= piece.count) return;
+    const int64_t row = int64_t{piece.span + lane()} * call_.padded_rows + tile_ * kOutputs;
+    copy_bulk(weights(stage) + lane() * kWeightBytes, call_.weight + row * kSpan, kWeightBytes,
+              full(stage));
   }
-  __device__ void copy_high(const TileMap& high, int span, int stage) const {
-    copy_tile(inputs(stage) + S::kInputBytes, high, 0, span * kSpan, full(stage));
+  __device__ void copy_inputs(const TileMap& low, const Piece& piece, int stage) const {
+    if (lane() >= piece.count) return;
+    copy_tile(inputs(stage) + lane() * S::kInputBytes, low, 0, (piece.span + lane()) * kSpan,
+              full(stage));
+  }
+  __device__ bool has_high(const Piece& piece) const {
+    return lane() < piece.count && flagged(piece.span + lane());
+  }
+  __device__ int high_bytes(const Piece& piece) const {
+    if constexpr (!S::kMixed) return 0;
+    return __popc(__ballot_sync(0xffffffffu, has_high(piece))) * S::kInputBytes;
+  }
+  __device__ void copy_high(const TileMap& high, const Piece& piece, int stage) const {
+    if (!has_high(piece)) return;
+    copy_tile(weights(stage) + S::kHigh + lane() * S::kInputBytes, high, 0,
+              (piece.span + lane()) * kSpan, full(stage));
   }
 
   // Flags the spans in which a row of the call has an outlier.
@@ -261,15 +299,20 @@ class Block {
       if (before >= 0 && threadIdx.x % 32 == 0) barrier_arrive(empty(before));
     };
     fence_all();
-    for (; span < end; ++span) {
+    for (; span < end; span += S::kSpans) {
       barrier_wait(full(stage), parity);
       const std::byte* mine = weights(stage) + threadIdx.x / 128 * 64 * kSpan;
       warp_group_fence();
-      multiply_span(low_, mine, inputs(stage));
-      if constexpr (S::kMixed) {
-        if (__shfl_sync(0xffffffffu, flagged(span), 0)) {  // seen to be uniform
-          warp_group_fence();
-          multiply_span(high_, mine, inputs(stage) + S::kInputBytes);
+#pragma unroll
+      for (int j = 0; j < S::kSpans; ++j) {
+        if (span + j >= end) break;
+        multiply_span(low_, mine + j * kWeightBytes, inputs(stage) + j * S::kInputBytes);
+        if constexpr (S::kMixed) {
+          if (__shfl_sync(0xffffffffu, flagged(span + j), 0)) {  // seen to be uniform
+            warp_group_fence();
+            multiply_span(high_, mine + j * kWeightBytes,
+                          weights(stage) + S::kHigh + j * S::kInputBytes);
+          }
         }
       }
       commit_products();

@@ -132,7 +132,6 @@ inline void copy_bulk_to_all(unsigned cluster, void* shared, const void* global,
                                     static_cast<uint64_t*>(self.place_in(peer, barrier)), peer);
   }
 }
-inline void prefetch_bulk(const void*, int) {}
 
 struct TileMap {
   const int8_t* base;
@@ -158,6 +157,7 @@ void give_registers() {}
 template <int kRegisters>
 void take_registers() {}
 
+inline void prefetch_line(const void*) {}
 inline uint4 load_streaming(const void* p) { return *static_cast<const uint4*>(p); }
 
 inline int opaque(int x) { return x; }
