@@ -222,13 +222,6 @@ __device__ __forceinline__ void barrier_arrive_expecting(uint64_t* barrier, int 
                    "r"(bytes)
                    : "memory"));
 }
-// More bytes that the phase waits for. Not an arrival.
-__device__ __forceinline__ void barrier_expect(uint64_t* barrier, int bytes) {
-  OCTET_SM90_ONLY(asm volatile(
-      "mbarrier.expect_tx.relaxed.cta.shared::cta.b64 [%0], %1;\n" ::"r"(shared_address(barrier)),
-      "r"(bytes)
-      : "memory"));
-}
 // Until the phase of this parity has ended; the first phase has parity 0.
 __device__ __forceinline__ void barrier_wait(uint64_t* barrier, int parity) {
   OCTET_SM90_ONLY(

@@ -2,10 +2,10 @@
 // ring of shared memory, as fast as it gives them; everything else hides behind that.
 //
 // A block takes 128 outputs, and of their columns all or, as one of a cluster of two or four, an
-// even piece. One warp copies spans of weights and rows into the ring; two warp groups multiply
-// them from there, weights as the 64-row operand. The sums of a cluster's blocks meet in shared
-// memory, where each block finishes its part of the rows. None of it can change a bit: the sums are
-// exact, and epilogue.cuh makes the floats.
+// even piece. One warp copies spans of weights into the ring and one the rows'; two warp groups
+// multiply them from there, weights as the 64-row operand. The sums of a cluster's blocks meet in
+// shared memory, where each block finishes its part of the rows. None of it can change a bit: the
+// sums are exact, and epilogue.cuh makes the floats.
 //
 // The memory never rests: a block lets its successor start shortly before it has asked for its last
 // weights, and asks for its own first ones before the kernel in front has ended. So two blocks fit
@@ -21,7 +21,7 @@ namespace {
 
 constexpr int kMostRows = 64;
 constexpr int kGroups = 2;  // warp groups that multiply
-constexpr int kMultipliers = 128 * kGroups, kThreads = kMultipliers + 32;
+constexpr int kMultipliers = 128 * kGroups, kThreads = kMultipliers + 64;
 constexpr int kOutputs = 64 * kGroups, kWeightBytes = kOutputs * kSpan;
 constexpr int kRingBytes = 92 * 1024;
 constexpr int kSpansFromEnd = 12;   // that are still to be asked for when the successor may start
@@ -42,6 +42,8 @@ struct Shape {
   static constexpr int kRows = kRows_, kSums = kRows / 2;  // of a thread
   static constexpr bool kMixed = kMixed_;
   static constexpr int kSpans = kRows == 64 ? 1 : 2;
+  // Products in flight do not wait for each other's sums.
+  static constexpr int kSets = kRows == 64 ? 1 : kRows == 32 ? 2 : 4;
   static constexpr int kInputBytes = kRows * kSpan;  // of one digit of a span
   static constexpr int kHigh = kSpans * (kWeightBytes + kInputBytes);
   static constexpr int kStageBytes = kHigh + (kMixed ? kSpans * kInputBytes : 0);
@@ -81,7 +83,7 @@ class Block {
   __device__ void prepare() const {
     if (threadIdx.x == 0) {
       for (int i = 0; i < S::kStages; ++i) {
-        barrier_init(full(i), 1);
+        barrier_init(full(i), 2);
         barrier_init(empty(i), kMultipliers / 32);
       }
       barrier_init_fence();
@@ -89,51 +91,40 @@ class Block {
     meet();
   }
 
-  // What the last warp does: lane l copies span l of a stage.
-  __device__ void copy(const TileMap& low, const TileMap& high) const {
-    Piece piece = first_piece();
-    for (int i = 0; i < S::kStages && piece.count > 0; ++i, piece = next(piece)) {
-      if (lane() == 0) barrier_expect(full(i), piece.count * kWeightBytes);
-      copy_weights(piece, i);
-    }
-    wait_for_predecessor();
-    const Piece behind = piece;
-    piece = first_piece();
-    for (int i = 0; i < S::kStages && piece.count > 0; ++i, piece = next(piece)) {
-      if constexpr (S::kMixed) {
-        if (lane() == 0) barrier_expect(full(i), piece.count * S::kInputBytes);
-      } else {
-        if (lane() == 0) barrier_arrive_expecting(full(i), piece.count * S::kInputBytes);
-      }
-      copy_inputs(low, piece, i);
-    }
-    if constexpr (S::kMixed) {
-      __syncwarp();
-      sync_threads(1, kThreads);  // the flags are there
-      piece = first_piece();
-      for (int i = 0; i < S::kStages && piece.count > 0; ++i, piece = next(piece)) {
-        const int bytes = high_bytes(piece);
-        if (lane() == 0) barrier_arrive_expecting(full(i), bytes);
-        copy_high(high, piece, i);
-      }
-    }
-    int stage = 0, parity = 0;
+  // What the two warps behind the warp groups do: lane l copies span l of a stage.
+  __device__ void copy_weights() const {
     bool told = false;
-    for (piece = behind; piece.count > 0; piece = next(piece)) {
+    each_stage([&](const Piece& piece, int stage) {
       if (!told && piece.span >= end_ - kSpansFromEnd) {
         let_successor_start();
         told = true;
       }
-      barrier_wait(empty(stage), parity);
-      const int bytes = piece.count * (kWeightBytes + S::kInputBytes) + high_bytes(piece);
-      if (lane() == 0) barrier_arrive_expecting(full(stage), bytes);
-      copy_weights(piece, stage);
-      copy_inputs(low, piece, stage);
-      if constexpr (S::kMixed) copy_high(high, piece, stage);
-      __syncwarp();
-      advance(stage, parity);
-    }
+      if (lane() == 0) barrier_arrive_expecting(full(stage), piece.count * kWeightBytes);
+      if (lane() >= piece.count) return;
+      const int64_t row = int64_t{piece.span + lane()} * call_.padded_rows + tile_ * kOutputs;
+      copy_bulk(weights(stage) + lane() * kWeightBytes, call_.weight + row * kSpan, kWeightBytes,
+                full(stage));
+    });
     let_successor_start();
+  }
+  __device__ void copy_inputs(const TileMap& low, const TileMap& high) const {
+    wait_for_predecessor();
+    if constexpr (S::kMixed) sync_threads(1, kMultipliers + 32);  // the flags are there
+    each_stage([&](const Piece& piece, int stage) {
+      const bool mine = lane() < piece.count;
+      const int span = piece.span + lane();
+      int count = piece.count;
+      bool with_high = false;
+      if constexpr (S::kMixed) {
+        with_high = mine && flagged(span);
+        count += __popc(__ballot_sync(0xffffffffu, with_high));
+      }
+      if (lane() == 0) barrier_arrive_expecting(full(stage), count * S::kInputBytes);
+      if (!mine) return;
+      copy_tile(inputs(stage) + lane() * S::kInputBytes, low, 0, span * kSpan, full(stage));
+      if (!with_high) return;
+      copy_tile(high_inputs(stage) + lane() * S::kInputBytes, high, 0, span * kSpan, full(stage));
+    });
   }
 
   // What the warp groups do.
@@ -156,8 +147,8 @@ class Block {
     if (call_.num_leaves > 1) return;
     if constexpr (S::kMeetInRing) meet();
     if (threadIdx.x < kMultipliers) {
-      hand_over(low_, 0);
-      if constexpr (S::kMixed) hand_over(high_, 1);
+      hand_over(low_[0], 0);
+      if constexpr (S::kMixed) hand_over(high_[0], 1);
     }
     meet();
     if (threadIdx.x >= kMultipliers) return;
@@ -186,6 +177,7 @@ class Block {
   __device__ std::byte* inputs(int stage) const {
     return weights(stage) + S::kSpans * kWeightBytes;
   }
+  __device__ std::byte* high_inputs(int stage) const { return weights(stage) + S::kHigh; }
   __device__ uint64_t* full(int i) const {
     return reinterpret_cast<uint64_t*>(dynamic_shared() + S::kBarriers) + i;
   }
@@ -207,8 +199,18 @@ class Block {
     parity ^= 1;
   }
 
+  // Calls copy(piece, stage) for all spans of the block, when the stage is free. A whole warp.
+  template <typename Copy>
+  __device__ void each_stage(const Copy& copy) const {
+    int stage = 0, parity = 1;
+    for (Piece piece = next({0, begin_, 0}); piece.count > 0; piece = next(piece)) {
+      barrier_wait(empty(stage), parity);
+      copy(piece, stage);
+      __syncwarp();
+      advance(stage, parity);
+    }
+  }
   // A stage has spans of one leaf.
-  __device__ Piece first_piece() const { return next({0, begin_, 0}); }
   __device__ Piece next(Piece piece) const {
     piece.span += piece.count;
     int end = end_;
@@ -221,30 +223,6 @@ class Block {
   }
 
   static __device__ int lane() { return static_cast<int>(threadIdx.x) % 32; }
-
-  __device__ void copy_weights(const Piece& piece, int stage) const {
-    if (lane() >= piece.count) return;
-    const int64_t row = int64_t{piece.span + lane()} * call_.padded_rows + tile_ * kOutputs;
-    copy_bulk(weights(stage) + lane() * kWeightBytes, call_.weight + row * kSpan, kWeightBytes,
-              full(stage));
-  }
-  __device__ void copy_inputs(const TileMap& low, const Piece& piece, int stage) const {
-    if (lane() >= piece.count) return;
-    copy_tile(inputs(stage) + lane() * S::kInputBytes, low, 0, (piece.span + lane()) * kSpan,
-              full(stage));
-  }
-  __device__ bool has_high(const Piece& piece) const {
-    return lane() < piece.count && flagged(piece.span + lane());
-  }
-  __device__ int high_bytes(const Piece& piece) const {
-    if constexpr (!S::kMixed) return 0;
-    return __popc(__ballot_sync(0xffffffffu, has_high(piece))) * S::kInputBytes;
-  }
-  __device__ void copy_high(const TileMap& high, const Piece& piece, int stage) const {
-    if (!has_high(piece)) return;
-    copy_tile(weights(stage) + S::kHigh + lane() * S::kInputBytes, high, 0,
-              (piece.span + lane()) * kSpan, full(stage));
-  }
 
   // Flags the spans in which a row of the call has an outlier.
   __device__ void find_outliers() const {
@@ -267,7 +245,7 @@ class Block {
         }
       }
     }
-    sync_threads(1, kThreads);
+    sync_threads(1, kMultipliers + 32);
   }
 
   __device__ RowLeaf* row_leaves() const {
@@ -281,19 +259,22 @@ class Block {
 
   using Sums = int32_t[S::kSums];  // as warp_group_mma_s8 leaves them
 
-  static __device__ void multiply_span(Sums& sums, const std::byte* weights,
+  // kSets: over so many sums in turn, from the j-th span's on.
+  template <int kSets>
+  static __device__ void multiply_span(Sums (&sums)[kSets], int j, const std::byte* weights,
                                        const std::byte* inputs) {
 #pragma unroll
-    for (int k = 0; k < kSpan; k += 32) {
-      warp_group_mma_s8<S::kRows>(sums, matrix_descriptor(weights + k),
-                                  matrix_descriptor(inputs + k));
+    for (int k = 0; k < 2; ++k) {
+      warp_group_mma_s8<S::kRows>(sums[(2 * j + k) % kSets], matrix_descriptor(weights + 32 * k),
+                                  matrix_descriptor(inputs + 32 * k));
     }
   }
 
   // The products of spans [span, end), which come through the ring.
   __device__ void take(int span, int end, int& stage, int& parity) {
-    clear(low_);
-    if constexpr (S::kMixed) clear(high_);
+#pragma unroll
+    for (auto& sums : low_) clear(sums);
+    if constexpr (S::kMixed) clear(high_[0]);
     int before = -1;
     const auto release = [&] {
       if (before >= 0 && threadIdx.x % 32 == 0) barrier_arrive(empty(before));
@@ -306,12 +287,12 @@ class Block {
 #pragma unroll
       for (int j = 0; j < S::kSpans; ++j) {
         if (span + j >= end) break;
-        multiply_span(low_, mine + j * kWeightBytes, inputs(stage) + j * S::kInputBytes);
+        multiply_span(low_, j, mine + j * kWeightBytes, inputs(stage) + j * S::kInputBytes);
         if constexpr (S::kMixed) {
           if (__shfl_sync(0xffffffffu, flagged(span + j), 0)) {  // seen to be uniform
             warp_group_fence();
-            multiply_span(high_, mine + j * kWeightBytes,
-                          weights(stage) + S::kHigh + j * S::kInputBytes);
+            multiply_span(high_, j, mine + j * kWeightBytes,
+                          high_inputs(stage) + j * S::kInputBytes);
           }
         }
       }
@@ -324,10 +305,16 @@ class Block {
     wait_products<0>();
     fence_all();
     release();
+#pragma unroll
+    for (int set = 1; set < S::kSets; ++set) {
+#pragma unroll
+      for (int i = 0; i < S::kSums; ++i) low_[0][i] += low_[set][i];
+    }
   }
   __device__ void fence_all() {
-    fence_sums(low_);
-    if constexpr (S::kMixed) fence_sums(high_);
+#pragma unroll
+    for (auto& sums : low_) fence_sums(sums);
+    if constexpr (S::kMixed) fence_sums(high_[0]);
   }
 
   // Each sum to the block that finishes it.
@@ -382,15 +369,15 @@ class Block {
         for (int i = 0; i < S::kSums; ++i) {
           const RowLeaf row = row_leaves()[min(row_of(i), call_.n - 1) * call_.num_leaves + leaf];
           int high = 0;
-          if constexpr (S::kMixed) high = high_[i];
-          low_[i] = __float_as_int(
-              leaf_value(low_[i], high, row.outliers, row.scale, scales_[i / 2 % 2]));
+          if constexpr (S::kMixed) high = high_[0][i];
+          low_[0][i] = __float_as_int(
+              leaf_value(low_[0][i], high, row.outliers, row.scale, scales_[i / 2 % 2]));
         }
-        memory.fold(leaf - first, end - first, low_);
+        memory.fold(leaf - first, end - first, low_[0]);
       }
       // To itself: what follows goes through the values at run time.
       if constexpr (S::kMeetInRing) sync_threads(2, kMultipliers);
-      hand_over(low_, 0);
+      hand_over(low_[0], 0);
 #pragma unroll 2
       for (int i = 0; i < S::kSums; ++i) store(i, root, __int_as_float(*met(0, 0, i)));
     }
@@ -398,9 +385,9 @@ class Block {
 
   const LinearCall& call_;
   const int cluster_, tile_, rank_;
-  const int part_;   // of a thread's sums, that a block of the cluster finishes
-  int begin_, end_;  // spans
-  Sums low_, high_;  // the latter with kMixed only
+  const int part_;                // of a thread's sums, that a block of the cluster finishes
+  int begin_, end_;               // spans
+  Sums low_[S::kSets], high_[1];  // the latter with kMixed only
   float scales_[2], biases_[2];
 };
 
@@ -412,8 +399,10 @@ __global__ void __launch_bounds__(kThreads, 2)
   block.prepare();
   if (threadIdx.x < kMultipliers) {
     block.multiply();
+  } else if (threadIdx.x < kMultipliers + 32) {
+    block.copy_inputs(low, high);
   } else {
-    block.copy(low, high);
+    block.copy_weights();
   }
   block.finish();
 }

@@ -113,9 +113,6 @@ inline void cluster_sync(Site site = Site::current()) {
 inline void barrier_arrive_expecting(uint64_t* barrier, int bytes) {
   cuda_emulation::phase_arrive(barrier, bytes);
 }
-inline void barrier_expect(uint64_t* barrier, int bytes) {
-  cuda_emulation::phase_expect(barrier, bytes);
-}
 inline void barrier_wait(uint64_t* barrier, int parity, Site site = Site::current()) {
   cuda_emulation::current->block->wait_until(
       [=] { return cuda_emulation::phase_ended(barrier, parity); }, "barrier_wait", site);

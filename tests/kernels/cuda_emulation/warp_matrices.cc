@@ -82,11 +82,6 @@ void phase_arrive(uint64_t* barrier, int expected_bytes, Block& block) {
   end_if_complete(phase);
 }
 
-void phase_expect(uint64_t* barrier, int bytes) {
-  Phase* phase = phase_at(barrier);
-  phase->bytes = phase->bytes + bytes;
-}
-
 bool phase_ended(uint64_t* barrier, int parity) {
   Phase* phase = phase_at(barrier);
   const auto ended = [&] { return phase->parity != static_cast<unsigned>(parity); };

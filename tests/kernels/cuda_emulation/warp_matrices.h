@@ -17,7 +17,6 @@ void finish_products(unsigned flying);
 // mbarrier, in its eight bytes: arrivals still missing, arrivals of a phase, bytes, parity.
 void phase_init(uint64_t* barrier, int count);
 void phase_arrive(uint64_t* barrier, int expected_bytes, Block& block = *current->block);
-void phase_expect(uint64_t* barrier, int bytes);
 bool phase_ended(uint64_t* barrier, int parity);  // does the bulk copies that the phase waits for
 // `from` null: zeros. `block`: in whose shared memory `to` and `barrier` are.
 void issue_bulk_copy(void* to, const void* from, int bytes, uint64_t* barrier,
