@@ -135,7 +135,7 @@ class Block {
 
  private:
   static __device__ int steps(const Parts::Part& part) {
-    return (part.spans + S::kGroups - 1) / S::kGroups;
+    return max(1, (part.spans + S::kGroups - 1) / S::kGroups);  // as cut() counts them
   }
 
   __device__ void advance(Cursor& cursor) const {

@@ -375,12 +375,22 @@ class Block {
         }
         memory.fold(leaf - first, end - first, low_[0]);
       }
-      // To itself: what follows goes through the values at run time.
-      if constexpr (S::kMeetInRing) sync_threads(2, kMultipliers);
-      hand_over(low_[0], 0);
-#pragma unroll 2
-      for (int i = 0; i < S::kSums; ++i) store(i, root, __int_as_float(*met(0, 0, i)));
+      if (call_.num_roots == 1) break;
+      // No bias, no activation.
+      float* to = result_place(call_, row_of(0), first_output(), root);
+#pragma unroll
+      for (int i = 0; i < S::kSums; ++i) {
+        if (row_of(i) < call_.n && first_output() + i / 2 % 2 * 8 < call_.rows) {
+          to[i % 2 * call_.out_features + i / 2 % 2 * 8] = __int_as_float(low_[0][i]) + 0.0f;
+        }
+        if (i % 4 == 3) to += 8 * call_.out_features;
+      }
     }
+    if (call_.num_roots > 1) return;
+    sync_threads(2, kMultipliers);  // the ring is free
+    hand_over(low_[0], 0);          // to itself: store() takes elements by a number at run time
+#pragma unroll 2
+    for (int i = 0; i < S::kSums; ++i) store(i, 0, __int_as_float(*met(0, 0, i)));
   }
 
   const LinearCall& call_;

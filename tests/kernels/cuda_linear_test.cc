@@ -1,4 +1,4 @@
-// The tensor core kernels for many rows against the plain one, on the emulation: same bits.
+// The tensor core kernels against the plain one, on the emulation: same bits.
 #include <gtest/gtest.h>
 
 #include <bit>
@@ -20,7 +20,7 @@ struct Layer {
   Activation activation = Activation::kNone;
 };
 
-class ManyRows : public ::testing::TestWithParam<const LinearKernel*> {
+class Kernels : public ::testing::TestWithParam<const LinearKernel*> {
  protected:
   void TearDown() override { cuda_emulation::set_order(cuda_emulation::Order::kForward); }
 
@@ -58,6 +58,8 @@ class ManyRows : public ::testing::TestWithParam<const LinearKernel*> {
     if (call.num_roots == 1) call.bias = random<float>(call.padded_rows, -99, 99, 0.1f);
     call.row_scales = random<float>(leaves, 1, 99, 0.001f);
     if (layer.mixed) add_outliers(call, digits, leaves);
+    call.sums = random<int32_t>(few_rows_sums(call), 0, 0);
+    call.arrivals = random<unsigned>(few_rows_arrivals(call), 0, 0);
     return call;
   }
 
@@ -109,6 +111,56 @@ class ManyRows : public ::testing::TestWithParam<const LinearKernel*> {
   std::mt19937 generator_{1};
   std::vector<std::shared_ptr<void>> held_;
 };
+
+class FewRows : public Kernels {};
+
+// The emulation has four multiprocessors: one tile of outputs is cut for a cluster of four, two and
+// three for two.
+TEST_P(FewRows, HaveThePlainKernelsBits_WhateverTheShape) {
+  for (const int n : {1, 8, 9, 17, 33, 64}) {
+    expect_same_bits({.n = n, .rows = 128, .spans_of_leaf = {9}});
+    expect_same_bits({.n = n, .rows = 77, .spans_of_leaf = {2}});
+  }
+  expect_same_bits({.n = 3, .rows = 300, .spans_of_leaf = {40}});
+  expect_same_bits({.n = 64, .rows = 600, .spans_of_leaf = {23}});
+  expect_same_bits({.n = 30, .rows = 256, .spans_of_leaf = {1}});
+}
+
+TEST_P(FewRows, AddLeavesInTheTreesOrder_AndKeepRootsApart) {
+  expect_same_bits(
+      {.n = 6, .rows = 140, .spans_of_leaf = {1, 2, 0, 1, 3, 1, 1, 2}, .leaves_of_root = {8}});
+  expect_same_bits(
+      {.n = 64, .rows = 40, .spans_of_leaf = {0, 2, 1, 1, 3, 1, 0}, .leaves_of_root = {1, 2, 4}});
+  expect_same_bits(
+      {.n = 20, .rows = 40, .spans_of_leaf = std::vector<int>(13, 1), .leaves_of_root = {13}});
+}
+
+TEST_P(FewRows, MultiplyTheHighDigitsWhereThereAreOutliers) {
+  for (const int n : {5, 16, 31, 64}) {
+    expect_same_bits({.n = n, .rows = 128, .spans_of_leaf = {70}, .mixed = true});
+    expect_same_bits({.n = n, .rows = 500, .spans_of_leaf = {5}, .mixed = true});
+    expect_same_bits(
+        {.n = n, .rows = 64, .spans_of_leaf = {1, 0, 2, 5}, .leaves_of_root = {4}, .mixed = true});
+  }
+}
+
+TEST_P(FewRows, Activate) {
+  for (const Activation activation :
+       {Activation::kRelu, Activation::kGelu, Activation::kGeluTanh, Activation::kSiluGate}) {
+    expect_same_bits({.n = 11, .rows = 154, .mixed = true, .activation = activation});
+  }
+}
+
+TEST_P(FewRows, DoNotDependOnTheOrderInWhichThreadsRun) {
+  for (const auto order : {cuda_emulation::Order::kBackward, cuda_emulation::Order::kShuffled}) {
+    cuda_emulation::set_order(order);
+    expect_same_bits({.n = 40, .rows = 100, .spans_of_leaf = {31}, .mixed = true});
+    expect_same_bits(
+        {.n = 9, .rows = 200, .spans_of_leaf = {10, 4}, .leaves_of_root = {2}, .mixed = true});
+  }
+}
+
+class ManyRows : public Kernels {};
 
 TEST_P(ManyRows, HaveThePlainKernelsBits_WhateverTheShape) {
   expect_same_bits({.n = 128, .rows = 128, .spans_of_leaf = {9}});
@@ -169,6 +221,7 @@ const LinearKernel* warp_groups(const char* name) {
   return &kernel;
 }
 
+INSTANTIATE_TEST_SUITE_P(Kernels, FewRows, ::testing::Values(&kStreamed, &kFewRows), kernel_name);
 INSTANTIATE_TEST_SUITE_P(Kernels, ManyRows,
                          ::testing::Values(&kManyRows, &kWarpGroups,  //
                                            warp_groups<256, 2>("256 by 2"),
