@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # bench/device.sh [BUNDLE.tar.xz] [GROUP...]: all that a machine with one GPU can tell, in under ten minutes: builds the cuda preset
-# (or takes the programs out of a bundle of scripts/bundle cuda), runs the contract suite, bare and under compute-sanitizer, holds
-# ids against the CPU's and digests against each other, and measures. One line a result, KEY <tab> VALUE <tab> UNIT <tab> SHARE,
+# (or takes the programs out of a bundle of scripts/bundle cuda), runs the contract suites, bare and under compute-sanitizer, holds
+# ids against the CPU's and digests against each other, and measures. NCCL is taken from where the loader finds libnccl.so.2. One line a result, KEY <tab> VALUE <tab> UNIT <tab> SHARE,
 # in $OUT/device.tsv (default: build/device); logs beside it. What did not run leaves no line; bench/device_table.py shows it empty.
 # GROUP: of suites, speed, ids, whole, sanitizers; all in this order where none is given. MODEL=folder: a model of one's own, for
 # the ids. MOST=seconds: of all (580).
@@ -45,18 +45,21 @@ if [ -n "$bundle" ]; then
   mkdir "$work/bundle"
   tar -C "$work/bundle" --strip-components 1 -xf "$bundle"
   octet=$work/bundle/bin/octet bench=$work/bundle/bin/octet_device_bench suite=$work/bundle/bin/backend_contract_test
-  comm_suite=$work/bundle/bin/comm_device_test
+  comm_suite=$work/bundle/bin/comm_device_test mpirun=$work/bundle/bin/mpirun
 else
   part build 240 scripts/build cuda octet octet_device_bench backend_contract_test comm_device_test || exit 1
   octet=build/cuda/launcher/octet bench=build/cuda/bench/device/octet_device_bench
   suite=build/cuda/tests/kernels/backend_contract_test comm_suite=build/cuda/tests/comm/comm_device_test
+  mpirun=mpirun
 fi
 nvidia-smi >"$out/nvidia-smi.log" 2>&1
 printf 'machine\t%s\t\t\n' "$(nvidia-smi --query-gpu=name,driver_version,clocks.max.sm --format=csv,noheader | head -1)" >>"$results"
 
 suites() {
   part contract 60 "$suite" '--gtest_filter=*cuda*'
-  part comm 60 "$comm_suite"
+  for ranks in 1 2 4; do
+    part comm_$ranks 60 "$mpirun" --allow-run-as-root --oversubscribe -n $ranks "$comm_suite"
+  done
 }
 
 speed() {

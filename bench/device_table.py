@@ -40,9 +40,14 @@ def main():
           [["memory read", cell(results, "ceiling.read")], ["int8, mma.sync from registers", cell(results, "ceiling.int8_mma_sync")],
            ["link, host to device", cell(results, "ceiling.link")]])
     for kind in ("w8a8", "llm_int8"):
-        table(f"int8 linear, {kind}, by rows (share of memory read; M = 2048: of the mma.sync ceiling)",
+        table(f"int8 product, {kind}, rows quantised before, by rows (share of memory read; M = 2048: of the mma.sync ceiling)",
               ["shape"] + [f"M={m}" for m in ROWS + [2048]],
               [[shape] + [cell(results, f"linear.{kind}.{shape}.m{m}") for m in ROWS + [2048]] for shape in SHAPES])
+    table("Rows made ready for a product, by rows",
+          ["what"] + [f"M={m}" for m in ROWS + [2048]],
+          [[f"{what}, {columns} columns, {kind}"] + [cell(results, f"{key}.{kind}.{columns}.m{m}.us") for m in ROWS + [2048]]
+           for key, what in (("norm", "norm, quantised"), ("quantize", "quantised")) for columns in (1536, 6144, 12288)
+           for kind in ("w8a8", "llm_int8")])
     table("Attention, 12 heads of 128, context 2048", ["what", "K and V in bf16", "in int8"],
           [[f"decode, batch {b}", cell(results, f"attention.decode.b{b}"), cell(results, f"attention.decode.int8.b{b}")]
            for b in (1, 8, 32, 64, 128)] +
