@@ -84,10 +84,10 @@ class RowTile {
 
  private:
   // Block b of the tiles of all sequences: s has cu_seqlens[s + 1] / kRows - cu_seqlens[s] / kRows
-  // + 1 of them, which is enough, from cu_seqlens[s] / kRows + s on. The last come first: they have
-  // the longest contexts.
+  // + 1 of them, which is enough, from cu_seqlens[s] / kRows + s on. The last come first, of all
+  // heads: they have the longest contexts.
   __device__ bool find_tile() {
-    const int tile = static_cast<int>(gridDim.x - 1 - blockIdx.x);
+    const int tile = static_cast<int>(gridDim.y - 1 - blockIdx.y);
     const auto first_tile = [&](int s) { return call_.cu_seqlens[s] / L::kRows + s; };
     int low = 0, high = call_.num_seqs - 1;
     while (low < high) {
@@ -103,7 +103,7 @@ class RowTile {
     end_row_ = call_.cu_seqlens[low + 1];
     first_row_ = begin_row + (tile - first_tile(low)) * L::kRows;
     context_ = call_.context_lens[low];
-    head_ = blockIdx.y;
+    head_ = blockIdx.x;
     kv_ = (call_.q_begin + head_) / call_.group - call_.kv_begin;
     return end_row_ - begin_row > 1 && first_row_ < end_row_;
   }
@@ -451,7 +451,7 @@ __global__ void __launch_bounds__(kThreads, kDims > 128 ? 1 : 2)
 template <int kDims, typename T>
 void launch_tiles(const AttentionCall& call, cudaStream_t stream) {
   using L = Layout<kDims, T>;
-  launch(prefill_kernel<kDims, T>, dim3(call.n / L::kRows + call.num_seqs, call.num_q),
+  launch(prefill_kernel<kDims, T>, dim3(call.num_q, call.n / L::kRows + call.num_seqs),
          dim3(kThreads), L::kSharedBytes, stream, call);
 }
 
