@@ -1,8 +1,8 @@
 // attention_prefill: sequences with more than one row in the call. A block of four warps takes 64
 // rows of one query head (32 where head_dim is above 128, so that shared memory suffices); each
 // warp has 16 rows and up to 128 dimensions of them, and keeps scores, weights and a split's values
-// in registers, the values of the splits before it in shared memory. One buffer of keys, one of
-// values: the next keys come while the values are mixed, the next values while keys are scored.
+// in registers, the values of the splits before it in shared memory. Two buffers of keys, one of
+// values: while a chunk's keys are scored, its values and the next one's keys come.
 //
 // On paper (bf16, head_dim 128): a chunk is 264 mma a warp, 528 clocks of a multiprocessor's tensor
 // cores at 1024 multiply-adds a clock, and 40 KiB of ldmatrix (320 clocks); two blocks a
@@ -17,15 +17,16 @@ constexpr int kWarps = 4, kThreads = 32 * kWarps;
 constexpr int kChunksOfSplit = kAttentionSplit / kAttentionChunk;
 constexpr int kTiles = kAttentionChunk / 8;  // of a warp's scores
 
-// kDims: head_dim padded. Shared memory: what comes of a chunk, K then V; V's bf16 tile where the
-// cache is int8; q in two digits; totals; cache rows of the keys of two splits; their scales.
+// kDims: head_dim padded. Shared memory: what comes, K of two chunks, then V; V's bf16 tile where
+// the cache is int8; q in two digits; totals; cache rows of the keys of two splits; their scales.
 template <int kDims, typename T>
 struct Layout : ChunkLayout<kDims, T> {
   using Chunk = ChunkLayout<kDims, T>;
   using Chunk::kInt8, Chunk::kRowBytes, Chunk::kTileBytes, Chunk::kHalfBytes;
   static constexpr int kHalves = kDims > 128 ? 2 : 1;  // of the dimensions, a warp each
   static constexpr int kRows = 16 * kWarps / kHalves;
-  static constexpr int kTile = 2 * kHalfBytes;
+  static constexpr int kValues = 2 * kHalfBytes;
+  static constexpr int kTile = kValues + kHalfBytes;
   static constexpr int kQuery = kTile + (kInt8 ? kTileBytes : 0);
   static constexpr int kQueryBytes = kRows * Chunk::kCacheRowBytes;  // of one digit
   static constexpr int kTotals = kQuery + 2 * kQueryBytes;
@@ -50,33 +51,27 @@ class RowTile {
     last_key_ = last;
     find_cache_rows(begin / kChunksOfSplit);
     find_cache_rows(begin / kChunksOfSplit + 1);
-    load_query();
     __syncthreads();
-    load(call_.k, begin, keys());
-    load(call_.v, begin, values());
+    load(call_.k, begin, keys(begin));
+    load_query();
     for (int n = 0; n < kEights; ++n) totals()[n * kThreads] = make_float4(0, 0, 0, 0);
     clear_part();
     for (int chunk = begin; chunk < end; ++chunk) {
       const int next = chunk + 1;
       const bool seen = sees(chunk);
-      wait_copies<1>();
-      __syncthreads();  // the keys are there
+      wait_copies<0>();
+      __syncthreads();  // the keys are there; the chunk before is done with
+      load(call_.v, chunk, values());
+      load(call_.k, next, keys(next));
+      if (chunk % kChunksOfSplit == 0 && chunk > begin) find_cache_rows(next / kChunksOfSplit + 1);
       float scores[kTiles][4] = {};
-      if (seen) score(scores);
-      __syncthreads();  // and done with
-      load(call_.k, next, keys());
+      if (seen) score(keys(chunk), scores);
       if (seen) weigh(chunk, scores);
       wait_copies<1>();
-      if constexpr (L::kInt8) {
-        widen_values<kDims, kThreads>(values(), tile());
-        load(call_.v, next, values());
-      }
+      if constexpr (L::kInt8) widen_values<kDims, kThreads>(values(), tile());
       __syncthreads();  // the values are there
       if (seen) mix(L::kInt8 ? tile() : values(), scores);
       if (next % kChunksOfSplit == 0 || next == end) merge_split();
-      __syncthreads();  // and done with
-      if constexpr (!L::kInt8) load(call_.v, next, values());
-      if (next % kChunksOfSplit == 0) find_cache_rows(next / kChunksOfSplit + 1);
     }
     wait_copies<0>();  // none are left
     store_result();
@@ -159,27 +154,33 @@ class RowTile {
     return key_scales(split) + 2 * kAttentionSplit;
   }
 
-  __device__ std::byte* keys() const { return dynamic_shared(); }
-  __device__ std::byte* values() const { return keys() + L::kHalfBytes; }
-  __device__ std::byte* tile() const { return keys() + L::kTile; }
+  __device__ std::byte* keys(int chunk) const {
+    return dynamic_shared() + chunk % 2 * L::kHalfBytes;
+  }
+  __device__ std::byte* values() const { return dynamic_shared() + L::kValues; }
+  __device__ std::byte* tile() const { return dynamic_shared() + L::kTile; }
   // This thread's, of the splits so far: those of values_[n] at [n * kThreads].
   __device__ float4* totals() const {
-    return reinterpret_cast<float4*>(keys() + L::kTotals) + threadIdx.x;
+    return reinterpret_cast<float4*>(dynamic_shared() + L::kTotals) + threadIdx.x;
   }
 
   // Copies a chunk's keys or values: one group, empty behind the last chunk.
   __device__ void load(const void* cache, int chunk, std::byte* to) const {
-    const int* rows = cache_rows(chunk / kChunksOfSplit) + chunk % kChunksOfSplit * kAttentionChunk;
-    const int piece = threadIdx.x % L::kPieces;
+    constexpr int kStep = kThreads / L::kPieces, kCopies = kAttentionChunk / kStep;
+    const int key = threadIdx.x / L::kPieces, piece = threadIdx.x % L::kPieces;
+    const int* rows =
+        cache_rows(chunk / kChunksOfSplit) + chunk % kChunksOfSplit * kAttentionChunk + key;
     const bool inside = piece * L::kPieceElements < call_.head_dim;
     const T* from = static_cast<const T*>(cache) + piece * L::kPieceElements;
     if (chunk * kAttentionChunk <= last_key_) {
+      int row[kCopies];  // all read before the first copy, behind which the next would wait
 #pragma unroll
-      for (int i = 0; i < kAttentionChunk; i += kThreads / L::kPieces) {
-        const int key = i + static_cast<int>(threadIdx.x) / L::kPieces;
-        const bool here = inside && rows[key] >= 0;
-        copy_async16(to + swizzled<L::kCacheRowBytes>(key, piece),
-                     here ? from + int64_t{rows[key]} * call_.head_dim : cache, here ? 16 : 0);
+      for (int i = 0; i < kCopies; ++i) row[i] = rows[i * kStep];
+#pragma unroll
+      for (int i = 0; i < kCopies; ++i) {
+        copy_async16(to + swizzled<L::kCacheRowBytes>(key + i * kStep, piece),
+                     from + int64_t{max(row[i], 0)} * call_.head_dim,
+                     inside && row[i] >= 0 ? 16 : 0);
       }
     }
     commit_copies();
@@ -215,7 +216,7 @@ class RowTile {
             [](float score, float scale) { return score * scale; });
     }
     if (call_.alibi_slopes != nullptr || !sees_all(chunk)) mask(chunk, scores);
-    soften(scores);
+    soften(chunk % kChunksOfSplit == 0, scores);
     if constexpr (L::kInt8) add_and_scale(chunk, scores);
   }
 
@@ -224,12 +225,12 @@ class RowTile {
     const int place = swizzled<L::kCacheRowBytes>(warp_row() + lane() % 16, 2 * step + lane() / 16);
     load_matrices(q, dynamic_shared() + L::kQuery + digit * L::kQueryBytes + place);
   }
-  __device__ void load_key_step(int n, int step, uint32_t (&k)[4]) const {
+  __device__ void load_key_step(const std::byte* keys, int n, int step, uint32_t (&k)[4]) const {
     const int key = n * 8 + lane() / 16 * 8 + lane() % 8;
-    load_matrices(k, keys() + swizzled<L::kCacheRowBytes>(key, 2 * step + lane() / 8 % 2));
+    load_matrices(k, keys + swizzled<L::kCacheRowBytes>(key, 2 * step + lane() / 8 % 2));
   }
 
-  __device__ void score(float (&scores)[kTiles][4]) const {
+  __device__ void score(const std::byte* keys, float (&scores)[kTiles][4]) const {
     constexpr int kSteps = L::kCacheRowBytes / 32;
     if constexpr (L::kInt8) {
       int32_t sums[kTiles][4] = {};
@@ -244,7 +245,7 @@ class RowTile {
 #pragma unroll
           for (int n = 0; n < kTiles; n += 2) {
             uint32_t k[4];
-            load_key_step(n, step, k);
+            load_key_step(keys, n, step, k);
             mma_s8(sums[n], q, {k[0], k[1]});
             mma_s8(sums[n + 1], q, {k[2], k[3]});
           }
@@ -263,7 +264,7 @@ class RowTile {
 #pragma unroll
         for (int n = 0; n < kTiles; n += 2) {
           uint32_t k[4];
-          load_key_step(n, step, k);
+          load_key_step(keys, n, step, k);
 #pragma unroll
           for (int j = 0; j < 2; ++j) {
             mma_bf16(scores[n + j], high, {k[2 * j], k[2 * j + 1]});
@@ -296,8 +297,9 @@ class RowTile {
     }
   }
 
-  // Scores become weights under the new maximum; the sums so far come under it too.
-  __device__ void soften(float (&scores)[kTiles][4]) {
+  // Scores become weights under the new maximum; the sums so far come under it too, but for a
+  // split's first chunk, where they are zeros.
+  __device__ void soften(bool first, float (&scores)[kTiles][4]) {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       float top = maximum_[half];
@@ -311,9 +313,11 @@ class RowTile {
       maximum_[half] = top;
 #pragma unroll
       for (int i = 2 * half; i < 2 * half + 2; ++i) {
-        sum_[i] *= factor;
+        if (!first) {
+          sum_[i] *= factor;
 #pragma unroll
-        for (int n = 0; n < kEights; ++n) values_[n][i] *= factor;
+          for (int n = 0; n < kEights; ++n) values_[n][i] *= factor;
+        }
 #pragma unroll
         for (int n = 0; n < kTiles; ++n) scores[n][i] = softmax_weight(scores[n][i], top);
       }
