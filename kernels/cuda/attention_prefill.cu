@@ -300,27 +300,39 @@ class RowTile {
   // Scores become weights under the new maximum; the sums so far come under it too, but for a
   // split's first chunk, where they are zeros.
   __device__ void soften(bool first, float (&scores)[kTiles][4]) {
+    float top[2], factor[2];
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      float top = maximum_[half];
+      top[half] = maximum_[half];
 #pragma unroll
       for (int n = 0; n < kTiles; ++n) {
-        top = fmaxf(top, fmaxf(scores[n][2 * half], scores[n][2 * half + 1]));
+        top[half] = fmaxf(top[half], fmaxf(scores[n][2 * half], scores[n][2 * half + 1]));
       }
-      top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 1));
-      top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, 2));
-      const float factor = rescale(maximum_[half], top);
-      maximum_[half] = top;
+    }
 #pragma unroll
-      for (int i = 2 * half; i < 2 * half + 2; ++i) {
-        if (!first) {
-          sum_[i] *= factor;
+    for (int offset = 1; offset < 4; offset *= 2) {
 #pragma unroll
-          for (int n = 0; n < kEights; ++n) values_[n][i] *= factor;
-        }
-#pragma unroll
-        for (int n = 0; n < kTiles; ++n) scores[n][i] = softmax_weight(scores[n][i], top);
+      for (int half = 0; half < 2; ++half) {
+        top[half] = fmaxf(top[half], __shfl_xor_sync(0xffffffffu, top[half], offset));
       }
+    }
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      factor[half] = rescale(maximum_[half], top[half]);
+      maximum_[half] = top[half];
+    }
+    if (!first) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        sum_[i] *= factor[i / 2];
+#pragma unroll
+        for (int n = 0; n < kEights; ++n) values_[n][i] *= factor[i / 2];
+      }
+    }
+#pragma unroll
+    for (int n = 0; n < kTiles; ++n) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) scores[n][i] = softmax_weight(scores[n][i], top[i / 2]);
     }
   }
 
