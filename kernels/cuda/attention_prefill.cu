@@ -2,13 +2,15 @@
 // rows of one query head (32 where head_dim is above 128, so that shared memory suffices); each
 // warp has 16 rows and up to 128 dimensions of them, and keeps scores, weights and a split's values
 // in registers, the values of the splits before it in shared memory. Two buffers of keys, one of
-// values: while a chunk's keys are scored, its values and the next one's keys come.
+// values: while a chunk's keys are scored, its values and the next one's keys come. Where shared
+// memory is short, one buffer of keys: the next ones come once they are scored.
 //
 // On paper (bf16, head_dim 128): a chunk is 264 mma a warp, 528 clocks of a multiprocessor's tensor
 // cores at 1024 multiply-adds a clock, and 40 KiB of ldmatrix (320 clocks); two blocks a
 // multiprocessor.
 #include "kernels/cuda/attention.cuh"
 #include "kernels/cuda/attention_call.h"
+#include "kernels/cuda/occupancy.h"
 
 namespace octet::cuda {
 namespace {
@@ -17,22 +19,22 @@ constexpr int kWarps = 4, kThreads = 32 * kWarps;
 constexpr int kChunksOfSplit = kAttentionSplit / kAttentionChunk;
 constexpr int kTiles = kAttentionChunk / 8;  // of a warp's scores
 
-// kDims: head_dim padded. Shared memory: what comes, K of two chunks, then V; V's bf16 tile where
-// the cache is int8; q in two digits; totals; cache rows of the keys of two splits; their scales.
+// kDims: head_dim padded. Shared memory: what comes of a chunk, K then V; V's bf16 tile where the
+// cache is int8; q in two digits; totals; cache rows of the keys of two splits; their scales.
 template <int kDims, typename T>
 struct Layout : ChunkLayout<kDims, T> {
   using Chunk = ChunkLayout<kDims, T>;
   using Chunk::kInt8, Chunk::kRowBytes, Chunk::kTileBytes, Chunk::kHalfBytes;
   static constexpr int kHalves = kDims > 128 ? 2 : 1;  // of the dimensions, a warp each
   static constexpr int kRows = 16 * kWarps / kHalves;
-  static constexpr int kValues = 2 * kHalfBytes;
-  static constexpr int kTile = kValues + kHalfBytes;
+  static constexpr int kTile = 2 * kHalfBytes;
   static constexpr int kQuery = kTile + (kInt8 ? kTileBytes : 0);
   static constexpr int kQueryBytes = kRows * Chunk::kCacheRowBytes;  // of one digit
   static constexpr int kTotals = kQuery + 2 * kQueryBytes;
   static constexpr int kCacheRows = kTotals + kRows * kDims * 4;
   static constexpr int kScales = kCacheRows + 2 * kAttentionSplit * 4;  // of keys, of values
   static constexpr int kSharedBytes = kScales + (kInt8 ? 4 * kAttentionSplit * 4 : 0);
+  static constexpr int kTwoKeyBytes = kSharedBytes + kHalfBytes;  // with odd chunks' keys
 };
 
 template <int kDims, typename T>
@@ -41,7 +43,7 @@ class RowTile {
   static constexpr int kEights = kDims / L::kHalves / 8;  // eights of dimensions of a warp
 
  public:
-  __device__ explicit RowTile(const AttentionCall& call) : call_(call) {}
+  __device__ RowTile(const AttentionCall& call, bool two_keys) : call_(call), two_keys_(two_keys) {}
 
   __device__ void run() {
     if (!find_tile()) return;
@@ -62,10 +64,14 @@ class RowTile {
       wait_copies<0>();
       __syncthreads();  // the keys are there; the chunk before is done with
       load(call_.v, chunk, values());
-      load(call_.k, next, keys(next));
+      if (two_keys_) load(call_.k, next, keys(next));
       if (chunk % kChunksOfSplit == 0 && chunk > begin) find_cache_rows(next / kChunksOfSplit + 1);
       float scores[kTiles][4] = {};
       if (seen) score(keys(chunk), scores);
+      if (!two_keys_) {
+        __syncthreads();  // the keys are done with
+        load(call_.k, next, keys(next));
+      }
       if (seen) weigh(chunk, scores);
       wait_copies<1>();
       if constexpr (L::kInt8) widen_values<kDims, kThreads>(values(), tile());
@@ -155,9 +161,9 @@ class RowTile {
   }
 
   __device__ std::byte* keys(int chunk) const {
-    return dynamic_shared() + chunk % 2 * L::kHalfBytes;
+    return dynamic_shared() + (two_keys_ ? chunk % 2 * L::kSharedBytes : 0);
   }
-  __device__ std::byte* values() const { return dynamic_shared() + L::kValues; }
+  __device__ std::byte* values() const { return dynamic_shared() + L::kHalfBytes; }
   __device__ std::byte* tile() const { return dynamic_shared() + L::kTile; }
   // This thread's, of the splits so far: those of values_[n] at [n * kThreads].
   __device__ float4* totals() const {
@@ -308,16 +314,8 @@ class RowTile {
       for (int n = 0; n < kTiles; ++n) {
         top[half] = fmaxf(top[half], fmaxf(scores[n][2 * half], scores[n][2 * half + 1]));
       }
-    }
-#pragma unroll
-    for (int offset = 1; offset < 4; offset *= 2) {
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        top[half] = fmaxf(top[half], __shfl_xor_sync(0xffffffffu, top[half], offset));
-      }
-    }
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
+      top[half] = fmaxf(top[half], __shfl_xor_sync(0xffffffffu, top[half], 1));
+      top[half] = fmaxf(top[half], __shfl_xor_sync(0xffffffffu, top[half], 2));
       factor[half] = rescale(maximum_[half], top[half]);
       maximum_[half] = top[half];
     }
@@ -449,6 +447,7 @@ class RowTile {
   }
 
   const AttentionCall& call_;
+  const bool two_keys_;
   int sequence_ = 0, first_row_ = 0, end_row_ = 0, context_ = 0, head_ = 0, kv_ = 0;
   int first_key_ = 0, last_key_ = 0;                // that a row of the tile sees
   float query_scale_[2];                            // kI8
@@ -458,17 +457,19 @@ class RowTile {
 
 template <int kDims, typename T>
 __global__ void __launch_bounds__(kThreads, kDims > 128 ? 1 : 2)
-    prefill_kernel(const __grid_constant__ AttentionCall call) {
+    prefill_kernel(const __grid_constant__ AttentionCall call, bool two_keys) {
   let_successor_start();
   wait_for_predecessor();
-  RowTile<kDims, T>(call).run();
+  RowTile<kDims, T>(call, two_keys).run();
 }
 
 template <int kDims, typename T>
 void launch_tiles(const AttentionCall& call, cudaStream_t stream) {
   using L = Layout<kDims, T>;
+  const bool two_keys =
+      L::kTwoKeyBytes <= device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
   launch(prefill_kernel<kDims, T>, dim3(call.num_q, call.n / L::kRows + call.num_seqs),
-         dim3(kThreads), L::kSharedBytes, stream, call);
+         dim3(kThreads), two_keys ? L::kTwoKeyBytes : L::kSharedBytes, stream, call, two_keys);
 }
 
 template <typename T>

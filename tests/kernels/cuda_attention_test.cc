@@ -26,7 +26,10 @@ struct Batch {
 class Prefill : public ::testing::TestWithParam<cuda_emulation::Order> {
  protected:
   void SetUp() override { cuda_emulation::set_order(GetParam()); }
-  void TearDown() override { cuda_emulation::set_order(cuda_emulation::Order::kForward); }
+  void TearDown() override {
+    cuda_emulation::set_order(cuda_emulation::Order::kForward);
+    cuda_emulation::set_compute_capability(9, 0);
+  }
 
   std::vector<float> normal(size_t count, float spread) {
     std::normal_distribution<float> distribution(0, spread);
@@ -155,6 +158,11 @@ TEST_P(Prefill, HasThem_OverAnInt8Cache) {
                          .sliding_window = 300,
                          .alibi = true,
                          .cache = DType::kI8});
+}
+
+TEST_P(Prefill, HasThem_WhereSharedMemoryIsShort) {
+  cuda_emulation::set_compute_capability(8, 6);
+  expect_each_rows_bits({.rows = {20, 40}, .contexts = {530, 290}, .heads = 1, .head_dim = 128});
 }
 
 INSTANTIATE_TEST_SUITE_P(Orders, Prefill,

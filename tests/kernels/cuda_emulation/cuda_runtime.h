@@ -47,7 +47,8 @@ struct Event;
 struct Graph;
 // Does `work` now, or keeps it where the stream captures.
 void enqueue(Stream* stream, std::function<void()> work);
-// What cudaDevAttrComputeCapability* say from now on: 8, 0 or 9, 0 (the start).
+// What cudaDevAttrComputeCapability* say from now on: 8, 0, 8, 6 or 9, 0 (the start).
+// A block's shared memory is as large as there.
 void set_compute_capability(int major, int minor);
 }  // namespace cuda_emulation
 

@@ -80,12 +80,14 @@ cudaError_t cudaGetDevice(int* device) {
 }
 cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidValue; }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
+  const int major = cuda_emulation::capability_major, minor = cuda_emulation::capability_minor;
+  const size_t kib = major > 8 ? 227 : minor == 0 ? 163 : 99;
   *properties = {.name = "emulation",
                  .totalGlobalMem = cuda_emulation::kTotalBytes,
-                 .major = cuda_emulation::capability_major,
-                 .minor = cuda_emulation::capability_minor,
+                 .major = major,
+                 .minor = minor,
                  .multiProcessorCount = 4,
-                 .sharedMemPerBlockOptin = 227 * 1024,
+                 .sharedMemPerBlockOptin = kib * 1024,
                  .l2CacheSize = 50 << 20};
   return cudaSuccess;
 }
