@@ -74,9 +74,11 @@ __device__ void quantize_slice(const QuantizeCall& call, int row, int leaf,
   __shared__ int counts[kReduceSlots];
   const int n = call.begin[leaf + 1] - call.begin[leaf];
   const int groups = (call.place[leaf + 1] - call.place[leaf]) / 4;
-  const int64_t to = int64_t{row} * call.padded_in + call.place[leaf];
   const int64_t at = int64_t{row} * call.num_leaves + leaf;
-  auto* low = reinterpret_cast<uint32_t*>(call.low + to);
+  const auto place = [&](int8_t* digits, int group) {
+    return reinterpret_cast<uint32_t*>(
+        digits + digit_place(call.packed_rows, call.padded_in, row, call.place[leaf] + 4 * group));
+  };
   const int64_t first_span = row * span_stride(call.padded_in) + call.place[leaf] / kSpan;
   if (call.mixed) {
     const int64_t end = leaf + 1 < call.num_leaves ? first_span + groups / kSpanGroups
@@ -132,15 +134,14 @@ __device__ void quantize_slice(const QuantizeCall& call, int row, int leaf,
     scale = fmaxf(below / 127.0f, absmax / kMost);
     inverse = 1.0f / scale;
   }
-  auto* high = reinterpret_cast<uint32_t*>(call.high + to);
 #pragma unroll
   for (int i = 0; i < kGroups; ++i) {
     if (held.group(i) >= groups) continue;
     uint32_t digits[4];
 #pragma unroll
     for (int j = 0; j < 4; ++j) digits[j] = rounded(held.x[i].x[j] * inverse);
-    low[held.group(i)] = finite ? low_bytes(digits) : 0u;
-    if (split) high[held.group(i)] = 0;
+    *place(call.low, held.group(i)) = finite ? low_bytes(digits) : 0u;
+    if (split) *place(call.high, held.group(i)) = 0;
   }
   int count = 0;
 #pragma unroll 1
@@ -166,8 +167,8 @@ __device__ void quantize_slice(const QuantizeCall& call, int row, int leaf,
       highs[j] = rounded(digit);
     }
     if (outliers == 0) continue;  // behind the end
-    low[group] = low_bytes(lows);
-    high[group] = low_bytes(highs);
+    *place(call.low, group) = low_bytes(lows);
+    *place(call.high, group) = low_bytes(highs);
     call.spans[first_span + group / kSpanGroups] = 1;
     count += outliers;
   }
