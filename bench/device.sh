@@ -112,8 +112,9 @@ sanitizers() {
   sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
   if [ -n "$sanitizer" ]; then
     for tool in memcheck racecheck initcheck; do
-      part "sanitizer_$tool" 60 "$sanitizer" --tool $tool --error-exitcode 9 "$suite" '--gtest_filter=*cuda*:-*RowsBeside*:*AnySplit*'
+      part "sanitizer_$tool" 90 "$sanitizer" --tool $tool --error-exitcode 9 "$suite" '--gtest_filter=*cuda*:-*RowsBeside*:*AnySplit*' &
     done
+    wait
   fi
 }
 

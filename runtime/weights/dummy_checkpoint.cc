@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <thread>
+#include <vector>
 
 #include "kernels/check.h"
 #include "runtime/formats/file.h"
@@ -13,7 +15,8 @@
 namespace octet {
 namespace {
 
-constexpr float kInt8Deviation = 73.3f;  // of int8 values that are all equally likely
+constexpr int64_t kValuesOfThread = int64_t{1} << 20;  // at least
+constexpr float kInt8Deviation = 73.3f;                // of int8 values that are all equally likely
 
 uint64_t mix(uint64_t z) {  // splitmix64's finaliser
   z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
@@ -97,14 +100,24 @@ void DummyCheckpoint::read(std::string_view name, const TensorSlice& slice,
   const int64_t begin = slice.axis == 1 ? slice.begin : 0;
   const int64_t count = slice.axis == 1 ? slice.end - slice.begin : columns;
   const int64_t first_row = slice.axis == 1 ? 0 : slice.begin;
-  for (int64_t row = 0; row < out.dim(0); ++row) {
+  const auto fill_row = [&](int64_t row) {
     const int64_t first = (first_row + row) * columns + begin;
     if (info->dtype == DType::kI8) {
       fill(out.data<int8_t>() + row * count, seed, first, count, int8_value);
     } else {
       fill(out.data<uint16_t>() + row * count, seed, first, count, bf16_value);
     }
+  };
+  const int64_t cores = std::thread::hardware_concurrency();
+  const int64_t threads =
+      std::clamp<int64_t>(out.numel() / kValuesOfThread, 1, std::max<int64_t>(cores, 1));
+  std::vector<std::jthread> others;
+  for (int64_t t = 1; t < threads; ++t) {
+    others.emplace_back([&, t] {
+      for (int64_t row = t; row < out.dim(0); row += threads) fill_row(row);
+    });
   }
+  for (int64_t row = 0; row < out.dim(0); row += threads) fill_row(row);
 }
 
 void DummyCheckpoint::copy_companions(const std::filesystem::path& folder) const {
