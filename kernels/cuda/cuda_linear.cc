@@ -16,10 +16,9 @@ constexpr size_t kStagedBytes = size_t{32} << 20;
 
 LinearScratch make_scratch(const LinearNeeds& needs, int64_t max_rows,
                            const std::function<Tensor(DType, Shape)>& allocate) {
-  const int64_t whole_rows = (max_rows + kMostPackedRows - 1) / kMostPackedRows * kMostPackedRows;
   return {.max_rows = max_rows,
-          .low = allocate(DType::kI8, {whole_rows, needs.padded_in}),
-          .high = allocate(DType::kI8, {whole_rows, needs.padded_in}),
+          .low = allocate(DType::kI8, {max_rows, needs.padded_in}),
+          .high = allocate(DType::kI8, {max_rows, needs.padded_in}),
           .spans = allocate(DType::kU8, {max_rows, span_stride(needs.padded_in)}),
           .row_scales = allocate(DType::kF32, {max_rows, needs.leaves}),
           .outliers = allocate(DType::kI32, {max_rows, needs.leaves}),
@@ -134,10 +133,6 @@ void CudaLinear::apply(const LinearScratch& scratch, const Tensor& x, bool ready
 QuantizeCall CudaLinear::quantizer(const LinearScratch& scratch, int64_t n) const {
   QuantizeCall call = quantize_call_;
   call.n = static_cast<int>(n);
-  LinearCall product = int8_call_;
-  product.n = call.n;
-  const auto packed_rows = linear_kernel(product).packed_rows;
-  call.packed_rows = packed_rows == nullptr ? 0 : packed_rows(call.n);
   call.low = scratch.low.data<int8_t>();
   call.high = scratch.high.data<int8_t>();
   call.spans = scratch.spans.data<uint8_t>();
@@ -153,7 +148,6 @@ void CudaLinear::apply_int8(const LinearScratch& scratch, const Tensor& x, bool 
   if (!ready) quantize_rows(rows, context_->stream());
   LinearCall call = int8_call_;
   call.n = rows.n;
-  call.packed_rows = rows.packed_rows;
   call.low = rows.low;
   call.high = rows.high;
   call.spans = rows.spans;
@@ -162,7 +156,11 @@ void CudaLinear::apply_int8(const LinearScratch& scratch, const Tensor& x, bool 
   call.sums = scratch.sums.data<int32_t>();
   call.arrivals = scratch.arrivals.data<unsigned>();
   call.out = out.data<float>();
-  linear_kernel(call).run(call, context_->stream());
+  for (const LinearKernel& kernel : linear_kernels()) {
+    if (!kernel.accepts(call)) continue;
+    kernel.run(call, context_->stream());
+    return;
+  }
 }
 
 uint64_t CudaLinear::outliers() const {

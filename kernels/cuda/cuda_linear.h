@@ -20,7 +20,7 @@ namespace octet::cuda {
 // rows out by its own padded_in. Allocated in Backend::reserve.
 struct LinearScratch {
   int64_t max_rows = 0;
-  Tensor low, high;   // kI8 [max_rows in whole kMostPackedRows, widest padded_in]
+  Tensor low, high;   // kI8 [max_rows, widest padded_in]
   Tensor spans;       // kU8 [max_rows, span_stride(widest padded_in)]
   Tensor row_scales;  // [max_rows, most leaves]
   Tensor outliers;    // kI32 [max_rows, most leaves]

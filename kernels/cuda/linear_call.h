@@ -17,26 +17,15 @@ namespace octet::cuda {
 
 inline constexpr int kSpan = 64;       // columns
 inline constexpr int kRowAlign = 128;  // outputs
-inline constexpr int kMostPackedRows = 64;
 
 // Bytes of a row of LinearCall::spans: whole 16s; those behind the last span are 0.
 constexpr int64_t span_stride(int64_t padded_in) { return (padded_in / kSpan + 15) / 16 * 16; }
-
-// Byte of digit k of a row; see LinearCall::packed_rows.
-constexpr int64_t digit_place(int packed_rows, int padded_in, int row, int k) {
-  if (packed_rows == 0) return int64_t{row} * padded_in + k;
-  const int chunk = k % kSpan / 16 ^ row / 2 % 4;
-  return (int64_t{k / kSpan} * packed_rows + row) * kSpan + chunk * 16 + k % 16;
-}
 
 struct LinearCall {
   // The quantised input; a leaf is a shard of this rank. `high` holds what counts only where a row
   // has outliers in the leaf and the span is flagged, and no more than any int8 elsewhere.
   int n = 0;
-  bool mixed = false;  // kLlmInt8: are there high digits?
-  // Digits lie row by row where this is 0; else one span of so many rows behind the other, swizzled
-  // as the weights are, and the rows that are not there may hold anything.
-  int packed_rows = 0;
+  bool mixed = false;                 // kLlmInt8: are there high digits?
   const int8_t* low = nullptr;        // [n, padded_in]
   const int8_t* high = nullptr;       // [n, padded_in]
   const uint8_t* spans = nullptr;     // [n, span_stride(padded_in)]: 1 where an outlier is

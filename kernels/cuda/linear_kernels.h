@@ -4,6 +4,8 @@
 
 #include <cuda_runtime.h>
 
+#include <span>
+
 #include "kernels/cuda/linear_call.h"
 
 namespace octet::cuda {
@@ -12,10 +14,9 @@ struct LinearKernel {
   const char* name;
   bool (*accepts)(const LinearCall& call);
   void (*run)(const LinearCall& call, cudaStream_t stream);
-  int (*packed_rows)(int n) = nullptr;  // how it wants LinearCall's digits; null: row by row
 };
 
-const LinearKernel& linear_kernel(const LinearCall& call);  // its digits may still be missing
+std::span<const LinearKernel> linear_kernels();
 
 extern const LinearKernel kStreamed;    // 1 to 64 rows on 9.0: weights streamed from memory
 extern const LinearKernel kFewRows;     // 1 to 64 rows on 8.0 and later

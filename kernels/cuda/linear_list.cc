@@ -1,12 +1,12 @@
+#include <array>
+
 #include "kernels/cuda/linear_kernels.h"
 
 namespace octet::cuda {
 
-const LinearKernel& linear_kernel(const LinearCall& call) {
-  for (const LinearKernel* kernel : {&kStreamed, &kFewRows, &kWarpGroups, &kManyRows}) {
-    if (kernel->accepts(call)) return *kernel;
-  }
-  return kAnyRows;
+std::span<const LinearKernel> linear_kernels() {
+  static const std::array kernels{kStreamed, kFewRows, kWarpGroups, kManyRows, kAnyRows};
+  return kernels;
 }
 
 }  // namespace octet::cuda

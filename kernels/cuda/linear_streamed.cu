@@ -8,8 +8,8 @@
 // sums are exact, and epilogue.cuh makes the floats.
 //
 // The memory never rests: a block lets its successor start shortly before it has asked for its last
-// weights, and asks for its own first ones, into its ring and behind it into L2, before the kernel
-// in front has ended. So two blocks fit a multiprocessor.
+// weights, and asks for its own first ones before the kernel in front has ended. So two blocks fit
+// a multiprocessor.
 #include <algorithm>
 
 #include "kernels/cuda/linear_kernels.h"
@@ -19,11 +19,11 @@
 namespace octet::cuda {
 namespace {
 
+constexpr int kMostRows = 64;
 constexpr int kGroups = 2;  // warp groups that multiply
 constexpr int kMultipliers = 128 * kGroups, kThreads = kMultipliers + 64;
 constexpr int kOutputs = 64 * kGroups, kWeightBytes = kOutputs * kSpan;
 constexpr int kRingBytes = 92 * 1024;
-constexpr int kSpansAhead = 16;     // in L2, behind the ring
 constexpr int kSpansFromEnd = 12;   // that are still to be asked for when the successor may start
 constexpr int kLargestCluster = 4;  // as many sums as a thread has at least
 constexpr int kFlagWords = kMaxShards * kMaxLeafSpans / 32;
@@ -101,35 +101,34 @@ class Block {
       }
       if (lane() == 0) barrier_arrive_expecting(full(stage), piece.count * kWeightBytes);
       if (lane() >= piece.count) return;
-      copy_bulk(weights(stage) + lane() * kWeightBytes, weights_of(piece.span + lane()),
-                kWeightBytes, full(stage));
+      const int64_t row = int64_t{piece.span + lane()} * call_.padded_rows + tile_ * kOutputs;
+      copy_bulk(weights(stage) + lane() * kWeightBytes, call_.weight + row * kSpan, kWeightBytes,
+                full(stage));
     });
     let_successor_start();
   }
-  __device__ void copy_inputs() const {
+  __device__ void copy_inputs(const TileMap& low, const TileMap& high) const {
     wait_for_predecessor();
     if constexpr (S::kMixed) sync_threads(1, kMultipliers + 32);  // the flags are there
     each_stage([&](const Piece& piece, int stage) {
       const bool mine = lane() < piece.count;
-      bool with_high = false;
+      const int span = piece.span + lane();
       int count = piece.count;
+      bool with_high = false;
       if constexpr (S::kMixed) {
-        with_high = mine && flagged(piece.span + lane());
+        with_high = mine && flagged(span);
         count += __popc(__ballot_sync(0xffffffffu, with_high));
       }
       if (lane() == 0) barrier_arrive_expecting(full(stage), count * S::kInputBytes);
       if (!mine) return;
-      const int64_t from = int64_t{piece.span + lane()} * S::kInputBytes;
-      const int to = lane() * S::kInputBytes;
-      copy_bulk(inputs(stage) + to, call_.low + from, S::kInputBytes, full(stage));
+      copy_tile(inputs(stage) + lane() * S::kInputBytes, low, 0, span * kSpan, full(stage));
       if (!with_high) return;
-      copy_bulk(high_inputs(stage) + to, call_.high + from, S::kInputBytes, full(stage));
+      copy_tile(high_inputs(stage) + lane() * S::kInputBytes, high, 0, span * kSpan, full(stage));
     });
   }
 
   // What the warp groups do.
   __device__ void multiply() {
-    fetch_ahead();
     wait_for_predecessor();
     load_row_leaves();
     load_output_values();
@@ -221,17 +220,6 @@ class Block {
     }
     piece.count = max(0, min(S::kSpans, end - piece.span));
     return piece;
-  }
-
-  __device__ const int8_t* weights_of(int span) const {
-    return call_.weight + (int64_t{span} * call_.padded_rows + tile_ * kOutputs) * kSpan;
-  }
-  __device__ void fetch_ahead() const {
-    constexpr int kLines = kWeightBytes / 128;
-    const int first = begin_ + S::kStages * S::kSpans, count = min(kSpansAhead, end_ - first);
-    for (int i = threadIdx.x; i < count * kLines; i += kMultipliers) {
-      prefetch_line(weights_of(first + i / kLines) + i % kLines * 128);
-    }
   }
 
   static __device__ int lane() { return static_cast<int>(threadIdx.x) % 32; }
@@ -415,13 +403,14 @@ class Block {
 
 template <typename S>
 __global__ void __launch_bounds__(kThreads, 2)
-    streamed_kernel(const __grid_constant__ LinearCall call, int cluster) {
+    streamed_kernel(const __grid_constant__ LinearCall call, const __grid_constant__ TileMap low,
+                    const __grid_constant__ TileMap high, int cluster) {
   Block<S> block(call, cluster);
   block.prepare();
   if (threadIdx.x < kMultipliers) {
     block.multiply();
   } else if (threadIdx.x < kMultipliers + 32) {
-    block.copy_inputs();
+    block.copy_inputs(low, high);
   } else {
     block.copy_weights();
   }
@@ -440,24 +429,18 @@ int cluster_of(const LinearCall& call, int tiles) {
 template <typename S>
 void run_shape(const LinearCall& call, cudaStream_t stream) {
   const int tiles = call.padded_rows / kOutputs, cluster = cluster_of(call, tiles);
+  const TileMap low = map_tiles(call.low, call.n, call.padded_in, S::kRows);
+  const TileMap high = S::kMixed ? map_tiles(call.high, call.n, call.padded_in, S::kRows) : low;
   launch_clusters(cluster, streamed_kernel<S>, dim3(tiles * cluster), dim3(kThreads),
-                  S::shared_bytes(call), stream, call, cluster);
+                  S::shared_bytes(call), stream, call, low, high, cluster);
 }
-
-int packed_rows(int n) { return n <= 8 ? 8 : n <= 16 ? 16 : n <= 32 ? 32 : kMostPackedRows; }
 
 template <bool kMixed>
 void run_rows(const LinearCall& call, cudaStream_t stream) {
-  switch (call.packed_rows) {
-    case 8:
-      return run_shape<Shape<8, kMixed>>(call, stream);
-    case 16:
-      return run_shape<Shape<16, kMixed>>(call, stream);
-    case 32:
-      return run_shape<Shape<32, kMixed>>(call, stream);
-    default:
-      return run_shape<Shape<kMostPackedRows, kMixed>>(call, stream);
-  }
+  if (call.n <= 8) return run_shape<Shape<8, kMixed>>(call, stream);
+  if (call.n <= 16) return run_shape<Shape<16, kMixed>>(call, stream);
+  if (call.n <= 32) return run_shape<Shape<32, kMixed>>(call, stream);
+  run_shape<Shape<64, kMixed>>(call, stream);
 }
 
 void run(const LinearCall& call, cudaStream_t stream) {
@@ -465,12 +448,12 @@ void run(const LinearCall& call, cudaStream_t stream) {
 }
 
 bool accepts(const LinearCall& call) {
-  return call.n <= kMostPackedRows && call.padded_in > 0 &&
+  return call.n <= kMostRows && call.padded_in > 0 &&
          device_attribute(cudaDevAttrComputeCapabilityMajor) == 9;
 }
 
 }  // namespace
 
-const LinearKernel kStreamed{"streamed", accepts, run, packed_rows};
+const LinearKernel kStreamed{"streamed", accepts, run};
 
 }  // namespace octet::cuda

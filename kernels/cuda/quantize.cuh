@@ -74,18 +74,9 @@ __device__ void quantize_slice(const QuantizeCall& call, int row, int leaf,
   __shared__ int counts[kReduceSlots];
   const int n = call.begin[leaf + 1] - call.begin[leaf];
   const int groups = (call.place[leaf + 1] - call.place[leaf]) / 4;
+  const int64_t to = int64_t{row} * call.padded_in + call.place[leaf];
   const int64_t at = int64_t{row} * call.num_leaves + leaf;
-  // Where the digits of a group of four lie: digit_place, as words.
-  const bool packed = call.packed_rows > 0;
-  const int span_words = packed ? call.packed_rows * kSpanGroups : kSpanGroups;
-  const int turn = packed ? row / 2 % 4 * 4 : 0;
-  const int64_t start = packed ? int64_t{call.place[leaf] / kSpan} * span_words + row * kSpanGroups
-                               : (int64_t{row} * call.padded_in + call.place[leaf]) / 4;
-  uint32_t* low = reinterpret_cast<uint32_t*>(call.low) + start;
-  uint32_t* high = reinterpret_cast<uint32_t*>(call.high) + start;
-  const auto word = [&](int group) {
-    return group / kSpanGroups * span_words + (group % kSpanGroups ^ turn);
-  };
+  auto* low = reinterpret_cast<uint32_t*>(call.low + to);
   const int64_t first_span = row * span_stride(call.padded_in) + call.place[leaf] / kSpan;
   if (call.mixed) {
     const int64_t end = leaf + 1 < call.num_leaves ? first_span + groups / kSpanGroups
@@ -141,14 +132,15 @@ __device__ void quantize_slice(const QuantizeCall& call, int row, int leaf,
     scale = fmaxf(below / 127.0f, absmax / kMost);
     inverse = 1.0f / scale;
   }
+  auto* high = reinterpret_cast<uint32_t*>(call.high + to);
 #pragma unroll
   for (int i = 0; i < kGroups; ++i) {
     if (held.group(i) >= groups) continue;
     uint32_t digits[4];
 #pragma unroll
     for (int j = 0; j < 4; ++j) digits[j] = rounded(held.x[i].x[j] * inverse);
-    low[word(held.group(i))] = finite ? low_bytes(digits) : 0u;
-    if (split) high[word(held.group(i))] = 0;
+    low[held.group(i)] = finite ? low_bytes(digits) : 0u;
+    if (split) high[held.group(i)] = 0;
   }
   int count = 0;
 #pragma unroll 1
@@ -174,8 +166,8 @@ __device__ void quantize_slice(const QuantizeCall& call, int row, int leaf,
       highs[j] = rounded(digit);
     }
     if (outliers == 0) continue;  // behind the end
-    low[word(group)] = low_bytes(lows);
-    high[word(group)] = low_bytes(highs);
+    low[group] = low_bytes(lows);
+    high[group] = low_bytes(highs);
     call.spans[first_span + group / kSpanGroups] = 1;
     count += outliers;
   }

@@ -18,7 +18,6 @@ struct QuantizeCall {
   bool mixed = false;              // kLlmInt8
   float outlier_threshold = 0;
 
-  int packed_rows = 0;                           // how digits lie: see LinearCall
   int8_t* low = nullptr;                         // [n, padded_in]
   int8_t* high = nullptr;                        // [n, padded_in]; mixed
   uint8_t* spans = nullptr;                      // [n, span_stride(padded_in)]; mixed

@@ -85,24 +85,7 @@ class Kernels : public ::testing::TestWithParam<const LinearKernel*> {
     call.outliers = outliers;
   }
 
-  // Digits as call.packed_rows says, with noise in the rows that are not there.
-  const int8_t* packed(const LinearCall& call, const int8_t* rows) {
-    auto* digits = random<int8_t>(size_t(call.packed_rows) * call.padded_in, -127, 127);
-    for (int row = 0; row < call.n; ++row) {
-      for (int k = 0; k < call.padded_in; ++k) {
-        digits[digit_place(call.packed_rows, call.padded_in, row, k)] =
-            rows[int64_t{row} * call.padded_in + k];
-      }
-    }
-    return digits;
-  }
-
   std::vector<float> run(const LinearKernel& kernel, LinearCall call) {
-    if (kernel.packed_rows != nullptr) {
-      call.packed_rows = kernel.packed_rows(call.n);
-      call.low = packed(call, call.low);
-      if (call.mixed) call.high = packed(call, call.high);
-    }
     std::vector<float> out(size_t(call.num_roots) * call.n * call.out_features, -7.0f);
     call.out = out.data();
     EXPECT_TRUE(kernel.accepts(call));
