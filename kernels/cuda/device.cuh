@@ -82,7 +82,12 @@ void launch_clusters(unsigned cluster, void (*kernel)(Parameters...), dim3 grid,
     error = cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
   }
   if (error != cudaSuccess) {
-    throw std::runtime_error(std::string("CUDA: launch: ") + cudaGetErrorString(error));
+    const auto text = [](unsigned n) { return std::to_string(n); };
+    throw std::runtime_error(std::string("CUDA: launch: ") + cudaGetErrorString(error) + ": " +
+                             text(grid.x) + " x " + text(grid.y) + " x " + text(grid.z) +
+                             " blocks of " + text(block.x * block.y * block.z) + " threads, " +
+                             std::to_string(shared_bytes) +
+                             " bytes of shared memory, clusters of " + text(cluster));
   }
 }
 template <typename... Parameters, typename... Arguments>
