@@ -59,7 +59,7 @@ __device__ inline void split_query(const F& query, std::byte* high, std::byte* l
 // not finite if a part of it is not. All of a warp.
 template <int kDims, typename F>
 __device__ inline float quantize_query(const F& query, int row, std::byte* high, std::byte* low) {
-  constexpr float kLargest = 127 * 254 + 126, kLeastAbsmax = 1e-30f;
+  constexpr float kLargest = 127 * 254 + 126, kLeastQuery = 1e-30f;
   constexpr int kFours = (kDims + 127) / 128;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   float x[kFours][4];
@@ -79,7 +79,7 @@ __device__ inline float quantize_query(const F& query, int row, std::byte* high,
   }
   const float absmax = __int_as_float(top);
   const bool finite = absmax < INFINITY;
-  const float inverse = finite && absmax >= kLeastAbsmax ? kLargest / absmax : 0.0f;
+  const float inverse = finite && absmax >= kLeastQuery ? kLargest / absmax : 0.0f;
 #pragma unroll
   for (int i = 0; i < kFours; ++i) {
     const int dim = 128 * i + 4 * lane;

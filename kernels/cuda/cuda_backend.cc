@@ -52,6 +52,7 @@ class CudaBackend : public Backend {
   }
   size_t reserve(int64_t max_rows) override {
     graphs_.clear();
+    quantized_for_ = nullptr;
     context_->release_staging();
     scratch_ = cuda::make_scratch(
         needs_, max_rows, [this](DType dtype, Shape shape) { return allocate(dtype, shape); });

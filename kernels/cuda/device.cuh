@@ -48,8 +48,9 @@ inline cudaLaunchAttribute cluster_attribute(unsigned cluster) {
 
 // Queues kernel(arguments...) on the stream. From compute capability 9.0 on it may start before the
 // kernel in front of it has ended: every kernel calls wait_for_predecessor() before it touches what
-// another one writes or reads. Throws std::runtime_error where CUDA refuses.
-// `cluster` neighbouring blocks along x form a cluster (from 9.0 on; the grid is whole clusters).
+// another one writes or reads; but for weights and norms, which only loading writes. Throws
+// std::runtime_error where CUDA refuses. `cluster` neighbouring blocks along x form a cluster
+// (from 9.0 on; the grid is whole clusters).
 template <typename... Parameters, typename... Arguments>
 void launch_clusters(unsigned cluster, void (*kernel)(Parameters...), dim3 grid, dim3 block,
                      size_t shared_bytes, cudaStream_t stream, Arguments... arguments) {

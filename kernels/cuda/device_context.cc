@@ -39,7 +39,6 @@ DeviceContext::DeviceContext(int device) : device_(device) {
   cudaDeviceProp properties;
   check(cudaGetDeviceProperties(&properties, device), "cudaGetDeviceProperties");
   name_ = properties.name;
-  multiprocessors_ = properties.multiProcessorCount;
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate");
   for (Pinned& buffer : pinned_) {
     check(cudaEventCreateWithFlags(&buffer.free, cudaEventDisableTiming), "cudaEventCreate");
@@ -74,6 +73,7 @@ size_t DeviceContext::available_bytes() const {
 
 void DeviceContext::grow_pinned(size_t bytes) {
   synchronize();
+  pinned_bytes_ = 0;
   for (Pinned& buffer : pinned_) {
     cudaFreeHost(buffer.memory);
     buffer.memory = nullptr;

@@ -32,7 +32,6 @@ class DeviceContext {
   int device() const { return device_; }
   cudaStream_t stream() const { return stream_; }
   const std::string& name() const { return name_; }
-  int multiprocessors() const { return multiprocessors_; }
 
   Tensor allocate(DType dtype, Shape shape) const;  // zeroed, freed with the Tensor
   size_t available_bytes() const;                   // of the device's memory, of all processes
@@ -56,7 +55,6 @@ class DeviceContext {
   void copy_in_pieces(std::byte* to, const std::byte* from, size_t bytes);
 
   int device_;
-  int multiprocessors_ = 0;
   std::string name_;
   cudaStream_t stream_ = nullptr;
   std::array<Pinned, 4> pinned_;

@@ -1,5 +1,5 @@
-// kFewRows: 1 to 64 rows. The weights pass once from memory through a ring of shared memory, as
-// fast as it gives them; everything else hides behind that.
+// kFewRows: 1 to 64 rows where kStreamed does not serve. The weights pass once from memory through
+// a ring of shared memory, as fast as it gives them; everything else hides behind that.
 //
 // A tile is kOutputs packed outputs for all rows; its columns are cut into parts (never across a
 // leaf), and a block of threads takes the items (tile, part) blockIdx.x, + gridDim.x, ... In a

@@ -19,7 +19,7 @@ struct LinearKernel {
 std::span<const LinearKernel> linear_kernels();
 
 extern const LinearKernel kStreamed;    // 1 to 64 rows on 9.0: weights streamed from memory
-extern const LinearKernel kFewRows;     // 1 to 64 rows on 8.0 and later
+extern const LinearKernel kFewRows;     // 1 to 64 rows before 9.0; calls without columns
 extern const LinearKernel kWarpGroups;  // any number of rows on compute capability 9.0
 extern const LinearKernel kManyRows;    // any number of rows on 8.0 and later
 extern const LinearKernel kAnyRows;     // any shape; slow, and the reference of the others
@@ -27,7 +27,7 @@ extern const LinearKernel kAnyRows;     // any shape; slow, and the reference of
 // kWarpGroups as it is when it chooses tiles of 256 or 192 outputs and clusters of 2, or 128 and 1.
 void run_warp_groups(const LinearCall& call, int outputs, int cluster, cudaStream_t stream);
 
-// Sums and arrivals (see LinearCall) that kStreamed and kFewRows need for any number of rows.
+// Sums and arrivals (see LinearCall) that kFewRows needs for any number of rows.
 int64_t few_rows_sums(const LinearCall& shape);
 int64_t few_rows_arrivals(const LinearCall& shape);
 

@@ -10,6 +10,7 @@
 // itself, 16 KiB for each of two. Clusters of four do not pay: 120 of 132 multiprocessors hold one.
 #include <algorithm>
 #include <limits>
+#include <stdexcept>
 #include <type_traits>
 #include <utility>
 
@@ -367,6 +368,9 @@ void run(const LinearCall& call, cudaStream_t stream) {
     best = &variant;
     least = cost;
   }
+  if (!(least < std::numeric_limits<double>::infinity())) {
+    throw std::runtime_error("CUDA: this device holds no block of the products of many rows");
+  }
   best->run(call, stream);
 }
 
@@ -378,9 +382,11 @@ void run_warp_groups(const LinearCall& call, int outputs, int cluster, cudaStrea
   }
 }
 
-const LinearKernel kWarpGroups{
-    "warp groups",
-    [](const LinearCall&) { return device_attribute(cudaDevAttrComputeCapabilityMajor) == 9; },
-    run};
+const LinearKernel kWarpGroups{"warp groups",
+                               [](const LinearCall& call) {
+                                 return call.padded_in > 0 &&
+                                        device_attribute(cudaDevAttrComputeCapabilityMajor) == 9;
+                               },
+                               run};
 
 }  // namespace octet::cuda

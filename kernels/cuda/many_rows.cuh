@@ -3,8 +3,8 @@
 // A thread's sums come in chunks of sixteen, as mma_s8 and warp_group_mma_s8 leave them: element i
 // of a chunk is of row `row + 8 * (i / 2 % 2)` and packed output `output + 8 * (i / 4) + i % 2`.
 // Sums become values in place (their bits), so that nothing is held twice; the subtrees that wait
-// for their other half, and low sums while the high digits are multiplied, lie in local memory:
-// touched once a leaf, not at all by layers with one leaf.
+// for their other half, and in kManyRows low sums while the high digits are multiplied, lie in
+// local memory: touched once a leaf, not at all by layers with one leaf.
 #pragma once
 
 #include "kernels/cuda/epilogue.cuh"

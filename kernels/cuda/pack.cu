@@ -9,7 +9,7 @@ constexpr int kChunk = 16;
 
 // One thread a chunk of 16 packed columns of a row.
 __global__ void pack_kernel(PackCall call) {
-  let_successor_start();
+  // The successor starts late: products read weights before they wait for who is in front of them.
   wait_for_predecessor();
   const int chunks = call.padded_in / kChunk;
   const int64_t index = int64_t{blockIdx.x} * kThreads + threadIdx.x;

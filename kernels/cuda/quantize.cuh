@@ -20,8 +20,7 @@ size_t quantize_shared_bytes(bool mixed, unsigned threads) {
   return mixed ? kPieceGroups<kGroups> * threads * sizeof(Four) : 0;
 }
 
-// The sum in the order of backend.h: a chain a thread; pieces of the row pass through shared
-// memory.
+// The sum in the order of backend.h; pieces of the row pass through shared memory.
 template <int kGroups>
 __device__ float sum_of_magnitudes(const HeldRow<kGroups>& row, int n) {
   constexpr int kPiece = kPieceGroups<kGroups>, kEach = kMagnitudeChains / 32;

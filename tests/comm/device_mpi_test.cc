@@ -4,11 +4,10 @@
 // check; one that fails ends all with a non-zero code.
 #include <fmt/format.h>
 
-#include <cstdio>
-
 #include "kernels/cuda/cuda_backend.h"
 #include "tests/comm/contract.h"
 #include "tests/comm/device_step.h"
+#include "tests/comm/process_checks.h"
 
 int main(int argc, char** argv) {
   using namespace octet;
@@ -29,20 +28,11 @@ int main(int argc, char** argv) {
       if (world.rank() == 0) fmt::print("[ SKIPPED ] {}: {}\n", kind, error.what());
       continue;
     }
-    const std::pair<const char*, void (*)(Communicator&, Backend&)> checks[] = {
-        {"AllReduce_SumsInTreeOrder_AtAnySize", testing::check_reduces},
-        {"Gather_PutsUnevenColumnsSideBySide", testing::check_gathers},
-        {"AnySequenceOfOperationsKeepsItsData", testing::check_random_sequence},
-        {"AReplayedStepSumsWhatIsThereNow", testing::check_replayed_step}};
-    for (const auto& [name, check] : checks) {
-      try {
-        check(*communicator, *backend);
-        if (world.rank() == 0) fmt::print("[ OK ] {} {} at {} ranks\n", kind, name, world.size());
-      } catch (const std::exception& error) {
-        fmt::print(stderr, "[ FAILED ] {} {}: {}\n", kind, name, error.what());
-        world.abort(1);
-      }
-    }
+    testing::run_checks(world, kind, *communicator, *backend,
+                        {{"AllReduce_SumsInTreeOrder_AtAnySize", testing::check_reduces},
+                         {"Gather_PutsUnevenColumnsSideBySide", testing::check_gathers},
+                         {"AnySequenceOfOperationsKeepsItsData", testing::check_random_sequence},
+                         {"AReplayedStepSumsWhatIsThereNow", testing::check_replayed_step}});
   }
   return 0;
 }

@@ -351,6 +351,12 @@ TEST_P(BackendLinear, NothingIsALegalSize) {
   no_shards.shards = {4, 4};
   no_shards.cuts = {0};
   EXPECT_EQ(apply(*backend_, no_shards, Tensor::host(DType::kF32, {3, 0})).numel(), 0);
+  LinearWeight no_columns = random_weight(DType::kI8, 32, 0);
+  for (const int64_t rows : {3, 70}) {
+    const Tensor out = apply(*backend_, no_columns, Tensor::host(DType::kF32, {rows, 0}));
+    EXPECT_EQ(out.numel(), rows * 32);
+    for (const float x : out.span<float>()) EXPECT_EQ(x, 0.0f);
+  }
 }
 
 TEST_P(BackendLinear, ARowOfZerosGivesZeros) {

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <stdexcept>
 #include <tuple>
 
 #include "tests/kernels/cuda_emulation/cuda_bf16.h"
@@ -135,6 +136,7 @@ struct TileMap {
   int rows, columns, tile_rows;
 };
 inline TileMap map_tiles(const int8_t* base, int rows, int columns, int tile_rows) {
+  if (rows <= 0 || columns <= 0) throw std::runtime_error("a tensor map of nothing");
   return {base, rows, columns, tile_rows};
 }
 inline void copy_tile(void* shared, const TileMap& map, int row, int column, uint64_t* barrier) {
