@@ -374,6 +374,10 @@ void run(const LinearCall& call, cudaStream_t stream) {
   best->run(call, stream);
 }
 
+bool accepts(const LinearCall& call) {
+  return call.padded_in > 0 && device_attribute(cudaDevAttrComputeCapabilityMajor) == 9;
+}
+
 }  // namespace
 
 void run_warp_groups(const LinearCall& call, int outputs, int cluster, cudaStream_t stream) {
@@ -382,11 +386,6 @@ void run_warp_groups(const LinearCall& call, int outputs, int cluster, cudaStrea
   }
 }
 
-const LinearKernel kWarpGroups{"warp groups",
-                               [](const LinearCall& call) {
-                                 return call.padded_in > 0 &&
-                                        device_attribute(cudaDevAttrComputeCapabilityMajor) == 9;
-                               },
-                               run};
+const LinearKernel kWarpGroups{"warp groups", accepts, run};
 
 }  // namespace octet::cuda
