@@ -21,7 +21,7 @@ namespace {
 
 constexpr int kMostRows = 64;
 constexpr int kGroups = 2;  // warp groups that multiply
-constexpr int kMultipliers = 128 * kGroups, kThreads = kMultipliers + 64;
+constexpr int kMultiplyThreads = 128 * kGroups, kThreads = kMultiplyThreads + 64;
 constexpr int kOutputs = 64 * kGroups, kWeightBytes = kOutputs * kSpan;
 constexpr int kRingBytes = 92 * 1024;
 constexpr int kSpansFromEnd = 12;   // that are still to be asked for when the successor may start
@@ -50,7 +50,7 @@ struct Shape {
   static constexpr int kStages = kRingBytes / kStageBytes;
   static constexpr int kBarriers = kStages * kStageBytes, kFlags = kBarriers + 16 * kStages;
   static constexpr int kBehindFlags = kFlags + (kMixed ? 4 * kFlagWords : 0);
-  static constexpr int kMetBytes = (kMixed ? 2 : 1) * kSums * kMultipliers * 4;
+  static constexpr int kMetBytes = (kMixed ? 2 : 1) * kSums * kMultiplyThreads * 4;
   static constexpr bool kMeetInRing = kRows == 64;  // or two blocks would not fit
   static constexpr int kMet = kMeetInRing ? 0 : kBehindFlags;
   static constexpr int kRowLeaves = kBehindFlags + (kMeetInRing ? 0 : kMetBytes);
@@ -84,7 +84,7 @@ class Block {
     if (threadIdx.x == 0) {
       for (int i = 0; i < S::kStages; ++i) {
         barrier_init(full(i), 2);
-        barrier_init(empty(i), kMultipliers / 32);
+        barrier_init(empty(i), kMultiplyThreads / 32);
       }
       barrier_init_fence();
     }
@@ -109,7 +109,7 @@ class Block {
   }
   __device__ void copy_inputs(const TileMap& low, const TileMap& high) const {
     wait_for_predecessor();
-    if constexpr (S::kMixed) sync_threads(1, kMultipliers + 32);  // the flags are there
+    if constexpr (S::kMixed) sync_threads(1, kMultiplyThreads + 32);  // the flags are there
     each_stage([&](const Piece& piece, int stage) {
       const bool mine = lane() < piece.count;
       const int span = piece.span + lane();
@@ -137,7 +137,7 @@ class Block {
     if (call_.num_leaves == 1) {
       take(begin_, end_, stage, parity);
     } else {
-      sync_threads(2, kMultipliers);  // the rows' scales are there
+      sync_threads(2, kMultiplyThreads);  // the rows' scales are there
       multiply_leaves(stage, parity);
     }
   }
@@ -146,12 +146,12 @@ class Block {
   __device__ void finish() const {
     if (call_.num_leaves > 1) return;
     if constexpr (S::kMeetInRing) meet();
-    if (threadIdx.x < kMultipliers) {
+    if (threadIdx.x < kMultiplyThreads) {
       hand_over(low_[0], 0);
       if constexpr (S::kMixed) hand_over(high_[0], 1);
     }
     meet();
-    if (threadIdx.x >= kMultipliers) return;
+    if (threadIdx.x >= kMultiplyThreads) return;
 #pragma unroll 4
     for (int k = 0; k < part_; ++k) {
       const int i = rank_ * part_ + k;
@@ -169,7 +169,13 @@ class Block {
 
  private:
   // All threads of the cluster; what they wrote to shared memory is seen.
-  __device__ void meet() const { cluster_ == 1 ? __syncthreads() : cluster_sync(); }
+  __device__ void meet() const {
+    if (cluster_ == 1) {
+      __syncthreads();
+    } else {
+      cluster_sync();
+    }
+  }
 
   __device__ std::byte* weights(int stage) const {
     return dynamic_shared() + stage * S::kStageBytes;
@@ -190,7 +196,7 @@ class Block {
   // This thread's k-th sum of this block's part, as block `from` hands it over.
   __device__ int* met(int high, int from, int k) const {
     const int at = high * S::kSums + from * part_ + k;
-    return reinterpret_cast<int*>(dynamic_shared() + S::kMet) + at * kMultipliers + threadIdx.x;
+    return reinterpret_cast<int*>(dynamic_shared() + S::kMet) + at * kMultiplyThreads + threadIdx.x;
   }
 
   static __device__ void advance(int& stage, int& parity) {
@@ -228,11 +234,11 @@ class Block {
   __device__ void find_outliers() const {
     const int spans = call_.padded_in / kSpan, words = (spans + 31) / 32;
     const int pieces = static_cast<int>(span_stride(call_.padded_in) / 16);
-    for (int i = threadIdx.x; i < words; i += kMultipliers) flags()[i] = 0;
-    sync_threads(2, kMultipliers);
+    for (int i = threadIdx.x; i < words; i += kMultiplyThreads) flags()[i] = 0;
+    sync_threads(2, kMultiplyThreads);
     const auto* from = reinterpret_cast<const uint4*>(call_.spans);
 #pragma unroll 4
-    for (int i = threadIdx.x; i < pieces * call_.n; i += kMultipliers) {
+    for (int i = threadIdx.x; i < pieces * call_.n; i += kMultiplyThreads) {
       const uint4 piece = from[i];
       if ((piece.x | piece.y | piece.z | piece.w) == 0) continue;
       const uint32_t parts[4] = {piece.x, piece.y, piece.z, piece.w};
@@ -245,14 +251,14 @@ class Block {
         }
       }
     }
-    sync_threads(1, kMultipliers + 32);
+    sync_threads(1, kMultiplyThreads + 32);
   }
 
   __device__ RowLeaf* row_leaves() const {
     return reinterpret_cast<RowLeaf*>(dynamic_shared() + S::kRowLeaves);
   }
   __device__ void load_row_leaves() const {
-    for (int i = threadIdx.x; i < call_.n * call_.num_leaves; i += kMultipliers) {
+    for (int i = threadIdx.x; i < call_.n * call_.num_leaves; i += kMultiplyThreads) {
       row_leaves()[i] = {call_.row_scales[i], S::kMixed ? call_.outliers[i] : 0};
     }
   }
@@ -387,8 +393,8 @@ class Block {
       }
     }
     if (call_.num_roots > 1) return;
-    sync_threads(2, kMultipliers);  // the ring is free
-    hand_over(low_[0], 0);          // to itself: store() takes elements by a number at run time
+    sync_threads(2, kMultiplyThreads);  // the ring is free
+    hand_over(low_[0], 0);              // to itself: store() takes elements by a number at run time
 #pragma unroll 2
     for (int i = 0; i < S::kSums; ++i) store(i, 0, __int_as_float(*met(0, 0, i)));
   }
@@ -407,9 +413,9 @@ __global__ void __launch_bounds__(kThreads, 2)
                     const __grid_constant__ TileMap high, int cluster) {
   Block<S> block(call, cluster);
   block.prepare();
-  if (threadIdx.x < kMultipliers) {
+  if (threadIdx.x < kMultiplyThreads) {
     block.multiply();
-  } else if (threadIdx.x < kMultipliers + 32) {
+  } else if (threadIdx.x < kMultiplyThreads + 32) {
     block.copy_inputs(low, high);
   } else {
     block.copy_weights();
@@ -444,7 +450,8 @@ void run_rows(const LinearCall& call, cudaStream_t stream) {
 }
 
 void run(const LinearCall& call, cudaStream_t stream) {
-  call.mixed ? run_rows<true>(call, stream) : run_rows<false>(call, stream);
+  if (call.mixed) return run_rows<true>(call, stream);
+  run_rows<false>(call, stream);
 }
 
 bool accepts(const LinearCall& call) {

@@ -21,8 +21,8 @@
 namespace octet::cuda {
 namespace {
 
-constexpr int kRows = 128, kThreads = 384, kMultipliers = 8;  // warps that multiply
-constexpr int kScouts = 3;                                    // warps that look for outliers
+constexpr int kRows = 128, kThreads = 384, kMultiplyWarps = 8;
+constexpr int kScouts = 3;  // warps that look for outliers
 constexpr int kMaskWords = kMaxShards * kMaxLeafSpans / 32;
 constexpr int kMasksReady = 1;  // barrier of the copier and the scouts
 
@@ -294,13 +294,17 @@ __global__ void __launch_bounds__(kThreads, 1)
   if (threadIdx.x == 0) {
     for (int i = 0; i < Ring<kOutputs>::kStages; ++i) {
       barrier_init(Ring<kOutputs>::full(i), 1);
-      barrier_init(Ring<kOutputs>::empty(i), kCluster * kMultipliers);
+      barrier_init(Ring<kOutputs>::empty(i), kCluster * kMultiplyWarps);
     }
     barrier_init_fence();
   }
   let_successor_start();
   wait_for_predecessor();
-  kCluster == 1 ? __syncthreads() : cluster_sync();
+  if constexpr (kCluster == 1) {
+    __syncthreads();
+  } else {
+    cluster_sync();
+  }
   if (threadIdx.x >= 128) {
     take_registers<224>();
     multiply_tiles(call, tiles);
