@@ -23,6 +23,8 @@ for group; do
     *) echo "device.sh: $group is neither a bundle (.tar.xz) nor one of suites, speed, ids, whole, sanitizers" >&2; exit 2 ;;
   esac
 done
+# Without a GPU every test would be skipped, and that would read as passed.
+nvidia-smi -L 2>/dev/null | grep -q GPU || { echo "device.sh: nvidia-smi shows no GPU here" >&2; exit 2; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 [ $# -lt 5 ] || : >"$results"  # groups add to what is there
@@ -112,7 +114,7 @@ sanitizers() {
   sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
   if [ -n "$sanitizer" ]; then
     for tool in memcheck racecheck initcheck; do
-      part "sanitizer_$tool" 90 "$sanitizer" --tool $tool --error-exitcode 9 "$suite" '--gtest_filter=*cuda*:-*RowsBeside*:*AnySplit*' &
+      part "sanitizer_$tool" 90 "$sanitizer" --tool $tool --error-exitcode 9 "$suite" '--gtest_filter=*cuda*:-*RowsBeside*' &
     done
     wait
   fi
@@ -120,4 +122,4 @@ sanitizers() {
 
 for group; do $group; done
 printf 'seconds\t%s\ts\t\n' $((SECONDS - begin)) >>"$results"
-column -t -s $'\t' "$results"
+column -t -s $'\t' "$results" 2>/dev/null || cat "$results"  # not every machine has it
