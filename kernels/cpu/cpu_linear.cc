@@ -12,27 +12,23 @@ namespace {
 
 constexpr int kLine = kMaxBlocks * kBlock;  // floats of a tile's row
 constexpr int64_t kAhead = 1024;            // bytes that weights are fetched ahead of their use
-// Bytes of a column, so that L2 holds it and the next one: where a single tile of rows, which is
-// short, fetches that, and where several do.
-constexpr int64_t kMostForOne = 128 << 10;
-constexpr int64_t kMostForSeveral = 384 << 10;
+constexpr int64_t kMostForOne = 128 << 10;  // bytes of a column that a lone tile, which is short,
+                                            // fetches the whole next one of
 constexpr int64_t kMostOfRows = 1280
                                 << 10;  // of a band of rows, so that L2 holds it and two columns
 
-// During tile `part` of the `parts` of a band of rows. The next column is `next` bytes behind this
-// one, 0: there is none.
-Int8Fetch fetch_during(int part, int parts, int64_t column_bytes, int64_t next, bool shared) {
-  bool fetches_next = next != 0;
-  if (parts == 1) {
-    fetches_next = fetches_next && column_bytes <= kMostForOne;
-  } else if (column_bytes > kMostForSeveral) {
-    fetches_next = fetches_next && part + 1 == parts;
-  } else if (shared && fetches_next) {
-    return {.ahead = next, .part = part, .parts = parts};
-  } else {
-    fetches_next = fetches_next && part == 0;
-  }
-  return {.ahead = fetches_next ? next : kAhead};
+// Rows of each tile but the last one, at most `most`, so that a band of `rows` has tiles as equal
+// as can be: during a short one the weights that it fetches do not arrive.
+int64_t rows_of_tiles(int64_t rows, int64_t most, int64_t step) {
+  const int64_t tiles = (rows + most - 1) / most, even = (rows + tiles - 1) / tiles;
+  return (even + step - 1) / step * step;
+}
+
+// During tile `part` of the `parts` that a column is multiplied by. The next column is `next` bytes
+// behind this one, 0: there is none.
+WeightFetch fetch_during(int part, int parts, int64_t column_bytes, int64_t next) {
+  if (next == 0 || (parts == 1 && column_bytes > kMostForOne)) return {.ahead = kAhead};
+  return {.ahead = next, .part = part, .parts = parts};
 }
 
 }  // namespace
@@ -189,29 +185,31 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
   if (n == 0 || out_features_ == 0) return;
   if (quantized()) quantize_rows(kernels, pool, scratch, x);
   // A task is a column of blocks, which stays in the cache while a band of rows goes through it. A
-  // thread's columns follow each other: the next one is fetched during the first rows of this one,
-  // or all of them, where both fit, else during the last.
+  // thread's columns follow each other: all tiles of this one fetch their parts of the next one.
   const int64_t blocks = layout_.num_blocks, columns = (blocks + kMaxBlocks - 1) / kMaxBlocks;
   const int64_t bands = (n + kernels.band_rows - 1) / kernels.band_rows;
-  const int64_t rows_of_tile = quantized() ? kernels.int8_rows : kFloatTileRows;
+  const int64_t band = std::min<int64_t>(n, kernels.band_rows);
+  const int64_t rows_of_tile = quantized()
+                                   ? rows_of_tiles(band, kernels.int8_rows, kernels.row_step)
+                                   : rows_of_tiles(band, kFloatTileRows, 1);
   const int64_t column_bytes = kMaxBlocks * layout_.blocks.block_bytes();
-  const bool rows_stay = kernels.rows_stay && quantized() &&
-                         std::min<int64_t>(n, kernels.band_rows) * row_stride() <= kMostOfRows;
+  const bool rows_stay = kernels.rows_stay && quantized() && band * row_stride() <= kMostOfRows;
   pool.run(columns * bands, [&](int, int64_t task) {
     const int64_t block = (rows_stay ? task % columns : task / bands) * kMaxBlocks;
     const int64_t first_row = (rows_stay ? task / columns : task % bands) * kernels.band_rows;
     const int64_t end = std::min(n, first_row + kernels.band_rows);
-    const bool has_next = (rows_stay || bands == 1) && block + 2 * kMaxBlocks <= blocks;
+    const bool has_next = block + 2 * kMaxBlocks <= blocks;
     const int64_t next = has_next ? blocks_[block + kMaxBlocks] - blocks_[block] : 0;
-    const int parts = static_cast<int>((end - first_row + rows_of_tile - 1) / rows_of_tile);
+    const int64_t before = rows_stay ? first_row : 0, behind = rows_stay ? end : n;
+    const int parts = static_cast<int>((behind - before + rows_of_tile - 1) / rows_of_tile);
     for (int64_t row = first_row; row < end; row += rows_of_tile) {
-      const int part = static_cast<int>((row - first_row) / rows_of_tile);
+      const int part = static_cast<int>((row - before) / rows_of_tile);
       tile(kernels, scratch, x,
            {.row = row,
             .rows = static_cast<int>(std::min(rows_of_tile, end - row)),
             .block = block,
             .blocks = static_cast<int>(std::min<int64_t>(kMaxBlocks, blocks - block)),
-            .fetch = fetch_during(part, parts, column_bytes, next, rows_stay)},
+            .fetch = fetch_during(part, parts, column_bytes, next)},
            out);
     }
   });
@@ -253,9 +251,7 @@ void CpuLinear::leaves(const KernelTable& kernels, const LinearScratch& scratch,
                           .fetch = fetch,
                           .leaf = leaf};
       kernels.int8_low(tile);
-      for (int r = 0; r < rows; ++r) {
-        if (tile.x[r * tile.x_stride].num_groups > 0) kernels.int8_high(tile, r);
-      }
+      if (mixed()) kernels.int8_high(tile);
       continue;
     }
     kernels.float_tile({.x = x.data<float>() + row * in_features_ + shard.begin,
@@ -266,6 +262,7 @@ void CpuLinear::leaves(const KernelTable& kernels, const LinearScratch& scratch,
                         .rows = rows,
                         .blocks = blocks,
                         .k = shard.padded,
+                        .fetch = fetch,
                         .sums = leaf});
     if (scales_.empty()) continue;
     const float* scales = scales_.data<float>() + block * kBlock;

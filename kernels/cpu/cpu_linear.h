@@ -60,7 +60,7 @@ class CpuLinear : public PackedLinear {
     int rows;
     int64_t block;
     int blocks;
-    Int8Fetch fetch;
+    WeightFetch fetch;
   };
 
   const std::vector<Shard>& shards() const { return layout_.blocks.shards(); }

@@ -27,11 +27,13 @@ inline void float_tile_of(const FloatTile& tile) {
 #pragma GCC unroll 8
     for (int b = 0; b < kBlocks; ++b) sums[r][b] = zero();
   }
-  for (int64_t k = 0; k < tile.k; ++k) {
+  FetchAhead ahead(tile.fetch, tile.k, kBytes);
+  for (int64_t k = 0; k < tile.k; ++k, ahead.next_step()) {
     Vec16 w[kBlocks];
 #pragma GCC unroll 8
     for (int b = 0; b < kBlocks; ++b) {
       w[b] = load_weights<kFormat>(weights[b] + k * kBytes);
+      ahead.fetch(weights[b]);
     }
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {

@@ -32,7 +32,7 @@ inline void amx_low(const Int8Tile& tile, int first_block) {
   const uint8_t* weights[kBlocks];
   for (int b = 0; b < kBlocks; ++b) weights[b] = tile.weights[first_block + b] + tile.begin;
   // Into L2: this tile's part of the next column. Groups of weights are cache lines.
-  const Int8Fetch& next = tile.fetch;
+  const WeightFetch& next = tile.fetch;
   const bool fetches_next = next.ahead > kWeightsAhead;
   int64_t line = next.part * tile.groups / next.parts;
   const auto fetch_next = [&](int64_t group) {

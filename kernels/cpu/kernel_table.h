@@ -36,7 +36,7 @@ struct QuantizedRow {
 
 // Weights to be fetched during a tile, `ahead` bytes behind the ones that are multiplied. Several
 // tiles may share this: the tile then fetches part `part` of `parts`.
-struct Int8Fetch {
+struct WeightFetch {
   int64_t ahead;
   int part = 0, parts = 1;
 };
@@ -52,7 +52,7 @@ struct Int8Tile {
   const float* scales;            // [blocks, kBlock]
   int rows, blocks;
   int64_t groups;
-  Int8Fetch fetch;
+  WeightFetch fetch;
   float* leaf;  // [rows][kMaxBlocks][kBlock]
 };
 
@@ -64,6 +64,7 @@ struct FloatTile {
   FloatFormat format;
   int rows, blocks;
   int64_t k;
+  WeightFetch fetch;
   float* sums;  // [rows][kMaxBlocks][kBlock]
 };
 
@@ -119,13 +120,13 @@ struct KernelTable {
   void (*quantize)(const float* x, int64_t n, int64_t padded, float threshold, float ratio,
                    QuantizedRow* row);
   int int8_rows;  // rows of an int8 tile at most
+  int row_step;   // a tile of other than a multiple of these takes as long as with more rows
   int band_rows;  // rows that go through a column of weights while it is in the cache
-  // Does a band of int8 rows that L2 holds go through all columns before the next band does? Its
-  // tiles then share the fetching of the next column.
+  // Does a band of int8 rows that L2 holds go through all columns before the next band does?
   bool rows_stay;
-  // See Backend::linear. The products of the low digits, then, of row r, those of the high digits.
+  // See Backend::linear. The products of the low digits, then those of the high digits.
   void (*int8_low)(const Int8Tile& tile);
-  void (*int8_high)(const Int8Tile& tile, int r);
+  void (*int8_high)(const Int8Tile& tile);
   void (*float_tile)(const FloatTile& tile);
   void (*norm_row)(const NormRow& row);
   void (*attention_tile)(const AttentionTile& tile);

@@ -14,6 +14,7 @@ constexpr int kFloatBlocks = 2;
 // clang-format off
 #include "kernels/cpu/vec16.h"
 #include "kernels/cpu/rows.h"
+#include "kernels/cpu/fetch_ahead.h"
 #include "kernels/cpu/int8_tiles.h"
 #include "kernels/cpu/float_tiles.h"
 #include "kernels/cpu/attention_tiles.h"
@@ -72,20 +73,23 @@ void int8_low(const Int8Tile& tile) {
   }
 }
 
-void int8_high(const Int8Tile& tile, int r) {
-  const QuantizedRow& row = tile.x[r * tile.x_stride];
-  for (int block = 0; block < tile.blocks; ++block) {
-    const uint8_t* weights = tile.weights[block] + tile.begin;
-    __m256i sums[4] = {};
-    for (int i = 0; i < row.num_groups; ++i) {
-      __m256i w[4];
-      widen_group(weights + row.groups[i] * kBlock * kGroup, w);
-      const __m256i wide = widen_four(row.high + i * kGroup);
-      for (int j = 0; j < 4; ++j) {
-        sums[j] = _mm256_add_epi32(sums[j], _mm256_madd_epi16(w[j], wide));
+void int8_high(const Int8Tile& tile) {
+  for (int r = 0; r < tile.rows; ++r) {
+    const QuantizedRow& row = tile.x[r * tile.x_stride];
+    if (row.num_groups == 0) continue;
+    for (int block = 0; block < tile.blocks; ++block) {
+      const uint8_t* weights = tile.weights[block] + tile.begin;
+      __m256i sums[4] = {};
+      for (int i = 0; i < row.num_groups; ++i) {
+        __m256i w[4];
+        widen_group(weights + row.groups[i] * kBlock * kGroup, w);
+        const __m256i wide = widen_four(row.high + i * kGroup);
+        for (int j = 0; j < 4; ++j) {
+          sums[j] = _mm256_add_epi32(sums[j], _mm256_madd_epi16(w[j], wide));
+        }
       }
+      add_high(tile, r, block, join_halves(sums));
     }
-    add_high(tile, r, block, join_halves(sums));
   }
 }
 
@@ -95,6 +99,7 @@ constexpr KernelTable kTable{.name = "avx2",
                              .supported = supported,
                              .quantize = quantize,
                              .int8_rows = 6,
+                             .row_step = 2,
                              .band_rows = 48,
                              .rows_stay = false,
                              .int8_low = int8_low,

@@ -17,6 +17,7 @@ constexpr int kFloatBlocks = 4;
 // clang-format off
 #include "kernels/cpu/vec16.h"
 #include "kernels/cpu/rows.h"
+#include "kernels/cpu/fetch_ahead.h"
 #include "kernels/cpu/int8_tiles.h"
 #include "kernels/cpu/float_tiles.h"
 #include "kernels/cpu/attention_tiles.h"
@@ -41,13 +42,13 @@ inline void vnni_low(const Int8Tile& tile) {
   const uint8_t* weights[kBlocks];
 #pragma GCC unroll 8
   for (int b = 0; b < kBlocks; ++b) weights[b] = tile.weights[b] + tile.begin;
-  for (int64_t g = 0; g < tile.groups; ++g) {
+  FetchAhead ahead(tile.fetch, tile.groups, kBlock * kGroup);
+  for (int64_t g = 0; g < tile.groups; ++g, ahead.next_step()) {
     __m512i w[kBlocks];
 #pragma GCC unroll 8
     for (int b = 0; b < kBlocks; ++b) {
-      const uint8_t* at = weights[b] + g * kBlock * kGroup;
-      w[b] = _mm512_loadu_si512(at);
-      _mm_prefetch(reinterpret_cast<const char*>(at + tile.fetch.ahead), _MM_HINT_T0);
+      w[b] = _mm512_loadu_si512(weights[b] + g * kBlock * kGroup);
+      ahead.fetch(weights[b]);
     }
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
@@ -99,39 +100,41 @@ void vnni_low(const Int8Tile& tile) {
 }
 
 template <int kBlocks>
-inline void int8_high(const Int8Tile& tile, int r) {
-  const QuantizedRow& row = tile.x[r * tile.x_stride];
-  __m512i sums[kBlocks];
+inline void int8_high(const Int8Tile& tile) {
   const uint8_t* weights[kBlocks];
 #pragma GCC unroll 8
-  for (int b = 0; b < kBlocks; ++b) {
-    sums[b] = _mm512_setzero_si512();
-    weights[b] = tile.weights[b] + tile.begin;
-  }
-  for (int i = 0; i < row.num_groups; ++i) {
-    int32_t four;
-    __builtin_memcpy(&four, row.high + i * kGroup, sizeof four);
-    const __m512i broadcast = _mm512_set1_epi32(four);
-    const int64_t at = row.groups[i] * kBlock * kGroup;
+  for (int b = 0; b < kBlocks; ++b) weights[b] = tile.weights[b] + tile.begin;
+  for (int r = 0; r < tile.rows; ++r) {
+    const QuantizedRow& row = tile.x[r * tile.x_stride];
+    if (row.num_groups == 0) continue;
+    __m512i sums[kBlocks];
 #pragma GCC unroll 8
-    for (int b = 0; b < kBlocks; ++b) {
-      multiply_add(sums[b], _mm512_loadu_si512(weights[b] + at), broadcast);
+    for (int b = 0; b < kBlocks; ++b) sums[b] = _mm512_setzero_si512();
+    for (int i = 0; i < row.num_groups; ++i) {
+      int32_t four;
+      __builtin_memcpy(&four, row.high + i * kGroup, sizeof four);
+      const __m512i broadcast = _mm512_set1_epi32(four);
+      const int64_t at = row.groups[i] * kBlock * kGroup;
+#pragma GCC unroll 8
+      for (int b = 0; b < kBlocks; ++b) {
+        multiply_add(sums[b], _mm512_loadu_si512(weights[b] + at), broadcast);
+      }
     }
-  }
 #pragma GCC unroll 8
-  for (int b = 0; b < kBlocks; ++b) add_high(tile, r, b, {sums[b]});
+    for (int b = 0; b < kBlocks; ++b) add_high(tile, r, b, {sums[b]});
+  }
 }
 
-void int8_high(const Int8Tile& tile, int r) {
+void int8_high(const Int8Tile& tile) {
   switch (tile.blocks) {
     case 1:
-      return int8_high<1>(tile, r);
+      return int8_high<1>(tile);
     case 2:
-      return int8_high<2>(tile, r);
+      return int8_high<2>(tile);
     case 3:
-      return int8_high<3>(tile, r);
+      return int8_high<3>(tile);
     default:
-      return int8_high<4>(tile, r);
+      return int8_high<4>(tile);
   }
 }
 
@@ -149,6 +152,7 @@ constexpr KernelTable kVnni{.name = "avx512-vnni",
                             .supported = vnni_supported,
                             .quantize = quantize,
                             .int8_rows = kVnniRows,
+                            .row_step = 1,
                             .band_rows = 48,
                             .rows_stay = false,
                             .int8_low = vnni_low,
@@ -164,6 +168,7 @@ constexpr KernelTable with_amx(KernelTable table) {
   table.name = "amx-int8";
   table.supported = amx_supported;
   table.int8_rows = kAmxRows;
+  table.row_step = amx::kTileRows;
   table.band_rows = 256;
   table.rows_stay = true;
   table.int8_low = amx_low;
