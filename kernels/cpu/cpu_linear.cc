@@ -150,15 +150,14 @@ void CpuLinear::unpack_row(int64_t row, float* out) const {
 
 void CpuLinear::quantize_rows(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch,
                               const Tensor& x) const {
-  const int64_t n = x.dim(0), slices = n * num_shards();
+  const int64_t n = x.dim(0);
   constexpr float kNone = std::numeric_limits<float>::infinity();
   const float threshold = mixed() ? outlier_threshold_ : kNone;
   const float ratio = mixed() ? kOutlierRatio : kNone;
-  const auto quantize = [&](int64_t i) {
-    const int64_t row = i / num_shards();
-    const Shard& shard = shards()[i % num_shards()];
+  const auto quantize = [&](int64_t row, int index) {  // returns how many outliers there are
+    const Shard& shard = shards()[index];
     const int64_t place = row * row_stride() + shard.place;
-    QuantizedRow& quantized = scratch.rows[i];
+    QuantizedRow& quantized = scratch.rows[row * num_shards() + index];
     quantized.low = scratch.low.data<int8_t>() + place;
     if (mixed()) {
       quantized.high = scratch.high.data<int8_t>() + place;
@@ -166,13 +165,17 @@ void CpuLinear::quantize_rows(const KernelTable& kernels, ThreadPool& pool, Line
     }
     kernels.quantize(x.data<float>() + row * in_features_ + shard.begin, shard.end - shard.begin,
                      shard.padded, threshold, ratio, &quantized);
-    if (quantized.outliers > 0) outliers_ += quantized.outliers;
+    return quantized.outliers;
   };
-  if (n * row_stride() < 16384) {
-    for (int64_t i = 0; i < slices; ++i) quantize(i);
-  } else {
-    pool.run(slices, [&](int, int64_t i) { quantize(i); });
-  }
+  // Several rows a task: its outliers are counted together. Few rows are not worth waking anybody.
+  const int64_t tasks = n * row_stride() < 16384 ? 1 : std::min<int64_t>(n, 4 * pool.size());
+  pool.run(tasks, [&](int, int64_t task) {
+    uint64_t outliers = 0;
+    for (int64_t row = n * task / tasks; row < n * (task + 1) / tasks; ++row) {
+      for (int index = 0; index < num_shards(); ++index) outliers += quantize(row, index);
+    }
+    if (outliers > 0) outliers_ += outliers;
+  });
 }
 
 void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch,
