@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <vector>
 
@@ -172,19 +173,38 @@ void CpuBackend::add_norm(const AddNormArgs& args) {
   });
 }
 
+// The pairs (a[p * kStride], b[p * kStride]) by their angles.
+template <int kStride>
+void rotate(float* __restrict a, float* __restrict b, const float* __restrict cosines,
+            const float* __restrict sines, int64_t pairs) {
+  for (int64_t p = 0; p < pairs; ++p) {
+    const float x = a[p * kStride], y = b[p * kStride];
+    a[p * kStride] = x * cosines[p] - y * sines[p];
+    b[p * kStride] = y * cosines[p] + x * sines[p];
+  }
+}
+
+// to[k * stride] = convert(from[k]); dense rows by vectors.
+template <typename T, typename Convert>
+void store_every(T* __restrict to, int64_t stride, const float* __restrict from, int64_t n,
+                 const Convert& convert) {
+  if (stride == 1) {
+    for (int64_t k = 0; k < n; ++k) to[k] = convert(from[k]);
+  } else {
+    for (int64_t k = 0; k < n; ++k) to[k * stride] = convert(from[k]);
+  }
+}
+
 void CpuBackend::rope_store(const RopeStoreArgs& args) {
   const int64_t d = args.head_dim, num_q = args.heads.num_q(), num_kv = args.heads.num_kv();
   const int64_t width = (num_q + 2 * num_kv) * d, block_size = args.cache.k.dim(2);
   const int64_t rotary = args.style == RopeStyle::kNone ? 0 : args.cos_sin.dim(1);
   const int64_t half = rotary / 2;
-  const bool split = args.style == RopeStyle::kHalf;
   const auto store = [d](const Tensor& cache, int64_t at, const float* from, int64_t stride) {
-    for (int64_t k = 0; k < d; ++k) {
-      if (cache.dtype() == DType::kF32) {
-        cache.data<float>()[at + k * stride] = from[k];
-      } else {
-        cache.data<uint16_t>()[at + k * stride] = f32_to_bf16(from[k]);
-      }
+    if (cache.dtype() == DType::kF32) {
+      store_every(cache.data<float>() + at, stride, from, d, std::identity{});
+    } else {
+      store_every(cache.data<uint16_t>() + at, stride, from, d, f32_to_bf16);
     }
   };
   const auto store_int8 = [&](const Tensor& cache, const Tensor& scales, int64_t scale_at,
@@ -217,12 +237,10 @@ void CpuBackend::rope_store(const RopeStoreArgs& args) {
                            .eps = args.norm_eps,
                            .layer_norm = false});
       }
-      for (int64_t p = 0; p < half; ++p) {
-        float& a = x[split ? p : 2 * p];
-        float& b = x[split ? p + half : 2 * p + 1];
-        const float a0 = a, b0 = b;
-        a = a0 * cosines[p] - b0 * sines[p];
-        b = b0 * cosines[p] + a0 * sines[p];
+      if (args.style == RopeStyle::kHalf) {
+        rotate<1>(x, x + half, cosines, sines, half);
+      } else {
+        rotate<2>(x, x + 1, cosines, sines, half);
       }
     }
     const int64_t slot = args.slots.data<int32_t>()[i];
