@@ -184,7 +184,7 @@ void rotate(float* __restrict a, float* __restrict b, const float* __restrict co
   }
 }
 
-// to[k * stride] = convert(from[k]); dense rows by vectors.
+// to[k * stride] = convert(from[k]). Vectors are made of the loop whose stride is known.
 template <typename T, typename Convert>
 void store_every(T* __restrict to, int64_t stride, const float* __restrict from, int64_t n,
                  const Convert& convert) {

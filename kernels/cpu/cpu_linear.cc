@@ -12,23 +12,23 @@ namespace {
 
 constexpr int kLine = kMaxBlocks * kBlock;  // floats of a tile's row
 constexpr int64_t kAhead = 1024;            // bytes that weights are fetched ahead of their use
-constexpr int64_t kMostForOne = 128 << 10;  // bytes of a column that a lone tile, which is short,
-                                            // fetches the whole next one of
-constexpr int64_t kMostOfRows = 1280
-                                << 10;  // of a band of rows, so that L2 holds it and two columns
+// Bytes of a column, so that a lone tile, which is short, fetches the next one.
+constexpr int64_t kMostForOne = 128 << 10;
+// Bytes of a band of rows, so that L2 holds it and two columns.
+constexpr int64_t kMostOfRows = 1280 << 10;
 
-// Rows of each tile but the last one, at most `most`, so that a band of `rows` has tiles as equal
-// as can be: during a short one the weights that it fetches do not arrive.
-int64_t rows_of_tiles(int64_t rows, int64_t most, int64_t step) {
-  const int64_t tiles = (rows + most - 1) / most, even = (rows + tiles - 1) / tiles;
-  return (even + step - 1) / step * step;
+// The first row of a tile: the rows are spread as evenly over `tiles` as multiples of `step` allow,
+// because during a short tile the weights that it fetches do not arrive.
+int64_t tile_begin(int64_t rows, int64_t tiles, int64_t tile, int64_t step) {
+  const int64_t even = rows * tile / tiles;
+  return std::min(rows, (even + step - 1) / step * step);
 }
 
 // During tile `part` of the `parts` that a column is multiplied by. The next column is `next` bytes
 // behind this one, 0: there is none.
-WeightFetch fetch_during(int part, int parts, int64_t column_bytes, int64_t next) {
+WeightFetch fetch_during(int64_t part, int64_t parts, int64_t column_bytes, int64_t next) {
   if (next == 0 || (parts == 1 && column_bytes > kMostForOne)) return {.ahead = kAhead};
-  return {.ahead = next, .part = part, .parts = parts};
+  return {.ahead = next, .part = static_cast<int>(part), .parts = static_cast<int>(parts)};
 }
 
 }  // namespace
@@ -150,14 +150,15 @@ void CpuLinear::unpack_row(int64_t row, float* out) const {
 
 void CpuLinear::quantize_rows(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch,
                               const Tensor& x) const {
-  const int64_t n = x.dim(0);
+  const int64_t n = x.dim(0), slices = n * num_shards();
   constexpr float kNone = std::numeric_limits<float>::infinity();
   const float threshold = mixed() ? outlier_threshold_ : kNone;
   const float ratio = mixed() ? kOutlierRatio : kNone;
-  const auto quantize = [&](int64_t row, int index) {  // returns how many outliers there are
-    const Shard& shard = shards()[index];
+  const auto quantize = [&](int64_t i) {  // returns how many outliers there are
+    const int64_t row = i / num_shards();
+    const Shard& shard = shards()[i % num_shards()];
     const int64_t place = row * row_stride() + shard.place;
-    QuantizedRow& quantized = scratch.rows[row * num_shards() + index];
+    QuantizedRow& quantized = scratch.rows[i];
     quantized.low = scratch.low.data<int8_t>() + place;
     if (mixed()) {
       quantized.high = scratch.high.data<int8_t>() + place;
@@ -167,13 +168,12 @@ void CpuLinear::quantize_rows(const KernelTable& kernels, ThreadPool& pool, Line
                      shard.padded, threshold, ratio, &quantized);
     return quantized.outliers;
   };
-  // Several rows a task: its outliers are counted together. Few rows are not worth waking anybody.
-  const int64_t tasks = n * row_stride() < 16384 ? 1 : std::min<int64_t>(n, 4 * pool.size());
+  // Few values are not worth waking anybody. The outliers of a task are counted together.
+  const int64_t tasks = n * row_stride() < 16384 ? 1 : std::min<int64_t>(slices, 4 * pool.size());
   pool.run(tasks, [&](int, int64_t task) {
     uint64_t outliers = 0;
-    for (int64_t row = n * task / tasks; row < n * (task + 1) / tasks; ++row) {
-      for (int index = 0; index < num_shards(); ++index) outliers += quantize(row, index);
-    }
+    const int64_t end = slices * (task + 1) / tasks;
+    for (int64_t i = slices * task / tasks; i < end; ++i) outliers += quantize(i);
     if (outliers > 0) outliers_ += outliers;
   });
 }
@@ -188,31 +188,35 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
   if (n == 0 || out_features_ == 0) return;
   if (quantized()) quantize_rows(kernels, pool, scratch, x);
   // A task is a column of blocks, which stays in the cache while a band of rows goes through it. A
-  // thread's columns follow each other: all tiles of this one fetch their parts of the next one.
+  // thread's columns follow each other: each tile of this one fetches its part of the next one.
   const int64_t blocks = layout_.num_blocks, columns = (blocks + kMaxBlocks - 1) / kMaxBlocks;
-  const int64_t bands = (n + kernels.band_rows - 1) / kernels.band_rows;
-  const int64_t band = std::min<int64_t>(n, kernels.band_rows);
-  const int64_t rows_of_tile = quantized()
-                                   ? rows_of_tiles(band, kernels.int8_rows, kernels.row_step)
-                                   : rows_of_tiles(band, kFloatTileRows, 1);
   const int64_t column_bytes = kMaxBlocks * layout_.blocks.block_bytes();
-  const bool rows_stay = kernels.rows_stay && quantized() && band * row_stride() <= kMostOfRows;
+  const int64_t band_rows = kernels.band_rows, bands = (n + band_rows - 1) / band_rows;
+  const int64_t most = quantized() ? kernels.int8_rows : kFloatTileRows;
+  const int64_t step = quantized() ? kernels.int8_row_step : kFloatTileRows;
+  const auto tiles_of = [&](int64_t rows) { return (rows + most - 1) / most; };
+  const auto rows_of = [&](int64_t band) { return std::min(n - band * band_rows, band_rows); };
+  const bool rows_stay =
+      kernels.rows_stay && quantized() && rows_of(0) * row_stride() <= kMostOfRows;
   pool.run(columns * bands, [&](int, int64_t task) {
+    const int64_t band = rows_stay ? task / columns : task % bands;
     const int64_t block = (rows_stay ? task % columns : task / bands) * kMaxBlocks;
-    const int64_t first_row = (rows_stay ? task / columns : task % bands) * kernels.band_rows;
-    const int64_t end = std::min(n, first_row + kernels.band_rows);
     const bool has_next = block + 2 * kMaxBlocks <= blocks;
     const int64_t next = has_next ? blocks_[block + kMaxBlocks] - blocks_[block] : 0;
-    const int64_t before = rows_stay ? first_row : 0, behind = rows_stay ? end : n;
-    const int parts = static_cast<int>((behind - before + rows_of_tile - 1) / rows_of_tile);
-    for (int64_t row = first_row; row < end; row += rows_of_tile) {
-      const int part = static_cast<int>((row - before) / rows_of_tile);
+    const int64_t tiles = tiles_of(rows_of(band));
+    // Who fetches the next column: this band's tiles if they are followed by it, else all bands'.
+    const int64_t first_part = rows_stay ? 0 : band * tiles_of(band_rows);
+    const int64_t parts =
+        rows_stay ? tiles : (bands - 1) * tiles_of(band_rows) + tiles_of(rows_of(bands - 1));
+    for (int64_t t = 0; t < tiles; ++t) {
+      const int64_t begin = tile_begin(rows_of(band), tiles, t, step);
+      const int64_t end = tile_begin(rows_of(band), tiles, t + 1, step);
       tile(kernels, scratch, x,
-           {.row = row,
-            .rows = static_cast<int>(std::min(rows_of_tile, end - row)),
+           {.row = band * band_rows + begin,
+            .rows = static_cast<int>(end - begin),
             .block = block,
             .blocks = static_cast<int>(std::min<int64_t>(kMaxBlocks, blocks - block)),
-            .fetch = fetch_during(part, parts, column_bytes, next)},
+            .fetch = fetch_during(first_part + t, parts, column_bytes, next)},
            out);
     }
   });

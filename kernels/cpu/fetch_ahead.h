@@ -1,22 +1,25 @@
 // Weights on their way into L2 while others are multiplied. Included only by the files that fill a
 // KernelTable, inside their own unnamed namespace.
 
-// What a tile fetches of each of its blocks, evenly over its steps along K. Into L2, not L1: more
+// Fetches a tile's part of the weights ahead, evenly over its steps along K. Into L2, not L1: more
 // lines can be on their way there, and the rows keep their place in L1.
 class FetchAhead {
  public:
-  // A step multiplies `bytes` of a block.
+  // A step multiplies `bytes` of a block. REQUIRES: fetch.parts >= 1.
   FetchAhead(const WeightFetch& fetch, int64_t steps, int64_t bytes)
-      : step_((bytes << kFraction) / fetch.parts),
-        ahead_((fetch.ahead << kFraction) + fetch.part * steps * step_) {}
+      : ahead_(fetch.ahead),
+        step_((bytes << kFraction) / fetch.parts),
+        place_(fetch.part * steps * step_) {}
 
   // `weights`: the block's first ones of this tile.
   void fetch(const void* weights) const {
-    __builtin_prefetch(static_cast<const char*>(weights) + (ahead_ >> kFraction), 0, 2);
+    constexpr int kRead = 0, kIntoL2 = 2;
+    const int64_t at = ahead_ + (place_ >> kFraction);
+    __builtin_prefetch(static_cast<const char*>(weights) + at, kRead, kIntoL2);
   }
-  void next_step() { ahead_ += step_; }
+  void next_step() { place_ += step_; }
 
  private:
-  static constexpr int kFraction = 16;  // bits behind the point
-  int64_t step_, ahead_;
+  static constexpr int kFraction = 16;  // bits of a byte, of step_ and place_
+  int64_t ahead_, step_, place_;
 };

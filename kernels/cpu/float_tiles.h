@@ -1,6 +1,6 @@
 // Products of float rows with float weights. Included only by the files that fill a KernelTable,
-// after vec16.h, inside their own unnamed namespace. One accumulator for each row and block: a
-// chain along K, the same at any tile size.
+// after vec16.h and fetch_ahead.h, inside their own unnamed namespace. One accumulator for each row
+// and block: a chain along K, the same at any tile size.
 
 template <FloatFormat kFormat>
 inline Vec16 load_weights(const char* p) {

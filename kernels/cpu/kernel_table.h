@@ -119,9 +119,9 @@ struct KernelTable {
   // kW8A8.
   void (*quantize)(const float* x, int64_t n, int64_t padded, float threshold, float ratio,
                    QuantizedRow* row);
-  int int8_rows;  // rows of an int8 tile at most
-  int row_step;   // a tile of other than a multiple of these takes as long as with more rows
-  int band_rows;  // rows that go through a column of weights while it is in the cache
+  int int8_rows;      // rows of an int8 tile at most
+  int int8_row_step;  // a tile takes as long as with its rows rounded up to a multiple of these
+  int band_rows;      // rows that go through a column of weights while it is in the cache
   // Does a band of int8 rows that L2 holds go through all columns before the next band does?
   bool rows_stay;
   // See Backend::linear. The products of the low digits, then those of the high digits.

@@ -152,7 +152,7 @@ constexpr KernelTable kVnni{.name = "avx512-vnni",
                             .supported = vnni_supported,
                             .quantize = quantize,
                             .int8_rows = kVnniRows,
-                            .row_step = 1,
+                            .int8_row_step = 1,
                             .band_rows = 48,
                             .rows_stay = false,
                             .int8_low = vnni_low,
@@ -168,7 +168,7 @@ constexpr KernelTable with_amx(KernelTable table) {
   table.name = "amx-int8";
   table.supported = amx_supported;
   table.int8_rows = kAmxRows;
-  table.row_step = amx::kTileRows;
+  table.int8_row_step = amx::kTileRows;
   table.band_rows = 256;
   table.rows_stay = true;
   table.int8_low = amx_low;

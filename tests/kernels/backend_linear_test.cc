@@ -230,21 +230,23 @@ TEST_P(BackendLinear, EveryActivationAgreesWithTheReference) {
 }
 
 TEST_P(BackendLinear, ARowsBitsDoNotDependOnTheRowsBesideIt) {
+  constexpr int64_t kRows = 270;  // more than one band of any kernel
   for (const DType dtype : {DType::kI8, DType::kF32, DType::kBF16}) {
     LinearWeight weight = random_weight(dtype, 150, 140);
     weight.product = Int8Product::kLlmInt8;
     weight.outlier_threshold = 2.5f;  // about two values of a row
     weight.activation = Activation::kSiluGate;
     const auto packed = backend_->pack(weight);
-    backend_->reserve(100);
-    const Tensor x = random({100, 140});
+    backend_->reserve(kRows);
+    const Tensor x = random({kRows, 140});
     const int64_t out_features = packed->out_features();
-    const Tensor alone = Tensor::host(DType::kF32, {100, out_features});
-    for (int64_t i = 0; i < 100; ++i) {
+    const Tensor alone = Tensor::host(DType::kF32, {kRows, out_features});
+    for (int64_t i = 0; i < kRows; ++i) {
       linear(*backend_, x.rows(i, i + 1), *packed,
              alone.rows(i, i + 1).reshape({1, 1, out_features}));
     }
-    for (const int64_t n : {2, 3, 4, 5, 6, 7, 8, 11, 13, 31, 48, 49, 64, 100}) {
+    for (const int64_t n :
+         std::vector<int64_t>{2, 3, 4, 5, 6, 7, 8, 11, 13, 31, 48, 49, 64, 100, kRows}) {
       const Tensor together = Tensor::host(DType::kF32, {1, n, out_features});
       linear(*backend_, x.rows(0, n), *packed, together);
       EXPECT_TRUE(same_bits(together.data<float>(), alone.data<float>(), n * out_features))
