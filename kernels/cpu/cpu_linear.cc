@@ -188,7 +188,8 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
   if (n == 0 || out_features_ == 0) return;
   if (quantized()) quantize_rows(kernels, pool, scratch, x);
   // A task is a column of blocks, which stays in the cache while a band of rows goes through it. A
-  // thread's columns follow each other: each tile of this one fetches its part of the next one.
+  // thread's columns follow each other: each tile of the first band fetches its part of the next
+  // one.
   const int64_t blocks = layout_.num_blocks, columns = (blocks + kMaxBlocks - 1) / kMaxBlocks;
   const int64_t column_bytes = kMaxBlocks * layout_.blocks.block_bytes();
   const int64_t band_rows = kernels.band_rows, bands = (n + band_rows - 1) / band_rows;
@@ -204,10 +205,7 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
     const bool has_next = block + 2 * kMaxBlocks <= blocks;
     const int64_t next = has_next ? blocks_[block + kMaxBlocks] - blocks_[block] : 0;
     const int64_t tiles = tiles_of(rows_of(band));
-    // Who fetches the next column: this band's tiles if they are followed by it, else all bands'.
-    const int64_t first_part = rows_stay ? 0 : band * tiles_of(band_rows);
-    const int64_t parts =
-        rows_stay ? tiles : (bands - 1) * tiles_of(band_rows) + tiles_of(rows_of(bands - 1));
+    const bool fetches_next = rows_stay || band == 0;
     for (int64_t t = 0; t < tiles; ++t) {
       const int64_t begin = tile_begin(rows_of(band), tiles, t, step);
       const int64_t end = tile_begin(rows_of(band), tiles, t + 1, step);
@@ -216,7 +214,8 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
             .rows = static_cast<int>(end - begin),
             .block = block,
             .blocks = static_cast<int>(std::min<int64_t>(kMaxBlocks, blocks - block)),
-            .fetch = fetch_during(first_part + t, parts, column_bytes, next)},
+            .fetch = fetches_next ? fetch_during(t, tiles, column_bytes, next)
+                                  : WeightFetch{.ahead = kAhead, .in_cache = true}},
            out);
     }
   });

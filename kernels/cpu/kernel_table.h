@@ -39,6 +39,7 @@ struct QuantizedRow {
 struct WeightFetch {
   int64_t ahead;
   int part = 0, parts = 1;
+  bool in_cache = false;  // are they in L2 already, so that all there is to do is L1?
 };
 
 // One shard of a tile of int8 products, in fp32: leaves of the reduction tree. Weights are stored

@@ -29,7 +29,7 @@ inline void multiply_add(__m512i& sums, __m512i w, __m512i x) {
 }
 
 // gcc keeps an array of accumulators in registers only where the loops over it are unrolled early.
-template <int kRows, int kBlocks>
+template <int kRows, int kBlocks, bool kInCache>
 inline void vnni_low(const Int8Tile& tile) {
   __m512i acc[kRows][kBlocks];
   const int8_t* x[kRows];
@@ -43,13 +43,19 @@ inline void vnni_low(const Int8Tile& tile) {
 #pragma GCC unroll 8
   for (int b = 0; b < kBlocks; ++b) weights[b] = tile.weights[b] + tile.begin;
   FetchAhead ahead(tile.fetch, tile.groups, kBlock * kGroup);
-  for (int64_t g = 0; g < tile.groups; ++g, ahead.next_step()) {
+  for (int64_t g = 0; g < tile.groups; ++g) {
     __m512i w[kBlocks];
 #pragma GCC unroll 8
     for (int b = 0; b < kBlocks; ++b) {
-      w[b] = _mm512_loadu_si512(weights[b] + g * kBlock * kGroup);
-      ahead.fetch(weights[b]);
+      const uint8_t* at = weights[b] + g * kBlock * kGroup;
+      w[b] = _mm512_loadu_si512(at);
+      if constexpr (kInCache) {
+        _mm_prefetch(reinterpret_cast<const char*>(at + tile.fetch.ahead), _MM_HINT_T0);
+      } else {
+        ahead.fetch(weights[b]);
+      }
     }
+    ahead.next_step();
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
       int32_t four;
@@ -66,6 +72,12 @@ inline void vnni_low(const Int8Tile& tile) {
       store_leaf(tile, r, b, {acc[r][b]});
     }
   }
+}
+
+template <int kRows, int kBlocks>
+inline void vnni_low(const Int8Tile& tile) {
+  tile.fetch.in_cache ? vnni_low<kRows, kBlocks, true>(tile)
+                      : vnni_low<kRows, kBlocks, false>(tile);
 }
 
 template <int kRows>
