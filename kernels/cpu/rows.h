@@ -16,47 +16,58 @@ inline int lanes_left(int64_t n, int64_t i) {
   return n - i < kBlock ? static_cast<int>(n - i) : kBlock;
 }
 
-// low = round(x / scale) of the values below the threshold, 0 of the others and behind the end;
-// returns their sum.
-inline int32_t quantize_low(const float* x, int64_t n, int64_t padded, Vec16 threshold,
-                            float inverse, int8_t* low) {
-  int32_t sum = 0;
+// Calls digits(values, at, low) for each sixteen values of a row, zeros behind the end, which
+// stores their low digits; nothing is stored behind `padded`.
+template <typename Digits>
+inline void quantize_values(const float* x, int64_t n, int64_t padded, int8_t* low,
+                            const Digits& digits) {
   int64_t i = 0;
-  for (; i + kBlock <= n; i += kBlock) {
-    sum += store_int8(low + i, mul(keep_below(load(x + i), threshold), all(inverse)));
-  }
-  if (i < padded) {
-    alignas(16) int8_t last[kBlock];
-    const Vec16 tail = load_first(x + i, static_cast<int>(n - i));
-    sum += store_int8(last, mul(keep_below(tail, threshold), all(inverse)));
-    for (int64_t k = i; k < padded; ++k) low[k] = last[k - i];
-  }
-  return sum;
+  for (; i + kBlock <= n; i += kBlock) digits(load(x + i), i, low + i);
+  if (i == padded) return;
+  alignas(16) int8_t last[kBlock];
+  digits(load_first(x + i, static_cast<int>(n - i)), i, last);
+  for (int64_t k = i; k < padded; ++k) low[k] = last[k - i];
 }
 
-// The outliers in two digits, in place of the zeros that quantize_low made of them.
-inline void quantize_outliers(const float* x, int64_t n, float limit, float inverse,
-                              QuantizedRow* row) {
+// low = round(x / scale).
+inline void quantize_plain(const float* x, int64_t n, int64_t padded, float inverse,
+                           QuantizedRow* row) {
+  Ints16 sum = no_ints();
+  quantize_values(x, n, padded, row->low, [&](Vec16 values, int64_t, int8_t* low) {
+    sum = add(sum, store_int8(low, mul(values, all(inverse))));
+  });
+  row->low_sum = sum_lanes(sum);
+}
+
+// The same for the values below the limit; the others in two digits.
+inline void quantize_mixed(const float* x, int64_t n, int64_t padded, float limit, float inverse,
+                           QuantizedRow* row) {
   constexpr float kMost = 127.0f * 254.0f + 126.0f;
-  for (int64_t block = 0; block < n; block += kBlock) {
-    const Vec16 values = drop_below(read(x + block, lanes_left(n, block)), all(limit));
-    uint32_t lanes = nonzero_lanes(values);
-    if (lanes == 0) continue;
-    const Vec16 q = round_even(min(max(mul(values, all(inverse)), all(-kMost)), all(kMost)));
-    const Vec16 high = round_even(div(q, all(254.0f)));
-    alignas(16) int8_t highs[kBlock], lows[kBlock];
-    row->high_sum += store_int8(highs, high);
-    row->low_sum += store_int8(lows, fma(high, all(-254.0f), q));
-    for (; lanes != 0; lanes &= lanes - 1) {
-      const int lane = __builtin_ctz(lanes), group = lane / kGroup;
-      row->low[block + lane] = lows[lane];
-      ++row->outliers;
-      const uint16_t place = static_cast<uint16_t>(block / kGroup + group);
-      if (row->num_groups > 0 && row->groups[row->num_groups - 1] == place) continue;
-      __builtin_memcpy(row->high + row->num_groups * kGroup, highs + group * kGroup, kGroup);
-      row->groups[row->num_groups++] = place;
+  Ints16 low_sum = no_ints(), high_sum = no_ints();
+  quantize_values(x, n, padded, row->low, [&](Vec16 values, int64_t at, int8_t* low) {
+    const Vec16 outliers = drop_below(values, all(limit));
+    const uint32_t lanes = nonzero_lanes(outliers);
+    const Vec16 others = mul(keep_below(values, all(limit)), all(inverse));
+    if (lanes == 0) {
+      low_sum = add(low_sum, store_int8(low, others));
+      return;
     }
-  }
+    const Vec16 q = round_even(min(max(mul(outliers, all(inverse)), all(-kMost)), all(kMost)));
+    const Vec16 high = round_even(div(q, all(254.0f)));
+    alignas(16) int8_t highs[kBlock];
+    high_sum = add(high_sum, store_int8(highs, high));
+    // In each lane one of the two is 0.
+    low_sum = add(low_sum, store_int8(low, add(others, fma(high, all(-254.0f), q))));
+    row->outliers += __builtin_popcount(lanes);
+    for (uint32_t left = lanes; left != 0;) {
+      const int group = __builtin_ctz(left) / kGroup;
+      left &= ~(0xFu << group * kGroup);
+      __builtin_memcpy(row->high + row->num_groups * kGroup, highs + group * kGroup, kGroup);
+      row->groups[row->num_groups++] = static_cast<uint16_t>(at / kGroup + group);
+    }
+  });
+  row->low_sum = sum_lanes(low_sum);
+  row->high_sum = sum_lanes(high_sum);
 }
 
 inline void quantize(const float* x, int64_t n, int64_t padded, float threshold, float ratio,
@@ -91,8 +102,7 @@ inline void quantize(const float* x, int64_t n, int64_t padded, float threshold,
   const float limit = spread < threshold ? spread : threshold;
   if (absmax < limit || absmax == 0) {
     row->scale = absmax / 127.0f;
-    row->low_sum = quantize_low(x, n, padded, all(__builtin_inff()),
-                                absmax >= kLeast ? 127.0f / absmax : 0.0f, row->low);
+    quantize_plain(x, n, padded, absmax >= kLeast ? 127.0f / absmax : 0.0f, row);
     return;
   }
   Vec16 top_below = zero();
@@ -101,9 +111,7 @@ inline void quantize(const float* x, int64_t n, int64_t padded, float threshold,
   }
   const float below = max_lanes(top_below), finest = absmax / (127.0f * 254.0f + 126.0f);
   row->scale = below / 127.0f > finest ? below / 127.0f : finest;
-  const float inverse = 1.0f / row->scale;
-  row->low_sum = quantize_low(x, n, padded, all(limit), inverse, row->low);
-  quantize_outliers(x, n, limit, inverse, row);
+  quantize_mixed(x, n, padded, limit, 1.0f / row->scale, row);
 }
 
 inline void norm_row(const NormRow& row) {

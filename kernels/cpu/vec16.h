@@ -38,11 +38,19 @@ inline Vec16 drop_below(Vec16 a, Vec16 limit) {
   return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(_mm512_abs_ps(a.v), limit.v, _CMP_NLT_UQ), a.v)};
 }
 inline uint32_t nonzero_lanes(Vec16 a) {  // a bit each
-  return _mm512_cmp_ps_mask(a.v, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+  // The move is spelled out: a widened mask that has to be spilled is stored by GCC 12 as two bytes
+  // and read again as four.
+  const __mmask16 mask = _mm512_cmp_ps_mask(a.v, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+  uint32_t lanes;
+  asm("kmovw %1, %0" : "=r"(lanes) : "k"(mask));
+  return lanes;
 }
 struct Ints16 {  // sixteen int32
   __m512i v;
 };
+inline Ints16 no_ints() { return {_mm512_setzero_si512()}; }
+inline Ints16 add(Ints16 a, Ints16 b) { return {_mm512_add_epi32(a.v, b.v)}; }
+inline int32_t sum_lanes(Ints16 a) { return _mm512_reduce_add_epi32(a.v); }
 inline Vec16 to_float(Ints16 a, int32_t excess) {  // of a - excess
   return {_mm512_cvtepi32_ps(_mm512_sub_epi32(a.v, _mm512_set1_epi32(excess)))};
 }
@@ -63,11 +71,11 @@ inline Vec16 load_i8(const int8_t* p) {
   const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes))};
 }
-// Rounds to int8 (values already within [-127, 127]) and returns the sum of the sixteen.
-inline int32_t store_int8(int8_t* p, Vec16 a) {
+// Rounds to int8 (values already within [-127, 127]) and returns the sixteen integers.
+inline Ints16 store_int8(int8_t* p, Vec16 a) {
   const __m512i q = _mm512_cvtps_epi32(a.v);
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(q));
-  return _mm512_reduce_add_epi32(q);
+  return {q};
 }
 inline __m256 low(Vec16 a) { return _mm512_castps512_ps256(a.v); }
 inline __m256 high(Vec16 a) {
@@ -144,6 +152,16 @@ inline uint32_t nonzero_lanes(Vec16 a) {
 struct Ints16 {
   __m256i lo, hi;
 };
+inline Ints16 no_ints() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+inline Ints16 add(Ints16 a, Ints16 b) {
+  return {_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)};
+}
+inline int32_t sum_lanes(Ints16 a) {
+  const __m256i eight = _mm256_add_epi32(a.lo, a.hi);
+  __m128i four = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+  four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4E));
+  return _mm_cvtsi128_si32(_mm_add_epi32(four, _mm_shuffle_epi32(four, 0xB1)));
+}
 inline Vec16 to_float(Ints16 a, int32_t excess) {
   const __m256i eight = _mm256_set1_epi32(excess);
   return {_mm256_cvtepi32_ps(_mm256_sub_epi32(a.lo, eight)),
@@ -172,15 +190,13 @@ inline __m256 widen_i8(const int8_t* p) {
       _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
 }
 inline Vec16 load_i8(const int8_t* p) { return {widen_i8(p), widen_i8(p + 8)}; }
-inline int32_t store_int8(int8_t* p, Vec16 a) {
-  int32_t q[16], sum = 0;
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(q), _mm256_cvtps_epi32(a.lo));
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(q + 8), _mm256_cvtps_epi32(a.hi));
-  for (int i = 0; i < 16; ++i) {
-    p[i] = static_cast<int8_t>(q[i]);
-    sum += q[i];
-  }
-  return sum;
+inline Ints16 store_int8(int8_t* p, Vec16 a) {
+  const Ints16 q{_mm256_cvtps_epi32(a.lo), _mm256_cvtps_epi32(a.hi)};
+  const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(q.lo, q.hi), 0xD8);
+  _mm_storeu_si128(
+      reinterpret_cast<__m128i*>(p),
+      _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
+  return q;
 }
 inline __m256 low(Vec16 a) { return a.lo; }
 inline __m256 high(Vec16 a) { return a.hi; }
