@@ -11,6 +11,7 @@ LinearShape shape_of(const LinearWeight& weight) {
                     .num_shards = weight.num_shards,
                     .shards = weight.shards,
                     .cuts = weight.cuts,
+                    .top = weight.top,
                     .in_file = !weight.blocked.runs.empty()};
   if (shape.in_file) {
     shape.dtype = weight.blocked.dtype;

@@ -89,6 +89,8 @@ struct LinearWeight {
   int num_shards = 1;
   ShardRange shards{0, 1};
   std::vector<int64_t> cuts;
+  // linear_top() will be asked of it: what makes that faster may be kept beside it.
+  bool top = false;
 };
 
 // Weights in the device's own layout, made by Backend::pack.
@@ -277,6 +279,13 @@ class Backend {
   virtual void linear(const Tensor& x,  // [n, in]
                       const PackedLinear& weight,
                       const Tensor& out) = 0;  // [num_roots, n, out]
+
+  // The same where of each row only the largest element is wanted: elements that are certainly less
+  // may be -infinity; those that are not have linear()'s bits. The first call may take as long as
+  // pack(). REQUIRES: `weight` was packed with `top`.
+  virtual void linear_top(const Tensor& x, const PackedLinear& weight, const Tensor& out) {
+    linear(x, weight, out);
+  }
 
   virtual void rope_store(const RopeStoreArgs& args) = 0;
   virtual void attention(const AttentionArgs& args) = 0;

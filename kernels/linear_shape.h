@@ -19,6 +19,7 @@ struct LinearShape {
   int num_shards = 1;
   ShardRange shards{0, 1};
   std::vector<int64_t> cuts;
+  bool top = false;
   bool in_file = false;  // the weight's elements stay in a file's memory
 
   bool has_scales() const { return dtype == DType::kI8; }

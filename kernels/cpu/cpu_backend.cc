@@ -37,8 +37,9 @@ class CpuBackend : public Backend {
 
   std::unique_ptr<PackedLinear> pack(const LinearWeight& weight) override {
     auto packed = std::make_unique<cpu::CpuLinear>(weight, pool_);
-    widest_ = std::max(widest_, packed->row_stride());
-    mixed_ = mixed_ || packed->mixed();
+    const cpu::LinearLayout digits = cpu::digits_layout(shape_of(weight));
+    widest_ = std::max(widest_, digits.row_stride());
+    mixed_ = mixed_ || digits.mixed;
     most_shards_ = std::max(most_shards_, packed->num_shards());
     return packed;
   }
@@ -51,7 +52,8 @@ class CpuBackend : public Backend {
                 .low = cpu::allocate_host(DType::kI8, digits),
                 .high = {},
                 .groups = {},
-                .rows = std::vector<cpu::QuantizedRow>(max_rows * most_shards_)};
+                .rows = std::vector<cpu::QuantizedRow>(max_rows * most_shards_),
+                .sketch_rows = std::vector<cpu::SketchRow>(max_rows)};
     if (mixed_) {
       scratch_.high = cpu::allocate_host(DType::kI8, digits);
       scratch_.groups.resize(max_rows * widest_ / cpu::kGroup);
@@ -79,6 +81,9 @@ class CpuBackend : public Backend {
   void add_norm(const AddNormArgs& args) override;
   void linear(const Tensor& x, const PackedLinear& weight, const Tensor& out) override {
     static_cast<const cpu::CpuLinear&>(weight).apply(kernels_, pool_, scratch_, x, out);
+  }
+  void linear_top(const Tensor& x, const PackedLinear& weight, const Tensor& out) override {
+    static_cast<const cpu::CpuLinear&>(weight).apply_top(kernels_, pool_, scratch_, x, out);
   }
   void rope_store(const RopeStoreArgs& args) override;
   void attention(const AttentionArgs& args) override;

@@ -6,6 +6,7 @@
 
 #include "kernels/check.h"
 #include "kernels/cpu/host_memory.h"
+#include "kernels/cpu/int8_sketch.h"
 
 namespace octet::cpu {
 namespace {
@@ -29,6 +30,25 @@ int64_t tile_begin(int64_t rows, int64_t tiles, int64_t tile, int64_t step) {
 WeightFetch fetch_during(int64_t part, int64_t parts, int64_t column_bytes, int64_t next) {
   if (next == 0 || (parts == 1 && column_bytes > kMostForOne)) return {.ahead = kAhead};
   return {.ahead = next, .part = static_cast<int>(part), .parts = static_cast<int>(parts)};
+}
+
+// out[i] = element begin + i * stride of `from`. REQUIRES: a 16-bit or 32-bit type.
+void widen(DType dtype, const void* from, int64_t begin, int64_t stride, int64_t count,
+           float* out) {
+  const auto* halves = static_cast<const uint16_t*>(from) + begin;
+  switch (dtype) {
+    case DType::kF32:
+      for (int64_t i = 0; i < count; ++i) {
+        out[i] = static_cast<const float*>(from)[begin + i * stride];
+      }
+      return;
+    case DType::kBF16:
+      for (int64_t i = 0; i < count; ++i) out[i] = bf16_to_f32(halves[i * stride]);
+      return;
+    default:
+      OCTET_CHECK(dtype == DType::kF16, "dtype {}", dtype_name(dtype));
+      for (int64_t i = 0; i < count; ++i) out[i] = f16_to_f32(halves[i * stride]);
+  }
 }
 
 }  // namespace
@@ -73,7 +93,24 @@ CpuLinear::CpuLinear(const LinearWeight& weight, ThreadPool& pool)
     pack(weight, pool);
   }
   bytes_ = layout_.bytes();
+  if (const auto sketch = sketch_shape(shape)) sketch_ = std::make_unique<Int8Sketch>(*sketch);
 }
+
+CpuLinear::CpuLinear(const LinearShape& shape)
+    : dtype_(shape.dtype),
+      outlier_threshold_(kOutlierThreshold),
+      activation_(shape.activation),
+      rows_(shape.rows),
+      layout_(shape),
+      roots_{{.first_leaf = 0, .num_leaves = 1, .adds = {}}} {
+  in_features_ = shape.columns;
+  out_features_ = shape.rows;
+  scales_ = Tensor::host(DType::kF32, {layout_.padded_rows()});
+  take_memory();
+  bytes_ = layout_.bytes();
+}
+
+CpuLinear::~CpuLinear() = default;
 
 int64_t CpuLinear::source_row(int64_t packed_row) const {
   if (!gated()) return packed_row < rows_ ? packed_row : -1;
@@ -93,13 +130,17 @@ Tensor CpuLinear::pack_vector(const Tensor& vector) const {
   return packed;
 }
 
-// A block's rows are read side by side and its memory is written once, in order.
-void CpuLinear::pack(const LinearWeight& weight, ThreadPool& pool) {
+void CpuLinear::take_memory() {
   const int64_t block_bytes = layout_.blocks.block_bytes();
   packed_ = allocate_host(DType::kU8, {layout_.num_blocks, block_bytes});
   for (int64_t block = 0; block < layout_.num_blocks; ++block) {
     blocks_.push_back(packed_.data<uint8_t>() + block * block_bytes);
   }
+}
+
+// A block's rows are read side by side and its memory is written once, in order.
+void CpuLinear::pack(const LinearWeight& weight, ThreadPool& pool) {
+  take_memory();
   const int64_t row_bytes = in_features_ * static_cast<int64_t>(dtype_size(dtype_));
   pool.run(layout_.num_blocks, [&](int, int64_t block) {
     std::array<const std::byte*, kBlock> rows;
@@ -107,7 +148,7 @@ void CpuLinear::pack(const LinearWeight& weight, ThreadPool& pool) {
       const int64_t source = source_row(block * kBlock + lane);
       rows[lane] = source < 0 ? nullptr : weight.weight.raw_data() + source * row_bytes;
     }
-    layout_.blocks.lay_out(rows, packed_.raw_data() + block * block_bytes);
+    layout_.blocks.lay_out(rows, packed_.raw_data() + block * layout_.blocks.block_bytes());
   });
 }
 
@@ -136,16 +177,19 @@ void CpuLinear::keep(const BlockedWeight& weight) {
               layout_.num_blocks);
 }
 
+void CpuLinear::set_block(int64_t block, const std::array<const std::byte*, kBlock>& rows,
+                          const float* scales) {
+  layout_.blocks.lay_out(rows, packed_.raw_data() + block * layout_.blocks.block_bytes());
+  std::copy_n(scales, kBlock, scales_.data<float>() + block * kBlock);
+}
+
 void CpuLinear::unpack_row(int64_t row, float* out) const {
-  OCTET_CHECK(dtype_ != DType::kI8 && !gated(), "dtype {}", dtype_name(dtype_));
-  const uint8_t* block = blocks_[row / kBlock];
-  for (int64_t k = 0; k < in_features_; ++k) {
-    const int64_t at = k * kBlock + row % kBlock;
-    const auto* halves = reinterpret_cast<const uint16_t*>(block);
-    out[k] = dtype_ == DType::kF32    ? reinterpret_cast<const float*>(block)[at]
-             : dtype_ == DType::kBF16 ? bf16_to_f32(halves[at])
-                                      : f16_to_f32(halves[at]);
-  }
+  OCTET_CHECK(!gated(), "two rows an output");
+  widen(dtype_, blocks_[row / kBlock], row % kBlock, kBlock, in_features_, out);
+}
+
+void CpuLinear::unpack_block(int64_t block, float* out) const {
+  widen(dtype_, blocks_[block], 0, 1, in_features_ * kBlock, out);
 }
 
 void CpuLinear::quantize_rows(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch,
@@ -219,6 +263,18 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
            out);
     }
   });
+}
+
+void CpuLinear::apply_top(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch,
+                          const Tensor& x, const Tensor& out) const {
+  if (sketch_ != nullptr && sketch_->apply(*this, kernels, pool, scratch, x, out)) return;
+  apply(kernels, pool, scratch, x, out);
+}
+
+void CpuLinear::apply_block(const KernelTable& kernels, const LinearScratch& scratch,
+                            const Tensor& x, int64_t row, int64_t block, const Tensor& out) const {
+  tile(kernels, scratch, x,
+       {.row = row, .rows = 1, .block = block, .blocks = 1, .fetch = {.ahead = kAhead}}, out);
 }
 
 void CpuLinear::tile(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,

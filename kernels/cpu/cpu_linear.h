@@ -2,6 +2,7 @@
 // lie in a file, and the product over them.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <vector>
@@ -14,16 +15,20 @@
 
 namespace octet::cpu {
 
+class Int8Sketch;
+
 // Room for the quantised rows of one product; grows in reserve() only. Each product lays its rows
 // out by its own row_stride().
 struct LinearScratch {
   int64_t max_rows = 0;
   Tensor low, high;              // digits_shape(max_rows, widest row stride) kI8; high may be empty
   std::vector<uint16_t> groups;  // [max_rows, widest row stride / kGroup], where high is not empty
-  std::vector<QuantizedRow> rows;  // [max_rows, most shards]
+  std::vector<QuantizedRow> rows;      // [max_rows, most shards]
+  std::vector<SketchRow> sketch_rows;  // [max_rows]
   size_t bytes() const {
     return allocated_bytes(low.bytes()) + allocated_bytes(high.bytes()) +
-           groups.size() * sizeof(uint16_t) + rows.size() * sizeof(QuantizedRow);
+           groups.size() * sizeof(uint16_t) + rows.size() * sizeof(QuantizedRow) +
+           sketch_rows.size() * sizeof(SketchRow);
   }
 };
 
@@ -33,6 +38,9 @@ class CpuLinear : public PackedLinear {
  public:
   // Packs with all threads of the pool, as its one caller.
   CpuLinear(const LinearWeight& weight, ThreadPool& pool);
+  // Of int8 weights that set_block() will bring.
+  explicit CpuLinear(const LinearShape& shape);
+  ~CpuLinear() override;
 
   int64_t row_stride() const { return layout_.row_stride(); }
   int num_shards() const { return static_cast<int>(shards().size()); }
@@ -40,11 +48,22 @@ class CpuLinear : public PackedLinear {
   bool mixed() const { return layout_.mixed; }
   uint64_t outliers() const override { return outliers_; }
 
-  // A row of the weights as they were, in fp32. REQUIRES: float weights.
-  void unpack_row(int64_t row, float* out) const;  // [in_features]
+  // Weights as they were, in fp32: a row, or the rows of a block side by side. REQUIRES: float
+  // weights.
+  void unpack_row(int64_t row, float* out) const;      // [in_features]
+  void unpack_block(int64_t block, float* out) const;  // [in_features, kBlock]
+  // rows: as WeightBlocks::lay_out() takes them; scales: [kBlock].
+  void set_block(int64_t block, const std::array<const std::byte*, kBlock>& rows,
+                 const float* scales);
 
   void apply(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch, const Tensor& x,
              const Tensor& out) const;
+  // The same, or Backend::linear_top().
+  void apply_top(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch,
+                 const Tensor& x, const Tensor& out) const;
+  // One row's outputs of one block. REQUIRES: float weights.
+  void apply_block(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
+                   int64_t row, int64_t block, const Tensor& out) const;
 
  private:
   using Shard = WeightBlocks::Shard;
@@ -66,6 +85,7 @@ class CpuLinear : public PackedLinear {
   const std::vector<Shard>& shards() const { return layout_.blocks.shards(); }
   bool gated() const { return activation_ == Activation::kSiluGate; }
   Tensor pack_vector(const Tensor& vector) const;  // [rows] -> [padded rows]
+  void take_memory();
   void pack(const LinearWeight& weight, ThreadPool& pool);
   void keep(const BlockedWeight& weight);
   int64_t source_row(int64_t packed_row) const;  // -1: padding
@@ -87,8 +107,9 @@ class CpuLinear : public PackedLinear {
   std::vector<const uint8_t*> blocks_;  // where each lies: in packed_, or in files_
   Tensor packed_;                       // [blocks][block_bytes]
   std::vector<std::shared_ptr<const std::byte>> files_;
-  Tensor scales_;  // [padded rows]; int8
-  Tensor bias_;    // [padded rows] or empty
+  Tensor scales_;                       // [padded rows]; int8
+  Tensor bias_;                         // [padded rows] or empty
+  std::unique_ptr<Int8Sketch> sketch_;  // or null
 };
 
 }  // namespace octet::cpu

@@ -41,13 +41,27 @@ LinearLayout::LinearLayout(const LinearShape& weight)
   bytes_ = weight.in_file ? weights : allocated_bytes(weights);
   if (weight.has_scales()) bytes_ += vector;
   if (weight.biased) bytes_ += vector;
+  if (const auto sketch = sketch_shape(weight)) {
+    bytes_ += LinearLayout(*sketch).bytes() + static_cast<size_t>(num_blocks) * 2 * sizeof(float);
+  }
+}
+
+std::optional<LinearShape> sketch_shape(const LinearShape& weight) {
+  if (!weight.top || weight.dtype == DType::kI8 || weight.biased || weight.num_shards > 1 ||
+      weight.activation != Activation::kNone || weight.columns > kMaxInt8Columns) {
+    return std::nullopt;
+  }
+  return LinearShape{.dtype = DType::kI8,
+                     .rows = weight.rows,
+                     .columns = weight.columns,
+                     .product = Int8Product::kLlmInt8};
 }
 
 size_t linear_scratch_bytes(std::span<const LinearShape> weights, int64_t max_rows) {
   int64_t widest = 0, most_shards = 1;
   bool mixed = false;
   for (const LinearShape& weight : weights) {
-    const LinearLayout layout(weight);
+    const LinearLayout layout = digits_layout(weight);
     widest = std::max(widest, layout.row_stride());
     most_shards = std::max(most_shards, std::ssize(layout.blocks.shards()));
     mixed = mixed || layout.mixed;
@@ -55,7 +69,8 @@ size_t linear_scratch_bytes(std::span<const LinearShape> weights, int64_t max_ro
   const auto values = static_cast<size_t>(digits_shape(max_rows, widest).numel());
   const size_t groups = static_cast<size_t>(max_rows * widest / kGroup) * sizeof(uint16_t);
   return allocated_bytes(values) + (mixed ? allocated_bytes(values) + groups : 0) +
-         static_cast<size_t>(max_rows * most_shards) * sizeof(QuantizedRow);
+         static_cast<size_t>(max_rows * most_shards) * sizeof(QuantizedRow) +
+         static_cast<size_t>(max_rows) * sizeof(SketchRow);
 }
 
 }  // namespace octet::cpu

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -23,7 +24,8 @@ struct LinearLayout {
     constexpr int64_t kCacheLine = 64;
     return ((blocks.padded_columns() + kCacheLine - 1) / kCacheLine | 1) * kCacheLine;
   }
-  size_t bytes() const { return bytes_; }  // weights, scales and bias, as allocated or mapped
+  // Weights, scales and bias, as allocated or mapped; and a sketch's.
+  size_t bytes() const { return bytes_; }
 
   bool quantized;  // are inputs quantised;
   bool mixed;      // do they have high digits?
@@ -32,6 +34,20 @@ struct LinearLayout {
 
  private:
   size_t bytes_ = 0;
+};
+
+// Of the Int8Sketch that a weight has, if any.
+std::optional<LinearShape> sketch_shape(const LinearShape& weight);
+
+// What its inputs are quantised for: the weight, or its sketch.
+inline LinearLayout digits_layout(const LinearShape& weight) {
+  return LinearLayout(sketch_shape(weight).value_or(weight));
+}
+
+// What an Int8Sketch knows of a row: the norms of its values and of what their digits leave out,
+// each with what rounding adds, and a number that its largest logit is not below.
+struct SketchRow {
+  float norm, error, floor;
 };
 
 // Low or high digits of up to max_rows rows, `widest` bytes each. Behind them lies what a tile may

@@ -118,6 +118,19 @@ class BackendTest : public ::testing::TestWithParam<BackendCase> {
     return out;
   }
 
+  // linear_top() of weights packed for it.
+  static Tensor apply_top(Backend& backend, LinearWeight weight, const Tensor& x) {
+    weight.top = true;
+    const auto packed = backend.pack(weight);
+    backend.reserve(std::max<int64_t>(x.dim(0), 1));
+    const Tensor out = Tensor::host(DType::kF32, {1, x.dim(0), packed->out_features()});
+    {
+      OnDevice on(backend);
+      backend.linear_top(on(x), *packed, on(out));
+    }
+    return out;
+  }
+
   // The operations of a back end on host tensors.
   static void linear(Backend& backend, const Tensor& x, const PackedLinear& weight,
                      const Tensor& out) {

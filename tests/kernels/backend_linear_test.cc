@@ -109,6 +109,7 @@ TEST_P(BackendLinear, WhatPackingAndScratchTakeIsKnownBefore) {
       if (out == 34) weight.activation = Activation::kSiluGate;
       if (out == 200) weight.product = Int8Product::kLlmInt8;
       if (out == 1) weight.bias = random({out});
+      weight.top = out == 200;
       if (out == 1030) {
         weight.num_shards = 4;
         weight.shards = {1, 4};
