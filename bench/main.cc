@@ -103,6 +103,7 @@ int run(int argc, char** argv) {
   decode->add_option("--batch", flags.decode.batches, "Sequences together")->delimiter(',');
   decode->add_option("--context", flags.decode.context, "Tokens of each prompt");
   decode->add_option("--tokens", flags.decode.tokens, "Steps of a run");
+  decode->add_flag("--logprobs", flags.decode.logprobs, "With the tokens' log-probabilities");
   decode->callback([&] {
     code = in_world(flags.tensor_parallel_size, [&](World& world) {
       engine = place_rank(engine, world);

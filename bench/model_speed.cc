@@ -65,20 +65,21 @@ struct ModelWork {
   }
 };
 
-void submit(Engine& engine, int requests, int prompt, int tokens) {
+void submit(Engine& engine, int requests, int prompt, int tokens, bool logprobs) {
   for (int r = 0; r < requests; ++r) {
     Request request{.id = static_cast<uint64_t>(r)};
     for (int i = 0; i < prompt; ++i) request.prompt.push_back((r * 131 + i * 17) % 1000 + 5);
     request.sampling.max_tokens = tokens;
     request.sampling.temperature = 0;
     request.sampling.ignore_eos = true;
+    request.sampling.logprobs = logprobs;
     engine.submit(std::move(request));
   }
 }
 
 // Seconds of a step in which all of `batch` sequences decode.
 double decode_once(Engine& engine, int batch, const DecodeCase& wanted) {
-  submit(engine, batch, wanted.context, wanted.tokens + 1);
+  submit(engine, batch, wanted.context, wanted.tokens + 1, wanted.logprobs);
   Clock::time_point first, last;
   int steps = -1;
   engine.run(
@@ -92,7 +93,7 @@ double decode_once(Engine& engine, int batch, const DecodeCase& wanted) {
 }
 
 double prefill_once(Engine& engine, int prompt) {
-  submit(engine, 1, prompt, 1);
+  submit(engine, 1, prompt, 1, false);
   const Clock::time_point start = Clock::now();
   engine.run([](const std::vector<RequestOutput>&) {}, true);
   return seconds_between(start, Clock::now());

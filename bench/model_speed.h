@@ -12,6 +12,7 @@ struct DecodeCase {
   std::vector<int> batches;  // sequences that decode together
   int context = 0;           // tokens of each prompt
   int tokens = 0;            // steps of a run
+  bool logprobs = false;     // of the tokens made
 };
 
 // Collective over the world's ranks; rank 0 measures the limits for all their threads and prints.

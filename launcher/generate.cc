@@ -188,6 +188,7 @@ void lead(Engine& engine, const GenerateFlags& flags, const Prompts& loaded) {
   const Tokenizer* tokenizer = loaded.tokenizer.get();
   const auto& prompts = loaded.ids;
   SamplingParams sampling = flags.sampling;
+  sampling.logprobs = flags.json || flags.digest;
   sampling.prompt_logprobs = flags.score;
   if (flags.score) sampling.max_tokens = 0;
   if (tokenizer && !sampling.ignore_eos) sampling.stop_token_ids = tokenizer->eos_ids();

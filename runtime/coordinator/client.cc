@@ -38,6 +38,7 @@ v1::GenerateRequest to_message(const GenerateCall& call) {
   sampling.set_top_k(call.top_k);
   if (call.seed) sampling.set_seed(*call.seed);
   sampling.set_ignore_eos(call.ignore_eos);
+  sampling.set_logprobs(call.logprobs);
   for (const std::string& stop : call.stop) sampling.add_stop(stop);
   return request;
 }

@@ -30,7 +30,7 @@ struct GenerateCall {
   std::optional<float> temperature, top_p;
   uint32_t top_k = 0;
   std::optional<uint64_t> seed;
-  bool ignore_eos = false;
+  bool ignore_eos = false, logprobs = false;
   std::vector<std::string> stop;
   std::optional<std::chrono::milliseconds> timeout;
   std::stop_token stop_token;  // a stop cancels the call, before its first message too
@@ -39,7 +39,7 @@ struct GenerateCall {
 struct GenerateDelta {
   std::string text;
   std::vector<int32_t> token_ids;
-  std::vector<float> logprobs;
+  std::vector<float> logprobs;  // empty where they were not asked for
 };
 
 struct GenerateResult {

@@ -34,6 +34,7 @@ void GenerateStream::admit(const grpc::ByteBuffer& bytes) {
   checked.request.id = id_;
   {
     const std::lock_guard lock(mutex_);
+    logprobs_ = checked.request.sampling.logprobs;
     prompt_tokens_ = static_cast<uint32_t>(checked.request.prompt.size());
     decoder_.emplace(model_.tokenizer());
     stops_.emplace(std::move(checked.stops));
@@ -73,7 +74,7 @@ void GenerateStream::add_token(int32_t token, float logprob) {
   has_next_ = true;
   ++completion_tokens_;
   next_.add_token_ids(token);
-  next_.add_logprobs(logprob);
+  if (logprobs_) next_.add_logprobs(logprob);
   // A model's table of embeddings may be padded beyond its tokenizer; such an id has no text.
   if (token < model_.tokenizer().vocab_size()) {
     next_.mutable_text()->append(stops_->push(decoder_->push(token)));

@@ -64,6 +64,7 @@ class GenerateStream : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   std::mutex mutex_;  // guards what follows
   std::optional<StreamDecoder> decoder_;
   std::optional<StopStrings> stops_;
+  bool logprobs_ = false;  // are they asked for?
   uint32_t prompt_tokens_ = 0, completion_tokens_ = 0;
   v1::GenerateResponse next_;  // merged until it can be written
   bool has_next_ = false;

@@ -56,6 +56,7 @@ v1::Submit to_submit(const Request& request) {
   submit.set_ignore_eos(sampling.ignore_eos);
   submit.mutable_stop_token_ids()->Add(sampling.stop_token_ids.begin(),
                                        sampling.stop_token_ids.end());
+  submit.set_logprobs(sampling.logprobs);
   return submit;
 }
 
@@ -69,7 +70,8 @@ Request to_request(const v1::Submit& submit) {
               .top_p = submit.top_p(),
               .seed = submit.seed(),
               .ignore_eos = submit.ignore_eos(),
-              .stop_token_ids = {submit.stop_token_ids().begin(), submit.stop_token_ids().end()}}};
+              .stop_token_ids = {submit.stop_token_ids().begin(), submit.stop_token_ids().end()},
+              .logprobs = submit.logprobs()}};
 }
 
 v1::Output to_message(const RequestOutput& output) {

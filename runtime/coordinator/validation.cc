@@ -100,7 +100,8 @@ CheckedRequest check_request(const v1::GenerateRequest& message, const ServedMod
       .top_p = asked.has_top_p() ? asked.top_p() : 1.0f,
       .seed = asked.has_seed() ? asked.seed() : draw_seed(),
       .ignore_eos = asked.ignore_eos(),
-      .stop_token_ids = {asked.stop_token_ids().begin(), asked.stop_token_ids().end()}};
+      .stop_token_ids = {asked.stop_token_ids().begin(), asked.stop_token_ids().end()},
+      .logprobs = asked.logprobs()};
   check_ranges(sampling);
   check_ids("sampling.stop_token_ids", sampling.stop_token_ids, group.vocab_size);
   if (!sampling.ignore_eos) {

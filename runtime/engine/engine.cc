@@ -87,13 +87,13 @@ void print_ledger(const Worker& worker, const RankLedger& planned, const GroupIn
   say_text(text);
 }
 
-// One token through everything, on every rank: first touches of memory and threads are not the
-// first request's.
+// One token through everything, on every rank: first touches of memory and threads, and what the
+// first call of linear_top() prepares, are not the first request's.
 void warm_up(Worker& worker) {
   ModelInput input;
   input.max_blocks = 1;
   input.token_ids = input.positions = input.slot_mapping = input.block_tables = {0};
-  input.add_sampled(0);
+  input.add_top(0);
   input.cu_seqlens = {0, 1};
   input.context_lens = {1};
   std::vector<int32_t> words;

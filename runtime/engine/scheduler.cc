@@ -150,9 +150,15 @@ void Scheduler::lay_out(Sequence& sequence, int count, ModelInput& input,
     const bool last = position + 1 == static_cast<int>(sequence.tokens.size());
     const bool sample = last && sequence.request.sampling.max_tokens > sequence.num_generated();
     if (sample || sequence.scores(position + 1)) {
-      input.add_sampled(input.num_tokens(),
-                        sample ? inverse_temperature(sequence.request.sampling) : 0,
-                        sample ? -1 : sequence.tokens[position + 1]);
+      const SamplingParams& sampling = sequence.request.sampling;
+      const float inverse = inverse_temperature(sampling);
+      if (!sample) {
+        input.add_sampled(input.num_tokens(), 0, sequence.tokens[position + 1]);
+      } else if (inverse == 0 && !sampling.logprobs) {
+        input.add_top(input.num_tokens());
+      } else {
+        input.add_sampled(input.num_tokens(), inverse);
+      }
       rows.push_back({&sequence, position, sample});
     }
     input.token_ids.push_back(sequence.tokens[position]);

@@ -4,6 +4,16 @@
 #include <utility>
 
 namespace octet {
+namespace {
+
+LinearWeight head_weight(const WeightScope& root, std::string_view module, int64_t vocab_size,
+                         int64_t hidden_size) {
+  LinearWeight weight = root.column_parallel({{module, vocab_size}}, hidden_size);
+  weight.top = true;
+  return weight;
+}
+
+}  // namespace
 
 VocabParallelEmbedding::VocabParallelEmbedding(const WeightScope& scope, int64_t vocab_size,
                                                int64_t hidden_size)
@@ -36,7 +46,7 @@ void VocabParallelEmbedding::forward(Step& step, const Tensor& out) const {
 
 LmHead::LmHead(const WeightScope& root, std::string_view module, int64_t vocab_size,
                int64_t hidden_size)
-    : linear_(root.context(), root.column_parallel({{module, vocab_size}}, hidden_size)) {
+    : linear_(root.context(), head_weight(root, module, vocab_size, hidden_size)) {
   const ModelContext& context = root.context();
   for (int rank = 0; rank < context.size; ++rank) {
     const TensorSlice of_rank =
@@ -47,7 +57,14 @@ LmHead::LmHead(const WeightScope& root, std::string_view module, int64_t vocab_s
 }
 
 Tensor LmHead::forward(Step& step, const Tensor& x) const {
-  const Tensor part = linear_.forward(step, x);
+  const Tensor part = step.arena.allocate(DType::kF32, {x.dim(0), linear_.out_features()});
+  // Beside a prompt one row of logits costs little, and its first token does not wait for what
+  // linear_top() prepares.
+  if (step.input.top_only && step.input.decode_only()) {
+    step.backend.linear_top(x, linear_.packed(), part.reshape({1, x.dim(0), part.dim(1)}));
+  } else {
+    linear_.forward(step, x, part);
+  }
   if (step.comm.size() == 1) return part;
   const int64_t m = x.dim(0);
   const auto vocab_size =

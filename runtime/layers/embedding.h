@@ -18,6 +18,7 @@ class LmHead {
   LmHead(const WeightScope& root, std::string_view module, int64_t vocab_size, int64_t hidden_size);
 
   // x: [m, hidden] -> [m, vocab_size] on rank 0, empty elsewhere. Memory from the step's arena.
+  // Where the step wants but each row's largest, others may be -infinity.
   Tensor forward(Step& step, const Tensor& x) const;
 
   const PackedLinear& packed() const { return linear_.packed(); }  // this rank's rows

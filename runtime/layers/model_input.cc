@@ -9,8 +9,8 @@
 namespace octet {
 namespace {
 
-// Header words: stop, then the sizes from which all extents follow.
-enum HeaderWord { kStop, kTokens, kSeqs, kMaxBlocks, kSampled, kHeader };
+// Header words: stop, top_only, then the sizes from which all extents follow.
+enum HeaderWord { kStop, kTopOnly, kTokens, kSeqs, kMaxBlocks, kSampled, kHeader };
 
 size_t total_words(size_t tokens, size_t seqs, size_t max_blocks, size_t sampled) {
   return kHeader + 3 * tokens + (seqs + 1) + seqs + seqs * max_blocks + 3 * sampled;
@@ -24,6 +24,7 @@ int table_width(int max_blocks) {
 
 void ModelInput::clear() {
   stop = false;
+  top_only = true;
   max_blocks = 0;
   for (auto* array : {&token_ids, &positions, &slot_mapping, &cu_seqlens, &context_lens,
                       &block_tables, &sampled_rows, &scored_tokens}) {
@@ -33,9 +34,16 @@ void ModelInput::clear() {
 }
 
 void ModelInput::add_sampled(int32_t row, float inverse_temperature, int32_t scored_token) {
+  top_only = false;
   sampled_rows.push_back(row);
   inverse_temperatures.push_back(inverse_temperature);
   scored_tokens.push_back(scored_token);
+}
+
+void ModelInput::add_top(int32_t row) {
+  const bool others = top_only;
+  add_sampled(row);
+  top_only = others;
 }
 
 void ModelInput::encode(std::vector<int32_t>& words) const {
@@ -52,6 +60,7 @@ void ModelInput::encode(std::vector<int32_t>& words) const {
                   scored_tokens.size() == sampled_rows.size(),
               "{} sampled rows, {} inverse temperatures, {} scored tokens", sampled_rows.size(),
               inverse_temperatures.size(), scored_tokens.size());
+  words[kTopOnly] = top_only;
   words[kTokens] = num_tokens();
   words[kSeqs] = num_seqs();
   words[kMaxBlocks] = table_width(max_blocks);
@@ -75,7 +84,7 @@ size_t max_model_input_bytes(int max_tokens, int max_seqs, int max_blocks) {
 uint64_t DeviceInput::shape_key() const {
   constexpr int kBits = 21;
   OCTET_CHECK(decode_only(), "{} tokens of {} sequences", num_tokens(), context_lens.numel());
-  uint64_t key = 0;
+  uint64_t key = top_only ? 1 : 0;
   for (const int64_t extent : {context_lens.numel(), block_tables.dim(1), sampled_rows.numel()}) {
     OCTET_CHECK(extent < int64_t{1} << kBits, "extent {}", extent);
     key = key << kBits | static_cast<uint64_t>(extent);
@@ -92,6 +101,7 @@ DeviceInput upload_model_input(Backend& backend, std::span<const std::byte> mess
   DeviceInput input;
   input.stop = header[kStop] != 0;
   if (input.stop) return input;
+  input.top_only = header[kTopOnly] != 0;
   OCTET_CHECK(
       words == total_words(header[kTokens], header[kSeqs], header[kMaxBlocks], header[kSampled]) &&
           static_cast<int64_t>(words) <= buffer.numel(),

@@ -17,6 +17,7 @@ inline constexpr int kTableWidth = 16;
 
 struct ModelInput {
   bool stop = false;                        // the group ends; nothing else is set
+  bool top_only = true;                     // of each sampled row, only the largest logit is wanted
   int max_blocks = 0;                       // width of block_tables
   std::vector<int32_t> token_ids;           // [num_tokens]
   std::vector<int32_t> positions;           // [num_tokens]
@@ -34,6 +35,7 @@ struct ModelInput {
 
   void clear();
   void add_sampled(int32_t row, float inverse_temperature = 0, int32_t scored_token = -1);
+  void add_top(int32_t row);  // only its largest logit is wanted
 
   // Appends the wire form to `words`, cleared first.
   void encode(std::vector<int32_t>& words) const;
@@ -45,6 +47,7 @@ size_t max_model_input_bytes(int max_tokens, int max_seqs, int max_blocks);
 // The same arrays in device memory: one upload, then views.
 struct DeviceInput {
   bool stop = false;
+  bool top_only = false;
   Tensor token_ids, positions, slot_mapping, cu_seqlens, context_lens, sampled_rows;  // kI32
   Tensor block_tables;          // [num_seqs, max_blocks] kI32
   Tensor scored_tokens;         // kI32
@@ -53,7 +56,7 @@ struct DeviceInput {
   int num_sampled() const { return static_cast<int>(sampled_rows.numel()); }
   // One row a sequence: a step whose shape comes again and again.
   bool decode_only() const { return token_ids.numel() == context_lens.numel(); }
-  // Of all extents; two inputs of one key lie at the same places of the buffer. REQUIRES:
+  // Of all extents and top_only; two inputs of one key lie at the same places of the buffer. REQUIRES:
   // decode_only().
   uint64_t shape_key() const;
 };

@@ -17,7 +17,8 @@ class CausalLM {
   // [num_sampled, hidden], in the step's arena.
   virtual Tensor forward(Step& step) const = 0;
 
-  // Logits of some of those rows: [m, hidden] -> [m, vocab_size] on rank 0, empty elsewhere.
+  // Logits of some of those rows: [m, hidden] -> [m, vocab_size] on rank 0, empty elsewhere; see
+  // LmHead.
   virtual Tensor logits(Step& step, const Tensor& hidden) const = 0;
 
   // Of each layer: outliers among the inputs of its int8 products since start, on this rank.

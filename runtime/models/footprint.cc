@@ -71,7 +71,9 @@ void count_ends(const WeightScope& root, Tally& tally) {
   const WeightScope model = root / "model";
   const std::string_view head = head_module(root.context().checkpoint, args);
   const int64_t width = args.embedding_size(), hidden = args.hidden_size;
-  tally.product(ProductRole::kHead, -1, root.column_shape({{head, args.vocab_size}}, width));
+  LinearShape head_shape = root.column_shape({{head, args.vocab_size}}, width);
+  head_shape.top = true;
+  tally.product(ProductRole::kHead, -1, head_shape);
   if (head != kEmbedTokens) tally.table(root / kEmbedTokens, args.vocab_size, width);
   if ((model / "project_in").has("weight")) {
     tally.product(ProductRole::kProjection, -1,

@@ -16,6 +16,7 @@ struct SamplingParams {
   uint64_t seed = 0;         // the draw for position p depends on (seed, p) alone
   bool ignore_eos = false;   // go on after the model's end-of-sequence tokens
   std::vector<int32_t> stop_token_ids;  // besides the model's own; the stop token is emitted last
+  bool logprobs = true;           // of the tokens made; greedy decoding costs less without
   bool prompt_logprobs = false;   // also score the prompt's tokens from prompt_logprobs_start on
   int prompt_logprobs_start = 1;  // at least 1: the first token has nothing before it
 };
@@ -33,7 +34,8 @@ const char* finish_reason_name(FinishReason reason);  // "", "stop", "length", "
 struct RequestOutput {
   uint64_t request_id = 0;
   int32_t token = -1;    // -1: no token in this event
-  float logprob = 0.0f;  // natural log of the token's probability under the model (temperature 1)
+  float logprob = 0.0f;  // natural log of the token's probability under the model (temperature 1);
+                         // 0 where it was not asked for
   FinishReason finish = FinishReason::kNone;
   // In the first event, when asked for: the log-probability of each prompt token scored, and
   // whether it is the one that greedy would take. [prompt.size() - prompt_logprobs_start]

@@ -95,7 +95,9 @@ class CoordinatorTest : public ::testing::Test {
 TEST_F(CoordinatorTest, AnAnswerComesInPiecesWithUsageAtItsEnd) {
   start();
   attach_group();
-  const Reply reply = generate(request("Once upon a time", 300));
+  auto asked = request("Once upon a time", 300);
+  asked.mutable_sampling()->set_logprobs(true);
+  const Reply reply = generate(asked);
   ASSERT_TRUE(reply.status.ok()) << reply.status.error_message();
   int tokens = 0;
   for (const auto& message : reply.messages) {
@@ -107,6 +109,9 @@ TEST_F(CoordinatorTest, AnAnswerComesInPiecesWithUsageAtItsEnd) {
   EXPECT_EQ(reply.messages.back().finish_reason(), v1::FINISH_REASON_LENGTH);
   EXPECT_EQ(reply.messages.back().usage().completion_tokens(), 300u);
   EXPECT_GT(reply.messages.back().usage().prompt_tokens(), 3u);
+  const Reply without = generate(request("Once upon a time", 300));
+  EXPECT_EQ(without.text, reply.text);
+  for (const auto& message : without.messages) EXPECT_EQ(message.logprobs_size(), 0);
 }
 
 TEST_F(CoordinatorTest, AStopStringEndsTheTextBeforeItAcrossTokens) {

@@ -67,6 +67,22 @@ TEST_P(Exactness, SameBitsWithAnInt8Cache) {
   }
 }
 
+TEST_P(Exactness, SameTokensWithoutTheirLogprobs) {
+  for (Request& request : requests_) request.sampling = {.max_tokens = 40, .temperature = 0};
+  const auto with = run({.max_num_seqs = 1}, 1);
+  for (Request& request : requests_) request.sampling.logprobs = request.id == 3;
+  for (const int ranks : {1, 3}) {
+    for (const int batch : {1, 7}) {
+      const auto without = run({.max_num_seqs = batch}, ranks);
+      for (const auto& [id, answer] : without) {
+        EXPECT_EQ(answer.ids, with.at(id).ids) << id << ", " << ranks << " ranks, batch " << batch;
+        EXPECT_EQ(answer.logprobs,
+                  id == 3 ? with.at(id).logprobs : std::vector<float>(answer.ids.size(), 0.0f));
+      }
+    }
+  }
+}
+
 TEST_P(Exactness, SameBitsWhenBlocksRunOut) {
   const auto expected = run({.max_num_seqs = 1}, 1);
   const TinyLlama& shape = GetParam().shape;
