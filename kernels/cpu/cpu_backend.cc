@@ -53,7 +53,7 @@ class CpuBackend : public Backend {
                 .high = {},
                 .groups = {},
                 .rows = std::vector<cpu::QuantizedRow>(max_rows * most_shards_),
-                .sketch_rows = std::vector<cpu::SketchRow>(max_rows)};
+                .scans = std::vector<cpu::SketchScan>(max_rows)};
     if (mixed_) {
       scratch_.high = cpu::allocate_host(DType::kI8, digits);
       scratch_.groups.resize(max_rows * widest_ / cpu::kGroup);

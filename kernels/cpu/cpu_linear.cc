@@ -96,9 +96,10 @@ CpuLinear::CpuLinear(const LinearWeight& weight, ThreadPool& pool)
   if (const auto sketch = sketch_shape(shape)) sketch_ = std::make_unique<Int8Sketch>(*sketch);
 }
 
-CpuLinear::CpuLinear(const LinearShape& shape)
+CpuLinear::CpuLinear(const LinearShape& shape, float outlier_ratio)
     : dtype_(shape.dtype),
-      outlier_threshold_(kOutlierThreshold),
+      outlier_threshold_(std::numeric_limits<float>::infinity()),
+      outlier_ratio_(outlier_ratio),
       activation_(shape.activation),
       rows_(shape.rows),
       layout_(shape),
@@ -197,7 +198,7 @@ void CpuLinear::quantize_rows(const KernelTable& kernels, ThreadPool& pool, Line
   const int64_t n = x.dim(0), slices = n * num_shards();
   constexpr float kNone = std::numeric_limits<float>::infinity();
   const float threshold = mixed() ? outlier_threshold_ : kNone;
-  const float ratio = mixed() ? kOutlierRatio : kNone;
+  const float ratio = mixed() ? outlier_ratio_ : kNone;
   const auto quantize = [&](int64_t i) {  // returns how many outliers there are
     const int64_t row = i / num_shards();
     const Shard& shard = shards()[i % num_shards()];
@@ -271,10 +272,26 @@ void CpuLinear::apply_top(const KernelTable& kernels, ThreadPool& pool, LinearSc
   apply(kernels, pool, scratch, x, out);
 }
 
-void CpuLinear::apply_block(const KernelTable& kernels, const LinearScratch& scratch,
-                            const Tensor& x, int64_t row, int64_t block, const Tensor& out) const {
-  tile(kernels, scratch, x,
-       {.row = row, .rows = 1, .block = block, .blocks = 1, .fetch = {.ahead = kAhead}}, out);
+void CpuLinear::apply_blocks(const KernelTable& kernels, const float* x,
+                             std::span<const int64_t> blocks, float* out) const {
+  if (blocks.empty()) return;
+  std::array<const uint8_t*, kMaxBlocks> weights;
+  for (size_t i = 0; i < blocks.size(); ++i) weights[i] = blocks_[blocks[i]];
+  alignas(64) float sums[kLine];
+  kernels.float_tile({.x = x,
+                      .x_stride = in_features_,
+                      .weights = weights.data(),
+                      .begin = 0,
+                      .format = format_of(dtype_),
+                      .rows = 1,
+                      .blocks = static_cast<int>(blocks.size()),
+                      .k = in_features_,
+                      .fetch = {.ahead = kAhead},
+                      .sums = sums});
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    const int64_t first = blocks[i] * kBlock;
+    std::copy_n(sums + i * kBlock, std::min<int64_t>(kBlock, out_features_ - first), out + first);
+  }
 }
 
 void CpuLinear::tile(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,

@@ -23,12 +23,12 @@ struct LinearScratch {
   int64_t max_rows = 0;
   Tensor low, high;              // digits_shape(max_rows, widest row stride) kI8; high may be empty
   std::vector<uint16_t> groups;  // [max_rows, widest row stride / kGroup], where high is not empty
-  std::vector<QuantizedRow> rows;      // [max_rows, most shards]
-  std::vector<SketchRow> sketch_rows;  // [max_rows]
+  std::vector<QuantizedRow> rows;  // [max_rows, most shards]
+  std::vector<SketchScan> scans;   // [max_rows]
   size_t bytes() const {
     return allocated_bytes(low.bytes()) + allocated_bytes(high.bytes()) +
            groups.size() * sizeof(uint16_t) + rows.size() * sizeof(QuantizedRow) +
-           sketch_rows.size() * sizeof(SketchRow);
+           scans.size() * sizeof(SketchScan);
   }
 };
 
@@ -38,8 +38,8 @@ class CpuLinear : public PackedLinear {
  public:
   // Packs with all threads of the pool, as its one caller.
   CpuLinear(const LinearWeight& weight, ThreadPool& pool);
-  // Of int8 weights that set_block() will bring.
-  explicit CpuLinear(const LinearShape& shape);
+  // Of int8 weights that set_block() will bring. outlier_ratio: in place of kOutlierRatio.
+  CpuLinear(const LinearShape& shape, float outlier_ratio);
   ~CpuLinear() override;
 
   int64_t row_stride() const { return layout_.row_stride(); }
@@ -61,9 +61,10 @@ class CpuLinear : public PackedLinear {
   // The same, or Backend::linear_top().
   void apply_top(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch,
                  const Tensor& x, const Tensor& out) const;
-  // One row's outputs of one block. REQUIRES: float weights.
-  void apply_block(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
-                   int64_t row, int64_t block, const Tensor& out) const;
+  // One row's outputs of up to kMaxBlocks blocks, wherever they lie. x: [in]; out: [out]. REQUIRES:
+  // float weights, one shard, no bias, no activation.
+  void apply_blocks(const KernelTable& kernels, const float* x, std::span<const int64_t> blocks,
+                    float* out) const;
 
  private:
   using Shard = WeightBlocks::Shard;
@@ -98,7 +99,7 @@ class CpuLinear : public PackedLinear {
   void finish(const KernelTable& kernels, float* sums, const Place& place, float* out) const;
 
   DType dtype_;
-  float outlier_threshold_;
+  float outlier_threshold_, outlier_ratio_ = kOutlierRatio;
   Activation activation_;
   int64_t rows_ = 0;  // of the weight
   LinearLayout layout_;

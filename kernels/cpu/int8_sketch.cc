@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cmath>
 #include <limits>
 
@@ -10,9 +9,10 @@ namespace octet::cpu {
 namespace {
 
 constexpr int64_t kTaskBlocks = 128;
-constexpr int64_t kMostBlocks = 16;  // of a head, one in so many is read
-constexpr int kRest = 63;
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr int64_t kMostBlocks = 2;  // of a head, one in so many may be read
+constexpr int kMostRest = 15;
+// Few more outliers than in other products, and half as many blocks to be read as by 6.
+constexpr float kRatio = 3;
 
 // Of a sum of so many rounded products: the relative error, and as much again for what is done
 // with it.
@@ -21,108 +21,85 @@ float slack(int64_t columns) { return static_cast<float>(columns + 64) * 0x1p-23
 // The root of a sum of squares of so many values, not less than it is.
 float norm_of(double squares, int64_t columns) {
   const double norm = std::sqrt(squares) * (1 + double{slack(columns)});
-  return std::isfinite(norm) ? static_cast<float>(norm) : kInfinity;
+  return std::isfinite(norm) ? static_cast<float>(norm) : std::numeric_limits<float>::infinity();
 }
 
-float largest(const float* line, int64_t count) {
-  float top = -kInfinity;
-  for (int64_t i = 0; i < count; ++i) top = line[i] > top ? line[i] : top;
-  return top;
-}
-
-// Most lines are whole blocks.
-float largest_of_block(const float* line, int64_t count) {
-  return count >= kBlock ? largest(line, kBlock) : largest(line, count);
+// Multiplies by the head those of blocks [begin, end) in which the row's largest logit may be.
+// left: how many more may be multiplied; less than 0 ends it.
+void refine(const CpuLinear& head, const KernelTable& kernels, const SketchScan& scan,
+            const float* x, int64_t begin, int64_t end, std::atomic<int64_t>& left) {
+  for (int64_t block = begin; block < end && left >= 0;) {
+    std::array<int64_t, kMaxBlocks> found;
+    size_t count = 0;
+    while (count < found.size() && (block = kernels.sketch_next(scan, block, end)) < end) {
+      found[count++] = block++;
+    }
+    left -= static_cast<int64_t>(count);
+    head.apply_blocks(kernels, x, std::span(found).first(count), scan.logits);
+  }
 }
 
 }  // namespace
 
-Int8Sketch::Int8Sketch(const LinearShape& shape) : product_(shape) {
+Int8Sketch::Int8Sketch(const LinearShape& shape) : product_(shape, kRatio) {
   const auto blocks = static_cast<size_t>(WeightBlocks::count(shape.rows));
   sizes_.resize(blocks);
   errors_.resize(blocks);
 }
 
-// The lanes of the loops are the block's outputs.
-void Int8Sketch::fill_block(const CpuLinear& head, int64_t block) {
+void Int8Sketch::fill_block(const CpuLinear& head, const KernelTable& kernels, int64_t block) {
   const int64_t columns = head.in_features();
-  thread_local std::vector<float> weights;     // [columns, kBlock]
-  thread_local std::vector<std::byte> digits;  // [kBlock, columns]
+  thread_local std::vector<float> weights;
+  thread_local std::vector<int8_t> digits, rows;
   weights.resize(columns * kBlock);
   digits.resize(columns * kBlock);
+  rows.resize(columns * kBlock);
   head.unpack_block(block, weights.data());
-  std::array<float, kBlock> most{}, scales, inverses, squares{}, errors{};
-  for (int64_t k = 0; k < columns; ++k) {
-    for (int o = 0; o < kBlock; ++o) {
-      const float size = std::fabs(weights[k * kBlock + o]);
-      most[o] = size > most[o] ? size : most[o];
-    }
-  }
+  alignas(64) std::array<float, kBlock> scales, squares, errors;
+  kernels.sketch_block({.weights = weights.data(),
+                        .columns = columns,
+                        .digits = digits.data(),
+                        .scales = scales.data(),
+                        .squares = squares.data(),
+                        .errors = errors.data()});
+  std::array<const std::byte*, kBlock> first;
   for (int o = 0; o < kBlock; ++o) {
-    scales[o] = most[o] / 127.0f;
-    inverses[o] = most[o] >= kLeast ? 127.0f / most[o] : 0.0f;
-  }
-  for (int64_t k = 0; k < columns; ++k) {
-    std::array<float, kBlock> rounded;
-    for (int o = 0; o < kBlock; ++o) {
-      const float weight = weights[k * kBlock + o];
-      float q = std::nearbyint(weight * inverses[o]);
-      q = q < 127.0f ? q : 127.0f;  // what is not a number too
-      rounded[o] = q > -127.0f ? q : -127.0f;
-      const float kept = rounded[o] * scales[o], lost = weight - kept;
-      squares[o] += kept * kept;
-      errors[o] += lost * lost;
-    }
-    for (int o = 0; o < kBlock; ++o) {
-      digits[o * columns + k] = static_cast<std::byte>(static_cast<int8_t>(rounded[o]));
-    }
-  }
-  std::array<const std::byte*, kBlock> rows;
-  for (int o = 0; o < kBlock; ++o) {
-    rows[o] = digits.data() + o * columns;
+    int8_t* row = rows.data() + o * columns;
+    for (int64_t k = 0; k < columns; ++k) row[k] = digits[k * kBlock + o];
+    first[o] = reinterpret_cast<const std::byte*>(row);
     sizes_[block] = std::max(sizes_[block], norm_of(squares[o], columns));
     errors_[block] = std::max(errors_[block], norm_of(errors[o], columns));
   }
-  product_.set_block(block, rows, scales.data());
+  product_.set_block(block, first, scales.data());
 }
 
-void Int8Sketch::fill(const CpuLinear& head, ThreadPool& pool) {
-  pool.run(std::ssize(sizes_), [&](int, int64_t block) { fill_block(head, block); });
-  filled_ = true;
-}
-
-float Int8Sketch::bound(const SketchRow& row, int64_t block) const {
-  return row.error * sizes_[block] + row.norm * errors_[block];
-}
-
-// What the row's bounds follow from, and the largest of its lower ones.
-void Int8Sketch::measure(const LinearScratch& scratch, const Tensor& x, const Tensor& out,
-                         int64_t row, SketchRow& of_row) const {
-  const int64_t columns = x.dim(1), outputs = out.dim(1);
-  const QuantizedRow& quantized = scratch.rows[row];
-  const float* values = x.data<float>() + row * columns;
+SketchScan Int8Sketch::scan_of(const KernelTable& kernels, const QuantizedRow& digits,
+                               std::span<const float> x, std::span<float> logits) const {
   double squares = 0, errors = 0;
   int32_t next = 0;
   const int8_t* high = nullptr;  // of this group
+  const auto columns = std::ssize(x);
   for (int64_t k = 0; k < columns; ++k) {
     if (k % kGroup == 0) {
-      const bool has = next < quantized.num_groups && quantized.groups[next] * kGroup == k;
-      high = has ? quantized.high + kGroup * next++ : nullptr;
+      const bool has = next < digits.num_groups && digits.groups[next] * kGroup == k;
+      high = has ? digits.high + kGroup * next++ : nullptr;
     }
-    const int digits = quantized.low[k] + (high == nullptr ? 0 : kHighDigit * high[k % kGroup]);
-    const double value = values[k], lost = value - double{quantized.scale} * digits;
+    const int q = digits.low[k] + (high == nullptr ? 0 : kHighDigit * high[k % kGroup]);
+    const double value = x[k], lost = value - double{digits.scale} * q;
     squares += value * value;
     errors += lost * lost;
   }
   const float norm = norm_of(squares, columns), error = norm_of(errors, columns);
   const float rounding = slack(columns) * (norm + error);
-  of_row = {.norm = norm + rounding, .error = error + rounding, .floor = -kInfinity};
-  const float* line = out.data<float>() + row * outputs;
-  for (int64_t block = 0; block < std::ssize(sizes_); ++block) {
-    const int64_t first = block * kBlock;
-    const float least = largest_of_block(line + first, outputs - first) - bound(of_row, block);
-    if (least > of_row.floor) of_row.floor = least;
-  }
+  SketchScan scan{.logits = logits.data(),
+                  .outputs = std::ssize(logits),
+                  .sizes = sizes_.data(),
+                  .errors = errors_.data(),
+                  .norm = norm + rounding,
+                  .error = error + rounding,
+                  .floor = 0};
+  scan.floor = kernels.sketch_floor(scan);
+  return scan;
 }
 
 bool Int8Sketch::apply(const CpuLinear& head, const KernelTable& kernels, ThreadPool& pool,
@@ -131,32 +108,32 @@ bool Int8Sketch::apply(const CpuLinear& head, const KernelTable& kernels, Thread
     --rest_;
     return false;
   }
-  if (!filled_) fill(head, pool);
+  const int64_t rows = x.dim(0), columns = x.dim(1), outputs = head.out_features();
+  const int64_t blocks = std::ssize(sizes_);
+  if (rows == 0 || outputs == 0) return true;
+  if (!filled_) {
+    pool.run(blocks, [&](int, int64_t block) { fill_block(head, kernels, block); });
+    filled_ = true;
+  }
   product_.apply(kernels, pool, scratch, x, out);
-  const int64_t rows = x.dim(0), outputs = head.out_features(), blocks = std::ssize(sizes_);
-  const Tensor logits = out.reshape({rows, outputs});
-  pool.run(rows,
-           [&](int, int64_t row) { measure(scratch, x, logits, row, scratch.sketch_rows[row]); });
+  const auto x_of = [&](int64_t row) {
+    return x.span<const float>().subspan(row * columns, columns);
+  };
+  pool.run(rows, [&](int, int64_t row) {
+    scratch.scans[row] = scan_of(kernels, scratch.rows[row], x_of(row),
+                                 out.span<float>().subspan(row * outputs, outputs));
+  });
   std::atomic<int64_t> left = (rows * blocks + kMostBlocks - 1) / kMostBlocks;
   const int64_t tasks = (blocks + kTaskBlocks - 1) / kTaskBlocks;
   pool.run(rows * tasks, [&](int, int64_t task) {
     const int64_t row = task / tasks, begin = task % tasks * kTaskBlocks;
-    const SketchRow& of_row = scratch.sketch_rows[row];
-    float* line = logits.data<float>() + row * outputs;
-    for (int64_t block = begin; block < std::min(blocks, begin + kTaskBlocks); ++block) {
-      const int64_t first = block * kBlock, count = std::min<int64_t>(kBlock, outputs - first);
-      if (largest_of_block(line + first, count) + bound(of_row, block) < of_row.floor) {
-        std::fill_n(line + first, count, -kInfinity);
-      } else if (left.fetch_sub(1, std::memory_order_relaxed) > 0) {
-        head.apply_block(kernels, scratch, x, row, block, out);
-      } else {
-        return;
-      }
-    }
+    const int64_t end = std::min(blocks, begin + kTaskBlocks);
+    refine(head, kernels, scratch.scans[row], x_of(row).data(), begin, end, left);
   });
-  if (left >= 0) return true;
-  rest_ = kRest;
-  return false;
+  const bool found = left >= 0;
+  last_rest_ = found ? 0 : std::min(2 * last_rest_ + 1, kMostRest);
+  rest_ = last_rest_;
+  return found;
 }
 
 }  // namespace octet::cpu

@@ -9,6 +9,7 @@
 // One thread, but for the pool's.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <vector>
 
@@ -27,16 +28,16 @@ class Int8Sketch {
              LinearScratch& scratch, const Tensor& x, const Tensor& out);
 
  private:
-  void fill(const CpuLinear& head, ThreadPool& pool);
-  void fill_block(const CpuLinear& head, int64_t block);
-  void measure(const LinearScratch& scratch, const Tensor& x, const Tensor& out, int64_t row,
-               SketchRow& of_row) const;
-  float bound(const SketchRow& row, int64_t block) const;
+  void fill_block(const CpuLinear& head, const KernelTable& kernels, int64_t block);
+  // The scan of a row whose quantised form is `digits`. x: [in].
+  SketchScan scan_of(const KernelTable& kernels, const QuantizedRow& digits,
+                     std::span<const float> x, std::span<float> logits) const;
 
   CpuLinear product_;
   std::vector<float> sizes_, errors_;  // [blocks] the largest |s q| and |e| of its outputs
   bool filled_ = false;
-  int rest_ = 0;  // calls for which it is not tried again
+  // Calls for which it is not tried again, in all and of those to come: more after each failure.
+  int last_rest_ = 0, rest_ = 0;
 };
 
 }  // namespace octet::cpu

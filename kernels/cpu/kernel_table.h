@@ -113,6 +113,25 @@ struct AttentionTile {
   float *parts, *totals;  // scratch [num_rows, padded]
 };
 
+// A block of float weights as an Int8Sketch keeps it: weight = digit * scale, and an error.
+struct SketchBlock {
+  const float* weights;  // [columns, kBlock]
+  int64_t columns;
+  int8_t* digits;           // [columns, kBlock]
+  float* scales;            // [kBlock]
+  float *squares, *errors;  // [kBlock] sums over the columns: of (digit * scale)^2, of error^2
+};
+
+// A row of an Int8Sketch's logits. Those of a block are within error * sizes[block] + norm *
+// errors[block] of the head's.
+struct SketchScan {
+  float* logits;  // [outputs]
+  int64_t outputs;
+  const float *sizes, *errors;  // [blocks]
+  float norm, error;
+  float floor;  // the head's largest logit is not below
+};
+
 struct KernelTable {
   const char* name;
   bool (*supported)();
@@ -135,6 +154,11 @@ struct KernelTable {
   void (*silu_gate)(float* gate, const float* up, int64_t n);
   void (*gelu)(float* x, int64_t n);
   void (*gelu_tanh)(float* x, int64_t n);
+  void (*sketch_block)(const SketchBlock& block);
+  float (*sketch_floor)(const SketchScan& scan);  // the largest of what logits are not below
+  // The first block of [block, end) with a logit that may be the largest, or end; -infinity in
+  // those before it.
+  int64_t (*sketch_next)(const SketchScan& scan, int64_t block, int64_t end);
 };
 
 const KernelTable& avx2_kernels();

@@ -14,6 +14,7 @@ constexpr int kFloatBlocks = 2;
 // clang-format off
 #include "kernels/cpu/vec16.h"
 #include "kernels/cpu/rows.h"
+#include "kernels/cpu/sketch_rows.h"
 #include "kernels/cpu/fetch_ahead.h"
 #include "kernels/cpu/int8_tiles.h"
 #include "kernels/cpu/float_tiles.h"
@@ -109,7 +110,10 @@ constexpr KernelTable kTable{.name = "avx2",
                              .attention_tile = attention_tile,
                              .silu_gate = silu_gate,
                              .gelu = gelu,
-                             .gelu_tanh = gelu_tanh};
+                             .gelu_tanh = gelu_tanh,
+                             .sketch_block = sketch_block,
+                             .sketch_floor = sketch_floor,
+                             .sketch_next = sketch_next};
 
 }  // namespace
 

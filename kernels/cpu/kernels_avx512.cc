@@ -17,6 +17,7 @@ constexpr int kFloatBlocks = 4;
 // clang-format off
 #include "kernels/cpu/vec16.h"
 #include "kernels/cpu/rows.h"
+#include "kernels/cpu/sketch_rows.h"
 #include "kernels/cpu/fetch_ahead.h"
 #include "kernels/cpu/int8_tiles.h"
 #include "kernels/cpu/float_tiles.h"
@@ -174,7 +175,10 @@ constexpr KernelTable kVnni{.name = "avx512-vnni",
                             .attention_tile = attention_tile,
                             .silu_gate = silu_gate,
                             .gelu = gelu,
-                            .gelu_tanh = gelu_tanh};
+                            .gelu_tanh = gelu_tanh,
+                            .sketch_block = sketch_block,
+                            .sketch_floor = sketch_floor,
+                            .sketch_next = sketch_next};
 
 constexpr KernelTable with_amx(KernelTable table) {
   table.name = "amx-int8";

@@ -70,7 +70,7 @@ size_t linear_scratch_bytes(std::span<const LinearShape> weights, int64_t max_ro
   const size_t groups = static_cast<size_t>(max_rows * widest / kGroup) * sizeof(uint16_t);
   return allocated_bytes(values) + (mixed ? allocated_bytes(values) + groups : 0) +
          static_cast<size_t>(max_rows * most_shards) * sizeof(QuantizedRow) +
-         static_cast<size_t>(max_rows) * sizeof(SketchRow);
+         static_cast<size_t>(max_rows) * sizeof(SketchScan);
 }
 
 }  // namespace octet::cpu

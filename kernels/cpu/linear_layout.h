@@ -44,12 +44,6 @@ inline LinearLayout digits_layout(const LinearShape& weight) {
   return LinearLayout(sketch_shape(weight).value_or(weight));
 }
 
-// What an Int8Sketch knows of a row: the norms of its values and of what their digits leave out,
-// each with what rounding adds, and a number that its largest logit is not below.
-struct SketchRow {
-  float norm, error, floor;
-};
-
 // Low or high digits of up to max_rows rows, `widest` bytes each. Behind them lies what a tile may
 // read in vain: rows up to kMaxInt8TileRows, and, because a tile's rows are not all beyond,
 // columns.

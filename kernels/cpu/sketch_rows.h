@@ -1,0 +1,62 @@
+// Loops of an Int8Sketch: over a block's weights, and over a row of logits. Included only by the
+// files that fill a KernelTable, after rows.h, inside their own unnamed namespace.
+
+inline void sketch_block(const SketchBlock& block) {
+  Vec16 most = zero(), squares = zero(), errors = zero();
+  for (int64_t k = 0; k < block.columns; ++k) {
+    most = max(magnitude(load(block.weights + k * kBlock)), most);
+  }
+  float inverses[kBlock];
+  store(inverses, most);
+  for (float& inverse : inverses) inverse = inverse >= kLeast ? 127.0f / inverse : 0.0f;
+  const Vec16 scales = mul(most, all(1.0f / 127.0f)), inverse = load(inverses);
+  for (int64_t k = 0; k < block.columns; ++k) {
+    const Vec16 weight = load(block.weights + k * kBlock);
+    // What is not a number becomes 127.
+    const Vec16 q = max(min(round_even(mul(weight, inverse)), all(127.0f)), all(-127.0f));
+    store_int8(block.digits + k * kBlock, q);
+    const Vec16 kept = mul(q, scales), lost = sub(weight, kept);
+    squares = fma(kept, kept, squares);
+    errors = fma(lost, lost, errors);
+  }
+  store(block.scales, scales);
+  store(block.squares, squares);
+  store(block.errors, errors);
+}
+
+// A block of a row's logits; -infinity behind the last.
+inline Vec16 block_of(const float* logits, int64_t outputs) {
+  if (outputs >= kBlock) return load(logits);
+  float lanes[kBlock];
+  for (int o = 0; o < kBlock; ++o) lanes[o] = o < outputs ? logits[o] : -__builtin_inff();
+  return load(lanes);
+}
+
+inline float bound_of(const SketchScan& scan, int64_t block) {
+  return scan.error * scan.sizes[block] + scan.norm * scan.errors[block];
+}
+
+inline float sketch_floor(const SketchScan& scan) {
+  Vec16 floors = all(-__builtin_inff());
+  for (int64_t block = 0, first = 0; first < scan.outputs; ++block, first += kBlock) {
+    const Vec16 logits = block_of(scan.logits + first, scan.outputs - first);
+    floors = max(sub(logits, all(bound_of(scan, block))), floors);  // where that is a number
+  }
+  return max_lanes(floors);
+}
+
+inline int64_t sketch_next(const SketchScan& scan, int64_t block, int64_t end) {
+  for (; block < end; ++block) {
+    float* logits = scan.logits + block * kBlock;
+    const int64_t outputs = scan.outputs - block * kBlock;
+    const float limit = scan.floor - bound_of(scan, block);
+    if (!(max_lanes(block_of(logits, outputs)) < limit)) return block;
+    const Vec16 none = all(-__builtin_inff());
+    if (outputs >= kBlock) {
+      store(logits, none);
+    } else {
+      store_first(logits, none, static_cast<int>(outputs));
+    }
+  }
+  return end;
+}
