@@ -32,25 +32,6 @@ WeightFetch fetch_during(int64_t part, int64_t parts, int64_t column_bytes, int6
   return {.ahead = next, .part = static_cast<int>(part), .parts = static_cast<int>(parts)};
 }
 
-// out[i] = element begin + i * stride of `from`. REQUIRES: a 16-bit or 32-bit type.
-void widen(DType dtype, const void* from, int64_t begin, int64_t stride, int64_t count,
-           float* out) {
-  const auto* halves = static_cast<const uint16_t*>(from) + begin;
-  switch (dtype) {
-    case DType::kF32:
-      for (int64_t i = 0; i < count; ++i) {
-        out[i] = static_cast<const float*>(from)[begin + i * stride];
-      }
-      return;
-    case DType::kBF16:
-      for (int64_t i = 0; i < count; ++i) out[i] = bf16_to_f32(halves[i * stride]);
-      return;
-    default:
-      OCTET_CHECK(dtype == DType::kF16, "dtype {}", dtype_name(dtype));
-      for (int64_t i = 0; i < count; ++i) out[i] = f16_to_f32(halves[i * stride]);
-  }
-}
-
 }  // namespace
 
 FloatFormat format_of(DType dtype) {
@@ -178,19 +159,16 @@ void CpuLinear::keep(const BlockedWeight& weight) {
               layout_.num_blocks);
 }
 
-void CpuLinear::set_block(int64_t block, const std::array<const std::byte*, kBlock>& rows,
-                          const float* scales) {
-  layout_.blocks.lay_out(rows, packed_.raw_data() + block * layout_.blocks.block_bytes());
-  std::copy_n(scales, kBlock, scales_.data<float>() + block * kBlock);
-}
-
 void CpuLinear::unpack_row(int64_t row, float* out) const {
-  OCTET_CHECK(!gated(), "two rows an output");
-  widen(dtype_, blocks_[row / kBlock], row % kBlock, kBlock, in_features_, out);
-}
-
-void CpuLinear::unpack_block(int64_t block, float* out) const {
-  widen(dtype_, blocks_[block], 0, 1, in_features_ * kBlock, out);
+  OCTET_CHECK(dtype_ != DType::kI8 && !gated(), "dtype {}", dtype_name(dtype_));
+  const uint8_t* block = blocks_[row / kBlock];
+  for (int64_t k = 0; k < in_features_; ++k) {
+    const int64_t at = k * kBlock + row % kBlock;
+    const auto* halves = reinterpret_cast<const uint16_t*>(block);
+    out[k] = dtype_ == DType::kF32    ? reinterpret_cast<const float*>(block)[at]
+             : dtype_ == DType::kBF16 ? bf16_to_f32(halves[at])
+                                      : f16_to_f32(halves[at]);
+  }
 }
 
 void CpuLinear::quantize_rows(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch,

@@ -38,7 +38,8 @@ class CpuLinear : public PackedLinear {
  public:
   // Packs with all threads of the pool, as its one caller.
   CpuLinear(const LinearWeight& weight, ThreadPool& pool);
-  // Of int8 weights that set_block() will bring. outlier_ratio: in place of kOutlierRatio.
+  // Of int8 weights that the caller lays out, in block_memory() and block_scales(). outlier_ratio:
+  // in place of kOutlierRatio.
   CpuLinear(const LinearShape& shape, float outlier_ratio);
   ~CpuLinear() override;
 
@@ -48,13 +49,15 @@ class CpuLinear : public PackedLinear {
   bool mixed() const { return layout_.mixed; }
   uint64_t outliers() const override { return outliers_; }
 
-  // Weights as they were, in fp32: a row, or the rows of a block side by side. REQUIRES: float
-  // weights.
-  void unpack_row(int64_t row, float* out) const;      // [in_features]
-  void unpack_block(int64_t block, float* out) const;  // [in_features, kBlock]
-  // rows: as WeightBlocks::lay_out() takes them; scales: [kBlock].
-  void set_block(int64_t block, const std::array<const std::byte*, kBlock>& rows,
-                 const float* scales);
+  // A row of the weights as they were, in fp32. REQUIRES: float weights.
+  void unpack_row(int64_t row, float* out) const;  // [in_features]
+
+  FloatFormat format() const { return format_of(dtype_); }
+  const uint8_t* block(int64_t i) const { return blocks_[i]; }
+  uint8_t* block_memory(int64_t i) {
+    return packed_.data<uint8_t>() + i * layout_.blocks.block_bytes();
+  }
+  float* block_scales(int64_t i) { return scales_.data<float>() + i * kBlock; }
 
   void apply(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch, const Tensor& x,
              const Tensor& out) const;

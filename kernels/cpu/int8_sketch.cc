@@ -49,28 +49,18 @@ Int8Sketch::Int8Sketch(const LinearShape& shape) : product_(shape, kRatio) {
 
 void Int8Sketch::fill_block(const CpuLinear& head, const KernelTable& kernels, int64_t block) {
   const int64_t columns = head.in_features();
-  thread_local std::vector<float> weights;
-  thread_local std::vector<int8_t> digits, rows;
-  weights.resize(columns * kBlock);
-  digits.resize(columns * kBlock);
-  rows.resize(columns * kBlock);
-  head.unpack_block(block, weights.data());
-  alignas(64) std::array<float, kBlock> scales, squares, errors;
-  kernels.sketch_block({.weights = weights.data(),
+  alignas(64) std::array<float, kBlock> squares, errors;
+  kernels.sketch_block({.weights = head.block(block),
+                        .format = head.format(),
                         .columns = columns,
-                        .digits = digits.data(),
-                        .scales = scales.data(),
+                        .digits = product_.block_memory(block),
+                        .scales = product_.block_scales(block),
                         .squares = squares.data(),
                         .errors = errors.data()});
-  std::array<const std::byte*, kBlock> first;
   for (int o = 0; o < kBlock; ++o) {
-    int8_t* row = rows.data() + o * columns;
-    for (int64_t k = 0; k < columns; ++k) row[k] = digits[k * kBlock + o];
-    first[o] = reinterpret_cast<const std::byte*>(row);
     sizes_[block] = std::max(sizes_[block], norm_of(squares[o], columns));
     errors_[block] = std::max(errors_[block], norm_of(errors[o], columns));
   }
-  product_.set_block(block, first, scales.data());
 }
 
 SketchScan Int8Sketch::scan_of(const KernelTable& kernels, const QuantizedRow& digits,

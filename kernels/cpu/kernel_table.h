@@ -115,9 +115,10 @@ struct AttentionTile {
 
 // A block of float weights as an Int8Sketch keeps it: weight = digit * scale, and an error.
 struct SketchBlock {
-  const float* weights;  // [columns, kBlock]
+  const uint8_t* weights;  // [columns][kBlock]
+  FloatFormat format;      // not kI8
   int64_t columns;
-  int8_t* digits;           // [columns, kBlock]
+  uint8_t* digits;          // as Int8Tile's weights
   float* scales;            // [kBlock]
   float *squares, *errors;  // [kBlock] sums over the columns: of (digit * scale)^2, of error^2
 };

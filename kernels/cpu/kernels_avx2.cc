@@ -14,10 +14,10 @@ constexpr int kFloatBlocks = 2;
 // clang-format off
 #include "kernels/cpu/vec16.h"
 #include "kernels/cpu/rows.h"
-#include "kernels/cpu/sketch_rows.h"
 #include "kernels/cpu/fetch_ahead.h"
 #include "kernels/cpu/int8_tiles.h"
 #include "kernels/cpu/float_tiles.h"
+#include "kernels/cpu/sketch_rows.h"
 #include "kernels/cpu/attention_tiles.h"
 // clang-format on
 

@@ -1,27 +1,50 @@
 // Loops of an Int8Sketch: over a block's weights, and over a row of logits. Included only by the
-// files that fill a KernelTable, after rows.h, inside their own unnamed namespace.
+// files that fill a KernelTable, after float_tiles.h, inside their own unnamed namespace.
 
-inline void sketch_block(const SketchBlock& block) {
+template <FloatFormat kFormat>
+inline void sketch_block_of(const SketchBlock& block) {
+  constexpr int64_t kBytes = kBlock * (kFormat == FloatFormat::kF32 ? 4 : 2);
+  const auto column = [&](int64_t k) {
+    return load_weights<kFormat>(reinterpret_cast<const char*>(block.weights) + k * kBytes);
+  };
   Vec16 most = zero(), squares = zero(), errors = zero();
-  for (int64_t k = 0; k < block.columns; ++k) {
-    most = max(magnitude(load(block.weights + k * kBlock)), most);
-  }
+  for (int64_t k = 0; k < block.columns; ++k) most = max(magnitude(column(k)), most);
   float inverses[kBlock];
   store(inverses, most);
   for (float& inverse : inverses) inverse = inverse >= kLeast ? 127.0f / inverse : 0.0f;
   const Vec16 scales = mul(most, all(1.0f / 127.0f)), inverse = load(inverses);
-  for (int64_t k = 0; k < block.columns; ++k) {
-    const Vec16 weight = load(block.weights + k * kBlock);
+  const auto digit = [&](int64_t k) {  // + 128; 0 behind the last column
+    if (k >= block.columns) return to_ints(all(128.0f));
+    const Vec16 weight = column(k);
     // What is not a number becomes 127.
     const Vec16 q = max(min(round_even(mul(weight, inverse)), all(127.0f)), all(-127.0f));
-    store_int8(block.digits + k * kBlock, q);
     const Vec16 kept = mul(q, scales), lost = sub(weight, kept);
     squares = fma(kept, kept, squares);
     errors = fma(lost, lost, errors);
+    return to_ints(add(q, all(128.0f)));
+  };
+  static_assert(kGroup == 4);
+  for (int64_t k = 0; k < block.columns; k += kGroup) {
+    const Ints16 low = add(digit(k), shift_left<8>(digit(k + 1)));
+    const Ints16 high = add(shift_left<16>(digit(k + 2)), shift_left<24>(digit(k + 3)));
+    store(block.digits + k * kBlock, add(low, high));
   }
   store(block.scales, scales);
   store(block.squares, squares);
   store(block.errors, errors);
+}
+
+inline void sketch_block(const SketchBlock& block) {
+  switch (block.format) {
+    case FloatFormat::kF32:
+      return sketch_block_of<FloatFormat::kF32>(block);
+    case FloatFormat::kBF16:
+      return sketch_block_of<FloatFormat::kBF16>(block);
+    case FloatFormat::kF16:
+      return sketch_block_of<FloatFormat::kF16>(block);
+    case FloatFormat::kI8:
+      return;
+  }
 }
 
 // A block of a row's logits; -infinity behind the last.

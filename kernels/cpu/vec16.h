@@ -49,6 +49,12 @@ struct Ints16 {  // sixteen int32
   __m512i v;
 };
 inline Ints16 no_ints() { return {_mm512_setzero_si512()}; }
+inline Ints16 to_ints(Vec16 a) { return {_mm512_cvtps_epi32(a.v)}; }  // rounded
+template <int kBits>
+inline Ints16 shift_left(Ints16 a) {
+  return {_mm512_slli_epi32(a.v, kBits)};
+}
+inline void store(uint8_t* p, Ints16 a) { _mm512_storeu_si512(p, a.v); }
 inline Ints16 add(Ints16 a, Ints16 b) { return {_mm512_add_epi32(a.v, b.v)}; }
 inline int32_t sum_lanes(Ints16 a) { return _mm512_reduce_add_epi32(a.v); }
 inline Vec16 to_float(Ints16 a, int32_t excess) {  // of a - excess
@@ -153,6 +159,15 @@ struct Ints16 {
   __m256i lo, hi;
 };
 inline Ints16 no_ints() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+inline Ints16 to_ints(Vec16 a) { return {_mm256_cvtps_epi32(a.lo), _mm256_cvtps_epi32(a.hi)}; }
+template <int kBits>
+inline Ints16 shift_left(Ints16 a) {
+  return {_mm256_slli_epi32(a.lo, kBits), _mm256_slli_epi32(a.hi, kBits)};
+}
+inline void store(uint8_t* p, Ints16 a) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a.lo);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + 32), a.hi);
+}
 inline Ints16 add(Ints16 a, Ints16 b) {
   return {_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)};
 }
