@@ -88,6 +88,24 @@ TEST_P(BackendTop, TheLargestIsFoundWhereRoundingHidesIt) {
   }
 }
 
+// Rows of the same integers in another order each, the first one a unit ahead: int8 has that
+// exactly, a chain of additions in fp32 rounds by more.
+TEST_P(BackendTop, TheLargestIsFoundWhereItsOwnRoundingDecides) {
+  constexpr int64_t kIn = 12'000, kRows = 20;
+  const LinearWeight weight{.weight = Tensor::host(DType::kF32, {kRows * 32, kIn})};
+  std::vector<float> row(kIn);
+  for (float& w : row) w = 64.0f + static_cast<float>(generator_() % 64);
+  row[0] = 127;
+  for (int64_t i = 0; i < kRows; ++i) {
+    std::shuffle(row.begin(), row.end(), generator_);
+    float* to = std::copy(row.begin(), row.end(), weight.weight.data<float>() + i * 32 * kIn) - kIn;
+    if (i > 0) to[to[0] == 127] -= 1;
+  }
+  const Tensor x = Tensor::host(DType::kF32, {1, kIn});
+  std::ranges::fill(x.span<float>(), 127.0f / 32);
+  check(weight, x);
+}
+
 TEST_P(BackendTop, TheCpuReadsLittleOfAFloatHead) {
   if (GetParam().device != "cpu") GTEST_SKIP() << "this back end has linear() alone";
   const Count count = check(random_weight(DType::kBF16, 20'000, 576), random({5, 576}));
