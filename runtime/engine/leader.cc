@@ -191,10 +191,9 @@ void Leader::append(const SampledRow& row, const Shortlist& list, const Sampler:
   }
   const SampledToken sampled =
       sampler_.sample(list, sampling, static_cast<uint64_t>(row.position + 1), logits);
-  RequestOutput output{
-      .request_id = sequence.request.id,
-      .token = sampled.token,
-      .logprob = sampling.logprobs ? sampled.logprob : 0.0f};
+  RequestOutput output{.request_id = sequence.request.id,
+                       .token = sampled.token,
+                       .logprob = sampling.logprobs ? sampled.logprob : 0.0f};
   report_prompt(sequence, output);
   sequence.tokens.push_back(sampled.token);
   const auto stops = [&](const std::vector<int32_t>& ids) {

@@ -56,8 +56,8 @@ struct DeviceInput {
   int num_sampled() const { return static_cast<int>(sampled_rows.numel()); }
   // One row a sequence: a step whose shape comes again and again.
   bool decode_only() const { return token_ids.numel() == context_lens.numel(); }
-  // Of all extents and top_only; two inputs of one key lie at the same places of the buffer. REQUIRES:
-  // decode_only().
+  // Of all extents and top_only; two inputs of one key lie at the same places of the buffer.
+  // REQUIRES: decode_only().
   uint64_t shape_key() const;
 };
 
