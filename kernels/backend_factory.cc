@@ -12,6 +12,10 @@
 namespace octet {
 
 std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
+  if (options.isa != "auto" && options.device != "auto" && options.device != "cpu") {
+    throw std::invalid_argument(fmt::format("--isa is \"{}\"; --device \"{}\" has auto alone",
+                                            options.isa, options.device));
+  }
   if (options.device == "reference") return make_reference_backend();
   if (options.device == "cuda" && cuda_built()) {
     if (!cuda_available()) {

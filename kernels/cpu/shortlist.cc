@@ -43,6 +43,10 @@ Floats exp_not_positive(Floats x) {
   return x == x ? result : x;
 }
 
+bool all_minus_infinity(Floats x) {
+  return __builtin_ia32_movmskps256(reinterpret_cast<Floats>(x == -INFINITY)) == 0xFF;
+}
+
 float maximum(std::span<const float> values) {
   Floats lanes = -INFINITY - Floats{};
   const size_t whole = values.size() / kLanes * kLanes;
@@ -83,6 +87,7 @@ void add_exponentials(std::span<const float> logits, float top, float inverse_te
   const size_t whole = logits.size() / kLanes * kLanes;
   for (size_t i = 0; i < whole; i += kLanes) {
     const Floats below = load(logits.data() + i) - top;
+    if (all_minus_infinity(below)) continue;  // most of a row of linear_top()
     sum.add(below);
     if (kMass) mass.add(below * inverse_temperature);
   }

@@ -159,6 +159,7 @@ class Misuse(ArtefactTest):
         self.assertIn("/nowhere", self.error("generate", "/nowhere", "a"))
         self.assertIn("/nowhere", self.error("serve", "/nowhere", "--port", 0))
         self.assertIn("pentium", self.error("generate", self.artefact, "a", "--isa", "pentium"))
+        self.assertIn("reference", self.error("generate", self.artefact, "a", "--device", "reference", "--isa", "avx2"))
         self.assertIn("513", self.error("generate", self.artefact, "a", "--max-model-len", 513))
         self.assertIn("513", self.error("generate", self.artefact, "a", "--max-model-len", 513, "--tp", 3))
         self.assertIn("stories", self.error("quantize", self.artefact, self.artefact))
