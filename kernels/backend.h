@@ -58,6 +58,9 @@ inline constexpr int64_t kMaxInt8Columns = 65'536;
 // Rows, keys and values whose magnitudes are all below are rounded to zeros: 127 / magnitude would
 // not be a number.
 inline constexpr float kLeastAbsmax = 4e-37f;
+// Slices whose magnitudes are all below have no outliers: the inverse of their scale would not be a
+// number.
+inline constexpr float kLeastOutlier = 1e-33f;
 inline constexpr int kHighDigit = 254;  // value = scale * (254 * high + low)
 
 // A weight that lies in a file in blocks, its rows in runs.
@@ -269,23 +272,24 @@ class Backend {
   // scale = absmax / 127; the int32 product is exact; a leaf is float(product) * (scale * weight
   // scale). kLlmInt8 is the same for a slice without outliers, |x| >=
   // min(outlier_threshold, kOutlierRatio * (sum of magnitudes / columns)), summed
-  // in kMagnitudeChains chains (column modulo their number), which are added as halves. In one with
-  // them, scale = max(absmax of the others / 127, absmax / (127 * 254 + 126)), an outlier's q is
-  // 254 * high + low (high = round(q / 254), ties to even), the others' q is low, and a leaf is
-  // float(low product) * (scale * weight scale) + float(high product) * (254 * (scale * weight
-  // scale)).
-  // kW8A16: float products of x and the int8 weights; a leaf is sum * weight scale.
-  // A slice whose magnitudes have no finite sum gives NaN in its row.
+  // in kMagnitudeChains chains (column modulo their number), which are added as halves, or |x| all
+  // below kLeastOutlier. In one with them, scale = max(absmax of the others / 127, absmax / (127 *
+  // 254 + 126)), an outlier's q is 254 * high + low (high = round(q / 254), ties to even), the
+  // others' q is low, and a leaf is float(low product) * (scale * weight scale) + float(high
+  // product) * (254 * (scale * weight scale)). kW8A16: float products of x and the int8 weights; a
+  // leaf is sum * weight scale. A slice whose magnitudes have no finite sum gives NaN in its row.
   virtual void linear(const Tensor& x,  // [n, in]
                       const PackedLinear& weight,
                       const Tensor& out) = 0;  // [num_roots, n, out]
 
   // The same where of each row only the largest element is wanted: elements that are certainly less
   // may be -infinity; those that are not have linear()'s bits. The first call may take as long as
-  // pack(). REQUIRES: `weight` was packed with `top`.
+  // pack(), and what a call does may depend on how earlier ones went. REQUIRES: `weight` was packed
+  // with `top`; one root.
   virtual void linear_top(const Tensor& x, const PackedLinear& weight, const Tensor& out) {
     linear(x, weight, out);
   }
+  virtual bool has_linear_top() const { return false; }  // is it other than linear()?
 
   virtual void rope_store(const RopeStoreArgs& args) = 0;
   virtual void attention(const AttentionArgs& args) = 0;

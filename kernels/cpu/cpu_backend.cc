@@ -82,6 +82,7 @@ class CpuBackend : public Backend {
   void linear(const Tensor& x, const PackedLinear& weight, const Tensor& out) override {
     static_cast<const cpu::CpuLinear&>(weight).apply(kernels_, pool_, scratch_, x, out);
   }
+  bool has_linear_top() const override { return true; }
   void linear_top(const Tensor& x, const PackedLinear& weight, const Tensor& out) override {
     static_cast<const cpu::CpuLinear&>(weight).apply_top(kernels_, pool_, scratch_, x, out);
   }
@@ -270,7 +271,8 @@ void CpuBackend::rope_store(const RopeStoreArgs& args) {
 // A task is a run of tokens of one sequence times the query heads of one KV head. Late tokens have
 // the longest contexts; they go first, so that what is left to take from another thread is short.
 void CpuBackend::attention(const AttentionArgs& args) {
-  static_assert(cpu::kLeast == kLeastAbsmax && cpu::kChains == kMagnitudeChains);
+  static_assert(cpu::kLeast == kLeastAbsmax && cpu::kLeastOutlier == kLeastOutlier &&
+                cpu::kChains == kMagnitudeChains);
   const HeadRange& heads = args.heads;
   const int64_t d = args.head_dim, num_q = heads.num_q(), num_kv = heads.num_kv();
   const int64_t width = (num_q + 2 * num_kv) * d;

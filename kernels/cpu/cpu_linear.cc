@@ -252,6 +252,7 @@ void CpuLinear::apply_top(const KernelTable& kernels, ThreadPool& pool, LinearSc
 
 void CpuLinear::apply_blocks(const KernelTable& kernels, const float* x,
                              std::span<const int64_t> blocks, float* out) const {
+  OCTET_CHECK(blocks.size() <= kMaxBlocks, "{} blocks", blocks.size());
   if (blocks.empty()) return;
   std::array<const uint8_t*, kMaxBlocks> weights;
   for (size_t i = 0; i < blocks.size(); ++i) weights[i] = blocks_[blocks[i]];

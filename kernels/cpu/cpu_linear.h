@@ -2,9 +2,9 @@
 // lie in a file, and the product over them.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "kernels/backend.h"
@@ -61,7 +61,7 @@ class CpuLinear : public PackedLinear {
 
   void apply(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch, const Tensor& x,
              const Tensor& out) const;
-  // The same, or Backend::linear_top().
+  // Backend::linear_top(): by way of the sketch, where there is one.
   void apply_top(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch,
                  const Tensor& x, const Tensor& out) const;
   // One row's outputs of up to kMaxBlocks blocks, wherever they lie. x: [in]; out: [out]. REQUIRES:

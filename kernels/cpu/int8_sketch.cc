@@ -9,18 +9,22 @@ namespace octet::cpu {
 namespace {
 
 constexpr int64_t kTaskBlocks = 128;
-constexpr int64_t kMostBlocks = 2;  // of a head, one in so many may be read
+// For each row one block in so many may be read; rows do not share what they read.
+constexpr int64_t kReadPart = 4;
 constexpr int kMostRest = 15;
 // Few more outliers than in other products, and half as many blocks to be read as by 6.
 constexpr float kRatio = 3;
 
-// Of a sum of so many rounded products: the relative error, and as much again for what is done
-// with it.
+// What rounding can add to a logit of either product, in parts of (|x| + |f|) (|s q| + |e|), is
+// less: of the head's chain, `columns` roundings of 2^-24; of the copy's scales, sums and two
+// digits, some 13; of its weights, the bounds and what is done with them, some 7. All of it twice.
 float slack(int64_t columns) { return static_cast<float>(columns + 64) * 0x1p-23f; }
 
-// The root of a sum of squares of so many values, not less than it is.
+// The root of a sum of squares of so many values, not less than it is: fp32 loses at most 2^-149 of
+// each, and what it rounds is in slack().
 float norm_of(double squares, int64_t columns) {
-  const double norm = std::sqrt(squares) * (1 + double{slack(columns)});
+  const double sum = squares + static_cast<double>(columns) * 0x1p-149;
+  const double norm = std::sqrt(sum) * (1 + double{slack(columns)});
   return std::isfinite(norm) ? static_cast<float>(norm) : std::numeric_limits<float>::infinity();
 }
 
@@ -79,8 +83,10 @@ SketchScan Int8Sketch::scan_of(const KernelTable& kernels, const QuantizedRow& d
     squares += value * value;
     errors += lost * lost;
   }
-  const float norm = norm_of(squares, columns), error = norm_of(errors, columns);
-  const float rounding = slack(columns) * (norm + error);
+  float norm = norm_of(squares, columns);
+  const float error = norm_of(errors, columns), rounding = slack(columns) * (norm + error);
+  constexpr float kMost = 1e37f;  // no sum of the head's chain, and no product of scales, overflows
+  if (!((norm + error) * largest_ < kMost)) norm = std::numeric_limits<float>::infinity();
   SketchScan scan{.logits = logits.data(),
                   .outputs = std::ssize(logits),
                   .sizes = sizes_.data(),
@@ -103,6 +109,9 @@ bool Int8Sketch::apply(const CpuLinear& head, const KernelTable& kernels, Thread
   if (rows == 0 || outputs == 0) return true;
   if (!filled_) {
     pool.run(blocks, [&](int, int64_t block) { fill_block(head, kernels, block); });
+    for (int64_t block = 0; block < blocks; ++block) {
+      largest_ = std::max(largest_, sizes_[block] + errors_[block]);
+    }
     filled_ = true;
   }
   product_.apply(kernels, pool, scratch, x, out);
@@ -113,7 +122,7 @@ bool Int8Sketch::apply(const CpuLinear& head, const KernelTable& kernels, Thread
     scratch.scans[row] = scan_of(kernels, scratch.rows[row], x_of(row),
                                  out.span<float>().subspan(row * outputs, outputs));
   });
-  std::atomic<int64_t> left = (rows * blocks + kMostBlocks - 1) / kMostBlocks;
+  std::atomic<int64_t> left = (rows * blocks + kReadPart - 1) / kReadPart;
   const int64_t tasks = (blocks + kTaskBlocks - 1) / kTaskBlocks;
   pool.run(rows * tasks, [&](int, int64_t task) {
     const int64_t row = task / tasks, begin = task % tasks * kTaskBlocks;

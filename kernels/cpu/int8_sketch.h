@@ -4,13 +4,14 @@
 //
 // With weights w = s q + e, an input x = t p + f and integers q, p, the product of the copy is
 // (s q)(t p), and by Cauchy and Schwarz |w x - (s q)(t p)| <= |s q| |f| + |e| |x|. What rounding
-// adds, to the head's chain of additions too, is in slack().
+// adds, to the head's chain of additions too, is in slack(). Rows whose logits could come near to
+// what fp32 holds are not bounded, nor are those of weights or inputs that are not finite.
 //
 // One thread, but for the pool's.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "kernels/cpu/cpu_linear.h"
@@ -35,6 +36,7 @@ class Int8Sketch {
 
   CpuLinear product_;
   std::vector<float> sizes_, errors_;  // [blocks] the largest |s q| and |e| of its outputs
+  float largest_ = 0;                  // sum of the two
   bool filled_ = false;
   // Calls for which it is not tried again, in all and of those to come: more after each failure.
   int last_rest_ = 0, rest_ = 0;

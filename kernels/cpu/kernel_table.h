@@ -17,8 +17,9 @@ inline constexpr int kMaxInt8TileRows = 32;
 inline constexpr int kMaxTileColumns = 64;
 inline constexpr int kMaxAttentionRows = 12;
 inline constexpr float kLeast = 4e-37f;  // kLeastAbsmax
-inline constexpr int kChains = 256;      // kMagnitudeChains
-inline constexpr int kGroup = 4;         // values along K that one int8 instruction takes
+inline constexpr float kLeastOutlier = 1e-33f;
+inline constexpr int kChains = 256;  // kMagnitudeChains
+inline constexpr int kGroup = 4;     // values along K that one int8 instruction takes
 
 enum class FloatFormat { kF32, kBF16, kF16, kI8 };
 

@@ -100,7 +100,7 @@ inline void quantize(const float* x, int64_t n, int64_t padded, float threshold,
   }
   const float spread = ratio * (total / static_cast<float>(n));
   const float limit = spread < threshold ? spread : threshold;
-  if (absmax < limit || absmax == 0) {
+  if (absmax < limit || absmax < kLeastOutlier) {
     row->scale = absmax / 127.0f;
     quantize_plain(x, n, padded, absmax >= kLeast ? 127.0f / absmax : 0.0f, row);
     return;

@@ -25,9 +25,9 @@ inline void sketch_block_of(const SketchBlock& block) {
   };
   static_assert(kGroup == 4);
   for (int64_t k = 0; k < block.columns; k += kGroup) {
-    const Ints16 low = add(digit(k), shift_left<8>(digit(k + 1)));
-    const Ints16 high = add(shift_left<16>(digit(k + 2)), shift_left<24>(digit(k + 3)));
-    store(block.digits + k * kBlock, add(low, high));
+    const Ints16 first = digit(k), second = shift_left<8>(digit(k + 1));
+    const Ints16 third = shift_left<16>(digit(k + 2)), fourth = shift_left<24>(digit(k + 3));
+    store(block.digits + k * kBlock, add(add(first, second), add(third, fourth)));
   }
   store(block.scales, scales);
   store(block.squares, squares);
@@ -56,7 +56,8 @@ inline Vec16 block_of(const float* logits, int64_t outputs) {
 }
 
 inline float bound_of(const SketchScan& scan, int64_t block) {
-  return scan.error * scan.sizes[block] + scan.norm * scan.errors[block];
+  constexpr float kDenormals = 0x1p-100f;  // of a few products below 2^-126, times 2^31
+  return scan.error * scan.sizes[block] + scan.norm * scan.errors[block] + kDenormals;
 }
 
 inline float sketch_floor(const SketchScan& scan) {

@@ -109,8 +109,8 @@ __device__ void quantize_slice(const QuantizeCall& call, int row, int leaf,
     limit = fminf(kOutlierRatio * (sum / static_cast<float>(n)), call.outlier_threshold);
   }
   constexpr float kMost = 127.0f * kHighDigit + 126.0f;
-  const bool split = finite && !(absmax < limit) && absmax != 0;  // are there outliers?
-  uint32_t split_groups = 0;                                      // bit i: in group i
+  const bool split = finite && !(absmax < limit) && absmax >= kLeastOutlier;  // are there outliers?
+  uint32_t split_groups = 0;                                                  // bit i: in group i
   float scale = finite ? absmax / 127.0f : nanf("");
   float inverse = absmax >= kLeastAbsmax ? 127.0f / absmax : 0.0f;
   if (split) {

@@ -87,7 +87,7 @@ float Linear::int8_leaf(const float* x, int64_t o, int64_t begin, int64_t end) c
     absmax = std::max(absmax, size);
     if (size < limit) below = std::max(below, size);
   }
-  const bool outliers = absmax >= limit && absmax > 0;
+  const bool outliers = absmax >= limit && absmax >= kLeastOutlier;
   const float most = 127.0f * kHighDigit + 126.0f;
   const float scale = outliers ? std::max(below / 127.0f, absmax / most) : absmax / 127.0f;
   const float inverse = outliers ? 1.0f / scale : absmax >= kLeastAbsmax ? 127.0f / absmax : 0.0f;
@@ -96,7 +96,7 @@ float Linear::int8_leaf(const float* x, int64_t o, int64_t begin, int64_t end) c
     const int32_t w = weight_.data<int8_t>()[o * in_features_ + k];
     const auto q = static_cast<int32_t>(std::nearbyint(x[k] * inverse));
     const int32_t high =
-        std::fabs(x[k]) >= limit
+        outliers && std::fabs(x[k]) >= limit
             ? static_cast<int32_t>(std::nearbyint(static_cast<float>(q) / kHighDigit))
             : 0;
     high_sum += high * w;

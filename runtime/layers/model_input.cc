@@ -101,7 +101,7 @@ DeviceInput upload_model_input(Backend& backend, std::span<const std::byte> mess
   DeviceInput input;
   input.stop = header[kStop] != 0;
   if (input.stop) return input;
-  input.top_only = header[kTopOnly] != 0;
+  input.top_only = header[kTopOnly] != 0 && backend.has_linear_top();
   OCTET_CHECK(
       words == total_words(header[kTokens], header[kSeqs], header[kMaxBlocks], header[kSampled]) &&
           static_cast<int64_t>(words) <= buffer.numel(),

@@ -49,6 +49,34 @@ TEST_P(BackendLinear, OutliersHaveTheReferencesBits_InAnyRowAndPlace) {
   }
 }
 
+TEST_P(BackendLinear, OutliersHaveTheReferencesBits_AtAnyMagnitude) {
+  LinearWeight weight = random_weight(DType::kI8, 33, 100);
+  weight.product = Int8Product::kLlmInt8;
+  weight.scales = random({33});
+  for (const float magnitude : {1e-37f, 1e-36f, 1e-35f, 1e-33f, 1e-30f, 1e30f}) {
+    const Tensor x = random({2, 100}, magnitude);
+    x.data<float>()[7] *= 200;
+    x.data<float>()[150] *= 20;
+    const Tensor actual = apply(*backend_, weight, x), expected = apply(*reference_, weight, x);
+    EXPECT_TRUE(same_bits(actual.data<float>(), expected.data<float>(), actual.numel()))
+        << magnitude;
+    double squares = 0, errors = 0;
+    for (int64_t i = 0; i < expected.numel(); ++i) {
+      double exact = 0;
+      for (int64_t k = 0; k < 100; ++k) {
+        exact += double{x.data<float>()[i / 33 * 100 + k]} *
+                 weight.weight.data<int8_t>()[i % 33 * 100 + k] *
+                 weight.scales.data<float>()[i % 33];
+      }
+      squares += exact * exact;
+      errors += (expected.data<float>()[i] - exact) * (expected.data<float>()[i] - exact);
+    }
+    if (magnitude > 1e-35f) {
+      EXPECT_LT(errors, 1e-3 * squares) << magnitude;
+    }
+  }
+}
+
 TEST_P(BackendLinear, WideRowsHaveTheReferencesBits) {
   for (const int64_t in : {3000, 7001, 12288, 16000, 20001}) {
     for (const Int8Product product : {Int8Product::kW8A8, Int8Product::kLlmInt8}) {

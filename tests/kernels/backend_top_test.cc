@@ -69,22 +69,76 @@ TEST_P(BackendTop, TheLargestIsFoundAmongItsLikes) {
 }
 
 // In int8 row 100 is the largest, in truth row 0: what rounding takes from 32 of the inputs, or of
-// the weights, has the same sign in all of them.
+// the weights, has the same sign in all of them. At any magnitude.
 TEST_P(BackendTop, TheLargestIsFoundWhereRoundingHidesIt) {
   constexpr int64_t kIn = 64, kWinner = 0, kOther = 100;
-  for (const bool of_inputs : {true, false}) {
-    const LinearWeight weight{.weight = Tensor::host(DType::kF32, {200, kIn})};
-    const Tensor x = Tensor::host(DType::kF32, {1, kIn});
-    float* winner = weight.weight.data<float>() + kWinner * kIn;
-    float* other = weight.weight.data<float>() + kOther * kIn;
-    for (int64_t k = 0; k < kIn; ++k) {
-      const bool rounded = k >= 32;
-      x.data<float>()[k] = (rounded && of_inputs ? 0.49f : 127.0f) / 32;  // no outliers
-      winner[k] = !rounded ? 127.0f : of_inputs ? 127.0f : 0.49f;
-      other[k] = rounded ? -winner[k] : winner[k];
+  for (const float size_of_weights : {1.0f, 0x1p-60f, 0x1p-80f, 0x1p60f}) {
+    for (const float size_of_inputs : {0x1p-5f, 0x1p-60f, 0x1p60f}) {
+      for (const bool of_inputs : {true, false}) {
+        const LinearWeight weight{.weight = Tensor::host(DType::kF32, {200, kIn})};
+        const Tensor x = Tensor::host(DType::kF32, {1, kIn});
+        float* winner = weight.weight.data<float>() + kWinner * kIn;
+        float* other = weight.weight.data<float>() + kOther * kIn;
+        for (int64_t k = 0; k < kIn; ++k) {
+          const bool rounded = k >= 32;
+          x.data<float>()[k] = (rounded && of_inputs ? 0.49f : 127.0f) * size_of_inputs;
+          winner[k] = (!rounded || of_inputs ? 127.0f : 0.49f) * size_of_weights;
+          other[k] = rounded ? -winner[k] : winner[k];
+        }
+        winner[0] = 126.0f * size_of_weights;
+        check(weight, x);
+      }
     }
-    winner[0] = 126.0f;
-    check(weight, x);
+  }
+}
+
+// The scale of a product is one or two of the least numbers there are.
+TEST_P(BackendTop, TheLargestIsFoundAmongDenormals) {
+  const LinearWeight weight{.weight = Tensor::host(DType::kF32, {200, 64})};
+  const Tensor x = Tensor::host(DType::kF32, {1, 64});
+  constexpr float kScale = 0x1p-75f;  // of inputs
+  std::ranges::fill(x.span<float>(), 127.0f * kScale);
+  float* rows = weight.weight.data<float>();
+  std::fill_n(rows, 64, 100.0f * 1.49f * 0x1p-74f);
+  rows[0] = 127.0f * 1.49f * 0x1p-74f;
+  std::fill_n(rows + 100 * 64, 64, 127.0f * 0x1p-74f);
+  check(weight, x);
+}
+
+// The head's chain overflows where a sum in another order would not.
+TEST_P(BackendTop, WhatOverflowsIsNotLost) {
+  const LinearWeight weight{.weight = Tensor::host(DType::kF32, {200, 3})};
+  const Tensor x = Tensor::host(DType::kF32, {1, 3});
+  std::ranges::fill(x.span<float>(), 1e38f);
+  float* rows = weight.weight.data<float>();
+  rows[0] = rows[1] = 2, rows[2] = -3;
+  rows[300] = 1.5f;
+  check(weight, x);
+}
+
+// Calls of one packed weight: some that need all of it are followed by some that need little.
+TEST_P(BackendTop, OneCallDoesNotSpoilTheNext) {
+  LinearWeight weight = random_weight(DType::kBF16, 4000, 128);
+  weight.top = true;
+  const auto packed = backend_->pack(weight);
+  backend_->reserve(3);
+  const Tensor likely = random({3, 128}), zeros = Tensor::host(DType::kF32, {3, 128});
+  const Tensor both = copy(likely);
+  std::fill_n(both.data<float>() + 128, 128, 0.0f);
+  const Tensor top = Tensor::host(DType::kF32, {1, 3, 4000}), all = copy(top);
+  for (const Tensor& x : {likely, zeros, likely, likely, both, zeros, zeros, likely, likely}) {
+    {
+      testing::OnDevice on(*backend_);
+      backend_->linear_top(on(x), *packed, on(top));
+    }
+    linear(*backend_, x, *packed, all);
+    for (int64_t row = 0; row < 3; ++row) {
+      const auto wanted = all.span<const float>().subspan(row * 4000, 4000);
+      const auto actual = top.span<const float>().subspan(row * 4000, 4000);
+      EXPECT_EQ(std::ranges::max_element(actual) - actual.begin(),
+                std::ranges::max_element(wanted) - wanted.begin());
+      EXPECT_EQ(std::ranges::max(actual), std::ranges::max(wanted));
+    }
   }
 }
 
