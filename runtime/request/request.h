@@ -16,7 +16,8 @@ struct SamplingParams {
   uint64_t seed = 0;         // the draw for position p depends on (seed, p) alone
   bool ignore_eos = false;   // go on after the model's end-of-sequence tokens
   std::vector<int32_t> stop_token_ids;  // besides the model's own; the stop token is emitted last
-  bool logprobs = true;                 // of the tokens made; greedy decoding costs less without
+  bool logprobs = true;  // of the tokens made; greedy decoding costs less without (the API's
+                         // default)
   bool prompt_logprobs = false;   // also score the prompt's tokens from prompt_logprobs_start on
   int prompt_logprobs_start = 1;  // at least 1: the first token has nothing before it
 };
