@@ -54,13 +54,15 @@ struct ModelWork {
   }
 
   // `rows` tokens, `sampled` of them through the head, `positions` read of the cache, `seen` by all
-  // queries together.
-  Work step(const Limits& limits, double rows, double sampled, double positions,
-            double seen) const {
-    const double bytes = layer_bytes + head_bytes + kv_bytes * positions;
+  // queries together. in_int8: is the head's int8 copy read in its place?
+  Work step(const Limits& limits, double rows, double sampled, double positions, double seen,
+            bool in_int8) const {
+    const double head_read = in_int8 ? head_weights : head_bytes;
+    const double bytes = layer_bytes + head_read + kv_bytes * positions;
     const double head = 2 * head_weights * sampled;
-    const double int8 = 2 * layer_weights * rows + (int8_head ? head : 0);
-    const double f32 = kv_ops * seen + (int8_head ? 0 : head);
+    const bool int8_products = int8_head || in_int8;
+    const double int8 = 2 * layer_weights * rows + (int8_products ? head : 0);
+    const double f32 = kv_ops * seen + (int8_products ? 0 : head);
     return {.bytes = bytes, .ops = int8 + f32, .least_seconds = limits.seconds(bytes, int8, f32)};
   }
 };
@@ -135,7 +137,7 @@ void bench_decode(World& world, EngineOptions options, const DecodeCase& wanted)
       const double positions = batch * (wanted.context + wanted.tokens / 2.0);
       print_row({.name = row_name(options, world, fmt::format("decode batch:{}", batch)),
                  .seconds = repeat([&] { return decode_once(engine, batch, wanted); }),
-                 .work = model.step(limits, batch, batch, positions, positions),
+                 .work = model.step(limits, batch, batch, positions, positions, !wanted.logprobs),
                  .tokens = static_cast<double>(batch)});
     }
   });
@@ -151,7 +153,7 @@ void bench_prefill(World& world, EngineOptions options, const std::vector<int>& 
       const double n = prompt;
       print_row({.name = row_name(options, world, fmt::format("prefill {}", prompt)),
                  .seconds = repeat([&] { return prefill_once(engine, prompt); }),
-                 .work = model.step(limits, n, 1, n, n * (n + 1) / 2),
+                 .work = model.step(limits, n, 1, n, n * (n + 1) / 2, false),
                  .tokens = n});
     }
   });
