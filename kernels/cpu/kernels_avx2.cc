@@ -44,7 +44,8 @@ inline Ints16 join_halves(const __m256i* sums) {
   return {join_halves(sums[0], sums[1]), join_halves(sums[2], sums[3])};
 }
 
-template <int kRows>
+// kFetches: does it fetch the tile's part of the weights ahead?
+template <int kRows, bool kFetches>
 inline void int8_block(const Int8Tile& tile, int row, int block) {
   __m256i sums[kRows][4];
   const int8_t* x[kRows];
@@ -53,7 +54,12 @@ inline void int8_block(const Int8Tile& tile, int row, int block) {
     for (int j = 0; j < 4; ++j) sums[r][j] = _mm256_setzero_si256();
   }
   const uint8_t* weights = tile.weights[block] + tile.begin;
+  FetchAhead ahead(tile.fetch, tile.groups, kBlock * kGroup);
   for (int64_t g = 0; g < tile.groups; ++g) {
+    if constexpr (kFetches) {
+      ahead.fetch(weights);
+      ahead.next_step();
+    }
     __m256i w[4];
     widen_group(weights + g * kBlock * kGroup, w);
     for (int r = 0; r < kRows; ++r) {
@@ -68,9 +74,14 @@ inline void int8_block(const Int8Tile& tile, int row, int block) {
 
 void int8_low(const Int8Tile& tile) {
   for (int block = 0; block < tile.blocks; ++block) {
-    int row = 0;
-    for (; row + 2 <= tile.rows; row += 2) int8_block<2>(tile, row, block);
-    if (row < tile.rows) int8_block<1>(tile, row, block);
+    if (tile.rows == 1) {
+      int8_block<1, true>(tile, 0, block);
+      continue;
+    }
+    int8_block<2, true>(tile, 0, block);
+    int row = 2;
+    for (; row + 2 <= tile.rows; row += 2) int8_block<2, false>(tile, row, block);
+    if (row < tile.rows) int8_block<1, false>(tile, row, block);
   }
 }
 
