@@ -12,21 +12,23 @@
 namespace octet {
 
 std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
-  if (options.isa != "auto" && options.device != "auto" && options.device != "cpu") {
+  const bool reference = options.device == "reference";
+  const bool cuda = options.device == "cuda" && cuda_built();
+  if (!reference && !cuda && options.device != "auto" && options.device != "cpu") {
+    throw std::invalid_argument(
+        fmt::format("--device is \"{}\"; this build has auto, cpu, {}reference", options.device,
+                    cuda_built() ? "cuda, " : ""));
+  }
+  if ((reference || cuda) && options.isa != "auto") {
     throw std::invalid_argument(fmt::format("--isa is \"{}\"; --device \"{}\" has auto alone",
                                             options.isa, options.device));
   }
-  if (options.device == "reference") return make_reference_backend();
-  if (options.device == "cuda" && cuda_built()) {
+  if (reference) return make_reference_backend();
+  if (cuda) {
     if (!cuda_available()) {
       throw std::invalid_argument("--device is \"cuda\"; this machine has no CUDA device");
     }
     return make_cuda_backend(options.local_rank % cuda_device_count());
-  }
-  if (options.device != "auto" && options.device != "cpu") {
-    throw std::invalid_argument(
-        fmt::format("--device is \"{}\"; this build has auto, cpu, {}reference", options.device,
-                    cuda_built() ? "cuda, " : ""));
   }
   for (const cpu::KernelTable* kernels : cpu_kernel_tables()) {
     if (kernels->supported() && (options.isa == "auto" || options.isa == kernels->name)) {
