@@ -270,14 +270,19 @@ class Backend {
   //
   // kW8A8: each shard quantises its slice of each row to int8, symmetric, q = round(x / scale) by
   // scale = absmax / 127; the int32 product is exact; a leaf is float(product) * (scale * weight
-  // scale). kLlmInt8 is the same for a slice without outliers, |x| >=
-  // min(outlier_threshold, kOutlierRatio * (sum of magnitudes / columns)), summed
-  // in kMagnitudeChains chains (column modulo their number), which are added as halves, or |x| all
-  // below kLeastOutlier. In one with them, scale = max(absmax of the others / 127, absmax / (127 *
-  // 254 + 126)), an outlier's q is 254 * high + low (high = round(q / 254), ties to even), the
-  // others' q is low, and a leaf is float(low product) * (scale * weight scale) + float(high
-  // product) * (254 * (scale * weight scale)). kW8A16: float products of x and the int8 weights; a
-  // leaf is sum * weight scale. A slice whose magnitudes have no finite sum gives NaN in its row.
+  // scale).
+  //
+  // kLlmInt8 is the same for a slice that is all below kLeastOutlier or has no outliers, |x| >=
+  // min(outlier_threshold, kOutlierRatio * (sum of magnitudes / columns)), summed in
+  // kMagnitudeChains chains (column modulo their number), which are added as halves. In one with
+  // them, scale = max(absmax of the others / 127, absmax / (127 * 254 + 126)), an outlier's q is
+  // 254 * high + low (high = round(q / 254), ties to even), the others' q is low, and a leaf is
+  // float(low product) * (scale * weight scale) + float(high product) * (254 * (scale * weight
+  // scale)).
+  //
+  // kW8A16: float products of x and the int8 weights; a leaf is sum * weight scale.
+  //
+  // A slice whose magnitudes have no finite sum gives NaN in its row.
   virtual void linear(const Tensor& x,  // [n, in]
                       const PackedLinear& weight,
                       const Tensor& out) = 0;  // [num_roots, n, out]
