@@ -3,7 +3,23 @@
 // every score is one chain over the head's elements, every output one chain over the keys of a
 // split, whatever the tile. A kFloatRows x kFloatBlocks tile of accumulators fits the registers.
 //
+// While a split's keys are scored its values are fetched into L2, and while those are added up, the
+// next split's keys.
+//
 // Of a cache block, K lies by groups of up to kBlock keys: [groups][d][keys of the group].
+
+template <FloatFormat kFormat>
+inline constexpr int64_t kElementsOfLine = kFormat == FloatFormat::kF32  ? 16
+                                           : kFormat == FloatFormat::kI8 ? 64
+                                                                         : 32;
+
+// Into L2, not L1: more lines can be on their way there.
+template <FloatFormat kFormat>
+inline void fetch_cache(const void* base, int64_t at) {
+  constexpr int kRead = 0, kIntoL2 = 2;
+  constexpr int64_t kBytes = 64 / kElementsOfLine<kFormat>;
+  __builtin_prefetch(static_cast<const char*>(base) + at * kBytes, kRead, kIntoL2);
+}
 
 template <FloatFormat kFormat>
 inline Vec16 read_cache(const void* base, int64_t at) {
@@ -38,7 +54,7 @@ inline float* scores_of(const AttentionTile& tile, int row) {
 
 // Scores of kRows rows with the keys of kGroups groups, `begin` being the first key.
 template <FloatFormat kFormat, int kRows, int kGroups>
-inline void score_groups(const AttentionTile& tile, int first_row, int split, int begin, int keys) {
+inline void score_groups(const AttentionTile& tile, int split, int begin, int keys) {
   Vec16 dots[kRows][kGroups];
   int64_t at[kGroups];
 #pragma GCC unroll 8
@@ -50,6 +66,10 @@ inline void score_groups(const AttentionTile& tile, int first_row, int split, in
     for (int r = 0; r < kRows; ++r) dots[r][g] = zero();
   }
   for (int k = 0; k < tile.d; ++k) {
+    if (k * kBlock % kElementsOfLine<kFormat> == 0) {
+#pragma GCC unroll 8
+      for (int g = 0; g < kGroups; ++g) fetch_cache<kFormat>(tile.v, at[g] + k * kBlock);
+    }
     Vec16 key[kGroups];
 #pragma GCC unroll 8
     for (int g = 0; g < kGroups; ++g) {
@@ -58,7 +78,7 @@ inline void score_groups(const AttentionTile& tile, int first_row, int split, in
     }
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-      const Vec16 q = all(tile.rows[first_row + r].q[k]);
+      const Vec16 q = all(tile.rows[r].q[k]);
 #pragma GCC unroll 8
       for (int g = 0; g < kGroups; ++g) dots[r][g] = fma(q, key[g], dots[r][g]);
     }
@@ -71,8 +91,8 @@ inline void score_groups(const AttentionTile& tile, int first_row, int split, in
     }
   }
   for (int r = 0; r < kRows; ++r) {
-    const AttentionRow& row = tile.rows[first_row + r];
-    float* scores = scores_of(tile, first_row + r) + begin - split;
+    const AttentionRow& row = tile.rows[r];
+    float* scores = scores_of(tile, r) + begin - split;
     for (int g = 0; g < kGroups; ++g) {
       const Vec16 distance = ramp(static_cast<float>(begin + g * kBlock - row.position));
       store(scores + g * kBlock,
@@ -82,7 +102,7 @@ inline void score_groups(const AttentionTile& tile, int first_row, int split, in
 }
 
 template <FloatFormat kFormat, int kRows>
-inline void score_rows(const AttentionTile& tile, int first_row, int split, int begin, int end) {
+inline void score_rows(const AttentionTile& tile, int split, int begin, int end) {
   while (begin < end) {
     const int place = begin % tile.block_size;
     const int keys = tile.block_size - place / kBlock * kBlock < kBlock
@@ -90,17 +110,17 @@ inline void score_rows(const AttentionTile& tile, int first_row, int split, int 
                          : kBlock;
     begin -= place % kBlock;  // a group is scored whole; what is outside a row's range is not read
     if (keys == kBlock && tile.block_size % kBlock == 0 && begin + kFloatBlocks * kBlock <= end) {
-      score_groups<kFormat, kRows, kFloatBlocks>(tile, first_row, split, begin, kBlock);
+      score_groups<kFormat, kRows, kFloatBlocks>(tile, split, begin, kBlock);
       begin += kFloatBlocks * kBlock;
     } else {
-      score_groups<kFormat, kRows, 1>(tile, first_row, split, begin, keys);
+      score_groups<kFormat, kRows, 1>(tile, split, begin, keys);
       begin += keys;
     }
   }
 }
 
-// Scores become weights relative to their maximum; returns it, and their sum in lanes by position.
-inline float soften(float* scores, int count, float* sum) {
+// Scores become weights relative to their maximum; their sum is in lanes by position.
+inline AttentionSum soften(float* scores, int count) {
   Vec16 top = all(scores[0]);
   for (int i = 0; i < count; i += kBlock) {
     const int n = lanes_left(count, i);
@@ -123,8 +143,7 @@ inline float soften(float* scores, int count, float* sum) {
     }
     total = add(total, weight);
   }
-  *sum = sum_lanes(total);
-  return maximum;
+  return {.maximum = maximum, .sum = sum_lanes(total)};
 }
 
 // part[row] += weights of the keys [begin, end) times their values, elements [element, element +
@@ -140,14 +159,23 @@ inline void mix_blocks(const AttentionTile& tile, int first_row, int split, int 
     for (int b = 0; b < kBlocks; ++b) sums[r][b] = load(parts + r * tile.padded + b * kBlock);
   }
   const float* weights = scores_of(tile, first_row) + begin - split;
+  const int last = tile.rows[first_row + kRows - 1].position;
   while (begin < end) {
     const int place = begin % tile.block_size;
     const int run = tile.block_size - place < end - begin ? tile.block_size - place : end - begin;
-    int64_t at = tile.table[begin / tile.block_size] * tile.block_stride +
-                 static_cast<int64_t>(place) * tile.d + element;
+    const int64_t in_block = static_cast<int64_t>(place) * tile.d + element;
+    int64_t at = tile.table[begin / tile.block_size] * tile.block_stride + in_block;
+    int64_t next = at;
+    if (begin + kSplit <= last) {
+      next = tile.table[(begin + kSplit) / tile.block_size] * tile.block_stride + in_block;
+    }
     const float* scales = nullptr;
     if constexpr (kFormat == FloatFormat::kI8) scales = tile.v_scales + scale_at(tile, begin);
-    for (int i = 0; i < run; ++i, at += tile.d, ++weights) {
+    for (int i = 0; i < run; ++i, at += tile.d, next += tile.d, ++weights) {
+#pragma GCC unroll 8
+      for (int64_t k = 0; k < kBlocks * kBlock; k += kElementsOfLine<kFormat>) {
+        fetch_cache<kFormat>(tile.k, next + k);
+      }
       Vec16 value[kBlocks];
 #pragma GCC unroll 8
       for (int b = 0; b < kBlocks; ++b) {
@@ -184,39 +212,43 @@ inline void mix_rows(const AttentionTile& tile, int first_row, int split, int be
   }
 }
 
-// The first split of a row is its total so far; each later one is added to it.
-inline void merge(const AttentionTile& tile, int r, float maximum, float sum) {
-  AttentionRow& row = tile.rows[r];
-  float* total = tile.totals + r * tile.padded;
-  const float* part = tile.parts + r * tile.padded;
-  if (row.sum == 0) {
-    for (int k = 0; k < tile.padded; k += kBlock) store(total + k, load(part + k));
-    row.maximum = maximum;
-    row.sum = sum;
+// The first split that a row sees is its total; each later one is added to it.
+inline void add_split(const AttentionSum& sum, const float* part, int padded, AttentionSum& total,
+                      float* out) {
+  if (sum.sum == 0) return;
+  if (total.sum == 0) {
+    for (int k = 0; k < padded; k += kBlock) store(out + k, load(part + k));
+    total = sum;
     return;
   }
-  const float joint = row.maximum > maximum ? row.maximum : maximum;
+  const float joint = total.maximum > sum.maximum ? total.maximum : sum.maximum;
   float factors[kBlock];
-  store(factors, exponential(all(row.maximum - joint)));
+  store(factors, exponential(all(total.maximum - joint)));
   const float a = factors[0];
-  store(factors, exponential(all(maximum - joint)));
+  store(factors, exponential(all(sum.maximum - joint)));
   const float b = factors[0];
-  for (int k = 0; k < tile.padded; k += kBlock) {
-    store(total + k, fma(load(total + k), all(a), mul(load(part + k), all(b))));
+  for (int k = 0; k < padded; k += kBlock) {
+    store(out + k, fma(load(out + k), all(a), mul(load(part + k), all(b))));
   }
-  row.sum = row.sum * a + sum * b;
-  row.maximum = joint;
+  total = {.maximum = joint, .sum = total.sum * a + sum.sum * b};
 }
 
-// Rows [first_row, first_row + kRows) of the tile over the split that begins at `split`. What all
-// of them see is one product; the keys before and after it, where windows and causes differ, are
-// each row's own.
+inline void write_out(const AttentionTile& tile, int r, const AttentionSum& total,
+                      const float* out) {
+  for (int k = 0; k < tile.d; k += kBlock) {
+    write(tile.rows[r].out + k, div(load(out + k), all(total.sum)), lanes_left(tile.d, k));
+  }
+}
+
+// The tile's kRows rows over the split that begins at `split`: parts and sums. What all of them see
+// is one product; the keys before and after it, where windows and causes differ, are each row's
+// own.
 template <FloatFormat kFormat, int kRows>
-inline void attend_split(const AttentionTile& tile, int first_row, int split) {
+inline void attend_split(const AttentionTile& tile, int split) {
   int begin[kRows], end[kRows], least = split + kSplit, most = split;
   int common_begin = split, common_end = split + kSplit;
   for (int r = 0; r < kRows; ++r) {
-    const AttentionRow& row = tile.rows[first_row + r];
+    const AttentionRow& row = tile.rows[r];
     begin[r] = row.first > split ? row.first : split;
     end[r] = row.position + 1 < split + kSplit ? row.position + 1 : split + kSplit;
     if (begin[r] > end[r]) begin[r] = end[r];
@@ -225,64 +257,91 @@ inline void attend_split(const AttentionTile& tile, int first_row, int split) {
     if (begin[r] > common_begin) common_begin = begin[r];
     if (end[r] < common_end) common_end = end[r];
   }
-  score_rows<kFormat, kRows>(tile, first_row, split, least, most);
+  score_rows<kFormat, kRows>(tile, split, least, most);
   const bool common = common_begin < common_end;
-  float maxima[kRows] = {}, sums[kRows] = {};
   for (int r = 0; r < kRows; ++r) {
-    float* part = tile.parts + (first_row + r) * tile.padded;
+    float* part = tile.parts + r * tile.padded;
     for (int k = 0; k < tile.padded; k += kBlock) store(part + k, zero());
-    if (begin[r] == end[r]) continue;
-    maxima[r] =
-        soften(scores_of(tile, first_row + r) + begin[r] - split, end[r] - begin[r], &sums[r]);
-    mix_rows<kFormat, 1>(tile, first_row + r, split, begin[r], common ? common_begin : end[r]);
+    tile.sums[r] = {};
+    if (begin[r] >= end[r]) continue;
+    tile.sums[r] = soften(scores_of(tile, r) + begin[r] - split, end[r] - begin[r]);
+    mix_rows<kFormat, 1>(tile, r, split, begin[r], common ? common_begin : end[r]);
   }
   if (common) {
-    mix_rows<kFormat, kRows>(tile, first_row, split, common_begin, common_end);
+    mix_rows<kFormat, kRows>(tile, 0, split, common_begin, common_end);
     for (int r = 0; r < kRows; ++r) {
-      mix_rows<kFormat, 1>(tile, first_row + r, split, common_end, end[r]);
+      mix_rows<kFormat, 1>(tile, r, split, common_end, end[r]);
     }
-  }
-  for (int r = 0; r < kRows; ++r) {
-    if (begin[r] < end[r]) merge(tile, first_row + r, maxima[r], sums[r]);
   }
 }
 
 template <FloatFormat kFormat, int kRows>
-inline void attend_rows(const AttentionTile& tile, int first_row) {
-  int first = tile.rows[first_row].first, last = tile.rows[first_row].position;
+inline void attend_rows(const AttentionTile& tile) {
+  int first = tile.rows[0].first, last = tile.rows[0].position;
   for (int r = 1; r < kRows; ++r) {
-    const AttentionRow& row = tile.rows[first_row + r];
+    const AttentionRow& row = tile.rows[r];
     first = row.first < first ? row.first : first;
     last = row.position > last ? row.position : last;
   }
+  AttentionSum totals[kRows] = {};
   for (int split = first / kSplit * kSplit; split <= last; split += kSplit) {
-    attend_split<kFormat, kRows>(tile, first_row, split);
-  }
-  for (int r = first_row; r < first_row + kRows; ++r) {
-    for (int k = 0; k < tile.d; k += kBlock) {
-      const Vec16 total = load(tile.totals + r * tile.padded + k);
-      write(tile.rows[r].out + k, div(total, all(tile.rows[r].sum)), lanes_left(tile.d, k));
+    attend_split<kFormat, kRows>(tile, split);
+    for (int r = 0; r < kRows; ++r) {
+      add_split(tile.sums[r], tile.parts + r * tile.padded, tile.padded, totals[r],
+                tile.totals + r * tile.padded);
     }
+  }
+  for (int r = 0; r < kRows; ++r) write_out(tile, r, totals[r], tile.totals + r * tile.padded);
+}
+
+// Calls body.operator()<format, rows>(part) for parts of the tile, as many rows as fit the
+// registers, as equal as can be.
+template <FloatFormat kFormat, typename Body>
+inline void for_parts(const AttentionTile& tile, bool keeps_parts, const Body& body) {
+  AttentionTile part = tile;
+  const int parts = (tile.num_rows + kFloatRows - 1) / kFloatRows;
+  for (int i = 0; i < parts; ++i) {
+    part.num_rows = tile.num_rows * (i + 1) / parts - tile.num_rows * i / parts;
+    with_row_count<kFloatRows>(
+        part.num_rows, [&]<int kRows>() { body.template operator()<kFormat, kRows>(part); });
+    part.rows += part.num_rows;
+    if (!keeps_parts) continue;
+    part.parts += part.num_rows * tile.padded;
+    part.sums += part.num_rows;
   }
 }
 
-template <FloatFormat kFormat>
-inline void attend(const AttentionTile& tile) {
-  int row = 0;
-  for (; row + kFloatRows <= tile.num_rows; row += kFloatRows) {
-    attend_rows<kFormat, kFloatRows>(tile, row);
+template <typename Body>
+inline void for_parts(const AttentionTile& tile, bool keeps_parts, const Body& body) {
+  switch (tile.format) {
+    case FloatFormat::kF32:
+      return for_parts<FloatFormat::kF32>(tile, keeps_parts, body);
+    case FloatFormat::kI8:
+      return for_parts<FloatFormat::kI8>(tile, keeps_parts, body);
+    default:
+      return for_parts<FloatFormat::kBF16>(tile, keeps_parts, body);
   }
-  for (; row + 3 <= tile.num_rows; row += 3) attend_rows<kFormat, 3>(tile, row);
-  for (; row < tile.num_rows; ++row) attend_rows<kFormat, 1>(tile, row);
 }
 
 inline void attention_tile(const AttentionTile& tile) {
-  switch (tile.format) {
-    case FloatFormat::kF32:
-      return attend<FloatFormat::kF32>(tile);
-    case FloatFormat::kI8:
-      return attend<FloatFormat::kI8>(tile);
-    default:
-      return attend<FloatFormat::kBF16>(tile);
+  for_parts(tile, false, []<FloatFormat kFormat, int kRows>(const AttentionTile& part) {
+    attend_rows<kFormat, kRows>(part);
+  });
+}
+
+inline void attention_split(const AttentionTile& tile, int split) {
+  for_parts(tile, true, [split]<FloatFormat kFormat, int kRows>(const AttentionTile& part) {
+    attend_split<kFormat, kRows>(part, split);
+  });
+}
+
+inline void attention_join(const AttentionTile& tile, int splits) {
+  for (int r = 0; r < tile.num_rows; ++r) {
+    AttentionSum total = {};
+    for (int at = r; at < splits * tile.num_rows; at += tile.num_rows) {
+      add_split(tile.sums[at], tile.parts + at * int64_t{tile.padded}, tile.padded, total,
+                tile.totals);
+    }
+    write_out(tile, r, total, tile.totals);
   }
 }

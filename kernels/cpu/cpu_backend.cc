@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels/check.h"
+#include "kernels/cpu/cpu_attention.h"
 #include "kernels/cpu/cpu_linear.h"
 #include "kernels/cpu/host_memory.h"
 #include "kernels/cpu/shortlist.h"
@@ -61,7 +62,7 @@ class CpuBackend : public Backend {
     for (const Tensor& digits : {scratch_.low, scratch_.high}) {  // pages are taken here
       std::fill_n(digits.raw_data(), digits.bytes(), std::byte{});
     }
-    token_runs_.reserve(max_rows);
+    attention_.reserve(max_rows);
     cpu::trim_host_memory();  // what was read to be packed
     return scratch_.bytes();
   }
@@ -87,7 +88,11 @@ class CpuBackend : public Backend {
     static_cast<const cpu::CpuLinear&>(weight).apply_top(kernels_, pool_, scratch_, x, out);
   }
   void rope_store(const RopeStoreArgs& args) override;
-  void attention(const AttentionArgs& args) override;
+  void attention(const AttentionArgs& args) override {
+    static_assert(cpu::kLeast == kLeastAbsmax && cpu::kLeastOutlier == kLeastOutlier &&
+                  cpu::kChains == kMagnitudeChains);
+    attention_.apply(kernels_, pool_, args);
+  }
   void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& out) override {
     const int64_t h = x.dim(1);
     for (int64_t i = 0; i < rows.numel(); ++i) {
@@ -119,12 +124,7 @@ class CpuBackend : public Backend {
   int64_t widest_ = 0;
   int most_shards_ = 1;
   bool mixed_ = false;  // does a product have high digits?
-  // Tokens [begin, end) of a call, of one sequence.
-  struct TokenRun {
-    int32_t sequence, begin, end;
-  };
-  std::vector<float> attention_scratch_;  // of each thread: scores, parts and totals of a tile
-  std::vector<TokenRun> token_runs_;
+  cpu::CpuAttention attention_;
 };
 
 void CpuBackend::embed(const Tensor& ids, const Tensor& table, int32_t first_id,
@@ -265,79 +265,6 @@ void CpuBackend::rope_store(const RopeStoreArgs& args) {
         store(args.cache.v, v_at, v, 1);
       }
     }
-  });
-}
-
-// A task is a run of tokens of one sequence times the query heads of one KV head. Late tokens have
-// the longest contexts; they go first, so that what is left to take from another thread is short.
-void CpuBackend::attention(const AttentionArgs& args) {
-  static_assert(cpu::kLeast == kLeastAbsmax && cpu::kLeastOutlier == kLeastOutlier &&
-                cpu::kChains == kMagnitudeChains);
-  const HeadRange& heads = args.heads;
-  const int64_t d = args.head_dim, num_q = heads.num_q(), num_kv = heads.num_kv();
-  const int64_t width = (num_q + 2 * num_kv) * d;
-  if (args.out.dim(0) == 0 || num_q == 0) return;
-  const int64_t padded = (d + kBlock - 1) / kBlock * kBlock;
-  const int64_t scratch = cpu::kMaxAttentionRows * (cpu::kScoreStride + 2 * padded);
-  if (static_cast<int64_t>(attention_scratch_.size()) < scratch * pool_.size()) {
-    attention_scratch_.resize(scratch * pool_.size());
-  }
-  const int tokens_of_task = std::max(1, cpu::kMaxAttentionRows / heads.group);
-  token_runs_.clear();
-  const int32_t* cu = args.cu_seqlens.data<int32_t>();
-  for (int32_t s = 0; s < args.context_lens.numel(); ++s) {
-    for (int32_t token = cu[s]; token < cu[s + 1]; token += tokens_of_task) {
-      token_runs_.push_back({s, token, std::min(cu[s + 1], token + tokens_of_task)});
-    }
-  }
-  const int64_t block_size = args.cache.k.dim(2), max_blocks = args.block_tables.dim(1);
-  const int64_t head_stride = block_size * d, element = dtype_size(args.cache.k.dtype());
-  const int64_t runs = std::ssize(token_runs_);
-  const auto scales_of = [&](const Tensor& scales, int64_t kv) {
-    return scales.empty() ? nullptr : scales.data<float>() + kv * block_size;
-  };
-  pool_.run(runs * num_kv, [&](int thread, int64_t task) {
-    const TokenRun& run = token_runs_[runs - 1 - task / num_kv];
-    const int64_t kv = task % num_kv;
-    const int group_begin = (heads.kv_begin + static_cast<int>(kv)) * heads.group;
-    const int first_head = std::max(heads.q_begin, group_begin) - heads.q_begin;
-    const int end_head = std::min(heads.q_end, group_begin + heads.group) - heads.q_begin;
-    float* memory = attention_scratch_.data() + thread * scratch;
-    std::array<cpu::AttentionRow, cpu::kMaxAttentionRows> rows;
-    cpu::AttentionTile tile{
-        .rows = rows.data(),
-        .num_rows = 0,
-        .d = static_cast<int>(d),
-        .padded = static_cast<int>(padded),
-        .k = args.cache.k.raw_data() + kv * head_stride * element,
-        .v = args.cache.v.raw_data() + kv * head_stride * element,
-        .k_scales = scales_of(args.cache.k_scales, kv),
-        .v_scales = scales_of(args.cache.v_scales, kv),
-        .format = cpu::format_of(args.cache.k.dtype()),
-        .block_stride = num_kv * head_stride,
-        .scale_stride = num_kv * block_size,
-        .block_size = static_cast<int>(block_size),
-        .table = args.block_tables.data<int32_t>() + run.sequence * max_blocks,
-        .scale = args.scale,
-        .scores = memory,
-        .parts = memory + cpu::kMaxAttentionRows * cpu::kScoreStride,
-        .totals = memory + cpu::kMaxAttentionRows * (cpu::kScoreStride + padded)};
-    for (int32_t token = run.begin; token < run.end; ++token) {
-      const int position =
-          args.context_lens.data<int32_t>()[run.sequence] - (cu[run.sequence + 1] - token);
-      for (int head = first_head; head < end_head; ++head) {
-        rows[tile.num_rows++] = {
-            .q = args.qkv.data<float>() + token * width + head * d,
-            .out = args.out.data<float>() + (token * num_q + head) * d,
-            .position = position,
-            .first = args.sliding_window > 0 ? std::max(0, position - args.sliding_window + 1) : 0,
-            .slope = args.alibi_slopes.empty() ? 0.0f : args.alibi_slopes.data<float>()[head]};
-        if (tile.num_rows < cpu::kMaxAttentionRows) continue;
-        kernels_.attention_tile(tile);
-        tile.num_rows = 0;
-      }
-    }
-    if (tile.num_rows > 0) kernels_.attention_tile(tile);
   });
 }
 

@@ -217,7 +217,7 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
   const int64_t column_bytes = kMaxBlocks * layout_.blocks.block_bytes();
   const int64_t band_rows = kernels.band_rows, bands = (n + band_rows - 1) / band_rows;
   const int64_t most = quantized() ? kernels.int8_rows : kFloatTileRows;
-  const int64_t step = quantized() ? kernels.int8_row_step : kFloatTileRows;
+  const int64_t step = quantized() ? kernels.int8_row_step : 1;
   const auto tiles_of = [&](int64_t rows) { return (rows + most - 1) / most; };
   const auto rows_of = [&](int64_t band) { return std::min(n - band * band_rows, band_rows); };
   const bool rows_stay =

@@ -1,5 +1,5 @@
 // Products of float rows with float weights. Included only by the files that fill a KernelTable,
-// after vec16.h and fetch_ahead.h, inside their own unnamed namespace. One accumulator for each row
+// after rows.h and fetch_ahead.h, inside their own unnamed namespace. One accumulator for each row
 // and block: a chain along K, the same at any tile size.
 
 template <FloatFormat kFormat>
@@ -67,23 +67,18 @@ inline void float_tile_of(const FloatTile& tile) {
   }
 }
 
+// As many rows at a time as fit the registers, as equal as can be.
 template <FloatFormat kFormat>
 inline void float_tile_of(const FloatTile& tile) {
   FloatTile part = tile;
-  const auto advance = [&](int rows) {
-    part.x += rows * tile.x_stride;
-    part.sums += rows * kMaxBlocks * kBlock;
-  };
-  int row = 0;
-  for (; row + kFloatRows <= tile.rows; row += kFloatRows) {
-    float_tile_of<kFormat, kFloatRows>(part);
-    advance(kFloatRows);
+  const int parts = (tile.rows + kFloatRows - 1) / kFloatRows;
+  for (int i = 0; i < parts; ++i) {
+    part.rows = tile.rows * (i + 1) / parts - tile.rows * i / parts;
+    with_row_count<kFloatRows>(part.rows,
+                               [&]<int kRows>() { float_tile_of<kFormat, kRows>(part); });
+    part.x += part.rows * tile.x_stride;
+    part.sums += part.rows * kMaxBlocks * kBlock;
   }
-  for (; row + 2 <= tile.rows; row += 2) {
-    float_tile_of<kFormat, 2>(part);
-    advance(2);
-  }
-  if (row < tile.rows) float_tile_of<kFormat, 1>(part);
 }
 
 inline void float_tile(const FloatTile& tile) {

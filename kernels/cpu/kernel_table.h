@@ -15,7 +15,7 @@ inline constexpr int kMaxBlocks = 4;  // weight blocks of a tile
 inline constexpr int kFloatTileRows = 6;
 inline constexpr int kMaxInt8TileRows = 32;
 inline constexpr int kMaxTileColumns = 64;
-inline constexpr int kMaxAttentionRows = 12;
+inline constexpr int kMaxAttentionRows = 24;
 inline constexpr float kLeast = 4e-37f;  // kLeastAbsmax
 inline constexpr float kLeastOutlier = 1e-33f;
 inline constexpr int kChains = 256;  // kMagnitudeChains
@@ -88,8 +88,13 @@ struct AttentionRow {
   float* out;      // [d]
   int position;    // it sees [first, position]
   int first;
-  float slope;                 // of ALiBi, or 0
-  float maximum = 0, sum = 0;  // of the splits so far
+  float slope;  // of ALiBi, or 0
+};
+
+// Of a row over one split or several: weights are exp(score - maximum), `sum` is theirs; 0: the row
+// sees none of the keys.
+struct AttentionSum {
+  float maximum = 0, sum = 0;
 };
 
 // The sequence is split every so many positions, the splits merged left to right.
@@ -98,20 +103,22 @@ inline constexpr int kScoreStride = kSplit + 2 * kBlock;
 
 // Query rows of one sequence that read one KV head, close to each other in position.
 struct AttentionTile {
-  AttentionRow* rows;     // [num_rows]
-  int num_rows;           // at most kMaxAttentionRows
-  int d, padded;          // padded: up to a multiple of kBlock
-  const void* k;          // the layer's cache at this KV head: position p is in block
-  const void* v;          // table[p / block_size], block_stride elements from block to block
-  const float* k_scales;  // kI8: of position p, scale [p % block_size] of block table[p /
-  const float* v_scales;  // block_size], scale_stride floats from block to block
-  FloatFormat format;     // kF32, kBF16 or kI8
+  const AttentionRow* rows;  // [num_rows]
+  int num_rows;              // at most kMaxAttentionRows
+  int d, padded;             // padded: up to a multiple of kBlock
+  const void* k;             // the layer's cache at this KV head: position p is in block
+  const void* v;             // table[p / block_size], block_stride elements from block to block
+  const float* k_scales;     // kI8: of position p, scale [p % block_size] of block table[p /
+  const float* v_scales;     // block_size], scale_stride floats from block to block
+  FloatFormat format;        // kF32, kBF16 or kI8
   int64_t block_stride, scale_stride;
   int block_size;
   const int32_t* table;
   float scale;
-  float* scores;          // scratch [num_rows, kScoreStride]
-  float *parts, *totals;  // scratch [num_rows, padded]
+  float* scores;  // scratch [kFloatTileRows, kScoreStride]
+  float* totals;  // scratch [kFloatTileRows, padded]
+  float* parts;   // a split's weighted values. attention_tile: scratch [kFloatTileRows, padded],
+  AttentionSum* sums;  // [kFloatTileRows]; else [num_rows, padded], [num_rows], of each split
 };
 
 // A block of float weights as an Int8Sketch keeps it: weight = digit * scale, and an error.
@@ -151,7 +158,11 @@ struct KernelTable {
   void (*int8_high)(const Int8Tile& tile);
   void (*float_tile)(const FloatTile& tile);
   void (*norm_row)(const NormRow& row);
+  // All of a tile; or parts and sums of the split that begins at `split`, then what all of them
+  // give, in order: the same bits.
   void (*attention_tile)(const AttentionTile& tile);
+  void (*attention_split)(const AttentionTile& tile, int split);
+  void (*attention_join)(const AttentionTile& tile, int splits);
   // In place, n a multiple of kBlock: silu(gate) * up; gelu; gelu by tanh.
   void (*silu_gate)(float* gate, const float* up, int64_t n);
   void (*gelu)(float* x, int64_t n);

@@ -16,6 +16,15 @@ inline int lanes_left(int64_t n, int64_t i) {
   return n - i < kBlock ? static_cast<int>(n - i) : kBlock;
 }
 
+// Calls body.operator()<n>() for the n that is `rows`. REQUIRES: 1 <= rows <= kMost.
+template <int kMost, typename Body>
+inline void with_row_count(int rows, const Body& body) {
+  if constexpr (kMost > 1) {
+    if (rows < kMost) return with_row_count<kMost - 1>(rows, body);
+  }
+  body.template operator()<kMost>();
+}
+
 // Calls digits(values, at, low) for each sixteen values of a row, zeros behind the end, which
 // stores their low digits; nothing is stored behind `padded`.
 template <typename Digits>

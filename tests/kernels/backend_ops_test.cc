@@ -187,6 +187,7 @@ TEST_P(BackendOps, AttentionAgreesWithTheReference) {
   const std::vector<Form> forms{{{0, 4, 0, 2, 2}, 16, 0, 16, false, DType::kF32},
                                 {{1, 6, 0, 2, 3}, 20, 0, 16, false, DType::kBF16},
                                 {{0, 3, 0, 3, 1}, 8, 37, 24, false, DType::kF32},
+                                {{3, 28, 0, 1, 30}, 8, 0, 16, false, DType::kF32},
                                 {{0, 4, 0, 1, 4}, 64, 300, 16, true, DType::kBF16},
                                 {{0, 20, 0, 1, 20}, 96, 0, 64, false, DType::kBF16},
                                 {{0, 2, 0, 1, 2}, 32, 0, 3, false, DType::kBF16},

@@ -1,0 +1,169 @@
+#include "kernels/cpu/cpu_attention.h"
+
+#include <algorithm>
+#include <array>
+
+#include "kernels/cpu/cpu_linear.h"
+
+namespace octet::cpu {
+namespace {
+
+// So that the last tasks leave no thread without work for long.
+constexpr int64_t kTasksOfThread = 4;
+
+}  // namespace
+
+// What all tasks of a call share, and the tiles of its runs: a tile is a run's tokens times query
+// heads of one KV head, more than one tile of them where these are many.
+class CpuAttention::Call {
+ public:
+  explicit Call(const AttentionArgs& args)
+      : args_(args),
+        d_(args.head_dim),
+        padded_((d_ + kBlock - 1) / kBlock * kBlock),
+        tiles_of_head_((args.heads.group + kMaxAttentionRows - 1) / kMaxAttentionRows),
+        block_size_(args.cache.k.dim(2)),
+        head_stride_(block_size_ * d_) {}
+
+  const AttentionArgs& args() const { return args_; }
+  int tokens_of_run() const { return std::max(1, kMaxAttentionRows / args_.heads.group); }
+  int64_t tiles_of_run() const { return int64_t{args_.heads.num_kv()} * tiles_of_head_; }
+  int64_t heads_of_tile() const {
+    return (args_.heads.group + tiles_of_head_ - 1) / tiles_of_head_;
+  }
+  int64_t padded() const { return padded_; }
+  int64_t scratch() const { return kFloatTileRows * (kScoreStride + 2 * padded_); }
+  int first_seen(int position) const {
+    return args_.sliding_window > 0 ? std::max(0, position - args_.sliding_window + 1) : 0;
+  }
+
+  // The run's tile `tile`, its rows in `rows`. `sums` has room for a part's.
+  AttentionTile tile(const Run& run, int64_t tile, std::span<AttentionRow> rows, float* scratch,
+                     AttentionSum* sums) const {
+    const HeadRange& heads = args_.heads;
+    const int64_t kv = tile / tiles_of_head_, part = tile % tiles_of_head_;
+    const int group = (heads.kv_begin + static_cast<int>(kv)) * heads.group;
+    const auto head_at = [&](int64_t part) {  // this rank may have only some of a group
+      const int head = group + static_cast<int>(heads.group * part / tiles_of_head_);
+      return std::clamp(head, heads.q_begin, heads.q_end) - heads.q_begin;
+    };
+    const int64_t num_q = heads.num_q(), width = (num_q + 2 * heads.num_kv()) * d_;
+    int count = 0;
+    for (int32_t token = run.begin; token < run.end; ++token) {
+      const int position = run.position + token - run.begin;
+      for (int head = head_at(part); head < head_at(part + 1); ++head) {
+        rows[count++] = {
+            .q = args_.qkv.data<float>() + token * width + head * d_,
+            .out = args_.out.data<float>() + (token * num_q + head) * d_,
+            .position = position,
+            .first = first_seen(position),
+            .slope = args_.alibi_slopes.empty() ? 0.0f : args_.alibi_slopes.data<float>()[head]};
+      }
+    }
+    const KVCacheView& cache = args_.cache;
+    const int64_t at = kv * head_stride_ * static_cast<int64_t>(dtype_size(cache.k.dtype()));
+    const auto scales_of = [&](const Tensor& scales) {
+      return scales.empty() ? nullptr : scales.data<float>() + kv * block_size_;
+    };
+    return {.rows = rows.data(),
+            .num_rows = count,
+            .d = static_cast<int>(d_),
+            .padded = static_cast<int>(padded_),
+            .k = cache.k.raw_data() + at,
+            .v = cache.v.raw_data() + at,
+            .k_scales = scales_of(cache.k_scales),
+            .v_scales = scales_of(cache.v_scales),
+            .format = format_of(cache.k.dtype()),
+            .block_stride = heads.num_kv() * head_stride_,
+            .scale_stride = heads.num_kv() * block_size_,
+            .block_size = static_cast<int>(block_size_),
+            .table = args_.block_tables.data<int32_t>() + run.sequence * args_.block_tables.dim(1),
+            .scale = args_.scale,
+            .scores = scratch,
+            .totals = scratch + kFloatTileRows * kScoreStride,
+            .parts = scratch + kFloatTileRows * (kScoreStride + padded_),
+            .sums = sums};
+  }
+
+ private:
+  const AttentionArgs& args_;
+  int64_t d_, padded_, tiles_of_head_, block_size_, head_stride_;
+};
+
+void CpuAttention::plan(const Call& call) {
+  const AttentionArgs& args = call.args();
+  const int32_t* cu = args.cu_seqlens.data<int32_t>();
+  const int tokens = call.tokens_of_run();
+  runs_.clear();
+  int64_t parts = 0;
+  for (int32_t s = 0; s < args.context_lens.numel(); ++s) {
+    const int first = args.context_lens.data<int32_t>()[s] - (cu[s + 1] - cu[s]);
+    for (int32_t begin = cu[s]; begin < cu[s + 1]; begin += tokens) {
+      const int32_t end = std::min(cu[s + 1], begin + tokens);
+      const int position = first + begin - cu[s], last = position + end - begin - 1;
+      const int first_split = call.first_seen(position) / kSplit;
+      const int splits = last / kSplit + 1 - first_split;
+      runs_.push_back({s, begin, end, position, first_split, splits, parts});
+      parts += call.tiles_of_run() * splits;
+    }
+  }
+}
+
+void CpuAttention::apply(const KernelTable& kernels, ThreadPool& pool, const AttentionArgs& args) {
+  if (args.out.dim(0) == 0 || args.heads.num_q() == 0) return;
+  const Call call(args);
+  plan(call);
+  const int64_t scratch = call.scratch();
+  if (std::ssize(scratch_) < scratch * pool.size()) scratch_.resize(scratch * pool.size());
+  const int64_t tiles = call.tiles_of_run(), tasks = std::ssize(runs_) * tiles;
+  const bool long_ones = std::ranges::any_of(runs_, [](const Run& run) { return run.splits > 1; });
+  if (pool.size() > 1 && tasks < kTasksOfThread * pool.size() && long_ones) {
+    return run_splits(kernels, pool, call);
+  }
+  // Late tokens see the most; they go first, so that what is left to take from another thread is
+  // short.
+  pool.run(tasks, [&](int thread, int64_t task) {
+    std::array<AttentionRow, kMaxAttentionRows> rows;
+    std::array<AttentionSum, kFloatTileRows> sums;
+    kernels.attention_tile(call.tile(runs_[std::ssize(runs_) - 1 - task / tiles], task % tiles,
+                                     rows, scratch_.data() + thread * scratch, sums.data()));
+  });
+}
+
+void CpuAttention::run_splits(const KernelTable& kernels, ThreadPool& pool, const Call& call) {
+  const int64_t tiles = call.tiles_of_run(), scratch = call.scratch();
+  const int64_t parts = runs_.back().first_part + tiles * runs_.back().splits;
+  int tokens = 0;
+  for (const Run& run : runs_) tokens = std::max(tokens, run.end - run.begin);
+  const int64_t rows_of_part = tokens * call.heads_of_tile();
+  if (std::ssize(sums_) < parts * rows_of_part) sums_.resize(parts * rows_of_part);
+  const int64_t floats = parts * rows_of_part * call.padded();
+  if (std::ssize(parts_) < floats) parts_.resize(floats);
+
+  // Calls body(tile) with room for the parts of all its splits.
+  const auto with_tile = [&](const Run& run, int64_t tile, int thread, const auto& body) {
+    std::array<AttentionRow, kMaxAttentionRows> rows;
+    const int64_t first = (run.first_part + tile * run.splits) * rows_of_part;
+    AttentionTile made =
+        call.tile(run, tile, rows, scratch_.data() + thread * scratch, sums_.data() + first);
+    made.parts = parts_.data() + first * call.padded();
+    body(made);
+  };
+  pool.run(parts, [&](int thread, int64_t part) {
+    const Run& run = *std::prev(std::ranges::upper_bound(runs_, part, {}, &Run::first_part));
+    const int64_t tile = (part - run.first_part) / run.splits;
+    const int split = static_cast<int>((part - run.first_part) % run.splits);
+    with_tile(run, tile, thread, [&](AttentionTile& made) {
+      made.parts += split * made.num_rows * call.padded();
+      made.sums += split * made.num_rows;
+      kernels.attention_split(made, (run.first_split + split) * kSplit);
+    });
+  });
+  pool.run(std::ssize(runs_) * tiles, [&](int thread, int64_t task) {
+    const Run& run = runs_[task / tiles];
+    with_tile(run, task % tiles, thread,
+              [&](const AttentionTile& made) { kernels.attention_join(made, run.splits); });
+  });
+}
+
+}  // namespace octet::cpu
