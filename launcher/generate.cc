@@ -42,25 +42,31 @@ struct Answer {
   std::string error;
 };
 
-std::vector<std::string> read_lines(const std::string& file) {
+// A line of a file, or an argument. `where` is for errors: the file and the line's number.
+struct Line {
+  std::string text, where;
+};
+
+std::vector<Line> read_lines(const std::string& file) {
   std::ifstream in(file);
   if (!in || std::filesystem::is_directory(file))
     throw InputError(fmt::format("{}: cannot be read", file), ErrorCode::kNotFound);
-  std::vector<std::string> lines;
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  std::vector<Line> lines;
+  for (std::string text; std::getline(in, text);) {
+    lines.push_back({text, fmt::format("{}:{}", file, lines.size() + 1)});
+  }
   return lines;
 }
 
-// `where` is the line's file and number, for errors.
-std::vector<int32_t> parse_ids(const std::string& line, const std::string& where) {
-  const nlohmann::json array = nlohmann::json::parse(line, nullptr, false);
+std::vector<int32_t> parse_ids(const Line& line) {
+  const nlohmann::json array = nlohmann::json::parse(line.text, nullptr, false);
   if (!array.is_array()) {
-    throw InputError(fmt::format("{}: not a JSON array of token ids", where));
+    throw InputError(fmt::format("{}: not a JSON array of token ids", line.where));
   }
   std::vector<int32_t> ids;
   for (const nlohmann::json& id : array) {
     if (!id.is_number_integer() || id < 0 || id > INT32_MAX) {
-      throw InputError(fmt::format("{}: {} is not a token id", where,
+      throw InputError(fmt::format("{}: {} is not a token id", line.where,
                                    id.is_number() ? id.dump() : id.type_name()));
     }
     ids.push_back(id.get<int32_t>());
@@ -79,25 +85,25 @@ Prompts load_prompts(const GenerateFlags& flags) {
     require_tokenizer(flags.engine, "give --prompt-ids-file in place of texts");
     prompts.tokenizer = load_tokenizer(flags.engine.model);
   }
-  std::vector<std::string> texts = flags.prompts;
-  if (!flags.prompt_file.empty()) {
-    for (std::string& line : read_lines(flags.prompt_file)) texts.push_back(std::move(line));
-  }
-  for (const std::string& text : texts) {
+  const auto add = [&](const Line& line, const auto& ids_of) {
+    prompts.ids.push_back(ids_of(line));
+    if (prompts.ids.back().empty()) throw InputError(fmt::format("{}: has no tokens", line.where));
+  };
+  const auto encode = [&](const Line& line) {
     try {
-      prompts.ids.push_back(prompts.tokenizer->encode(text, true, true));
+      return prompts.tokenizer->encode(line.text, true, true);
     } catch (const InputError& error) {
-      throw InputError(fmt::format("prompt {}: {}", prompts.ids.size(), error.what()));
+      throw InputError(fmt::format("{}: {}", line.where, error.what()));
     }
+  };
+  for (const std::string& text : flags.prompts) {
+    add({text, fmt::format("prompt {}", prompts.ids.size())}, encode);
+  }
+  if (!flags.prompt_file.empty()) {
+    for (const Line& line : read_lines(flags.prompt_file)) add(line, encode);
   }
   if (!flags.ids_file.empty()) {
-    int number = 0;
-    for (const std::string& line : read_lines(flags.ids_file)) {
-      prompts.ids.push_back(parse_ids(line, fmt::format("{}:{}", flags.ids_file, ++number)));
-    }
-  }
-  for (size_t i = 0; i < prompts.ids.size(); ++i) {
-    if (prompts.ids[i].empty()) throw InputError(fmt::format("prompt {}: has no tokens", i));
+    for (const Line& line : read_lines(flags.ids_file)) add(line, parse_ids);
   }
   if (prompts.ids.empty()) {
     throw InputError("no prompt: give PROMPT, --prompt-file or --prompt-ids-file");
@@ -133,9 +139,9 @@ class Printer {
       if (flags_.score) line["prompt_logprobs"] = answer.prompt_logprobs;
       put(line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
     } else if (!flags_.score) {
-      put(fmt::format("[{}] {}\n", index,
-                      tokenizer_ ? tokenizer_->decode(answer.ids)
-                                 : fmt::format("{} tokens", answer.ids.size())));
+      put(fmt::format(
+          "[{}] {}\n", index,
+          tokenizer_ ? tokenizer_->decode(answer.ids) : nlohmann::json(answer.ids).dump()));
     }
   }
 

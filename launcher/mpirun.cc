@@ -1,20 +1,26 @@
 #include "launcher/mpirun.h"
 
+#include <fcntl.h>
+#include <fmt/format.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <optional>
 #include <sstream>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 
 #include "kernels/say.h"
 #include "launcher/exit_codes.h"
@@ -46,6 +52,55 @@ std::vector<std::string> own_arguments() {
   return arguments;
 }
 
+// Copies what a child writes to this process's stdout. mpirun itself drops, without a word, what a
+// full disk does not take.
+class OutputRelay {
+ public:
+  OutputRelay() {
+    if (pipe2(pipe_, O_CLOEXEC) != 0) {
+      throw InputError(fmt::format("pipe: {}", std::strerror(errno)));
+    }
+  }
+  ~OutputRelay() {
+    finish();
+    close(pipe_[0]);
+  }
+  OutputRelay(const OutputRelay&) = delete;
+  OutputRelay& operator=(const OutputRelay&) = delete;
+
+  int input() const { return pipe_[1]; }
+  void start() {  // once the child has its input
+    close(std::exchange(pipe_[1], -1));
+    thread_ = std::thread([this] { copy(); });
+  }
+  bool failed() const { return failed_; }
+  void finish() {  // returns when all is written that the child wrote. REQUIRES: it has ended
+    if (pipe_[1] >= 0) close(std::exchange(pipe_[1], -1));
+    if (thread_.joinable()) thread_.join();
+  }
+
+ private:
+  void copy() {
+    std::array<char, 65536> buffer;
+    for (ssize_t got; (got = read(pipe_[0], buffer.data(), buffer.size())) != 0;) {
+      if (got < 0 && errno != EINTR) return;
+      for (ssize_t put = 0; got > 0 && !failed_;) {
+        const ssize_t taken = write(STDOUT_FILENO, buffer.data() + put, got);
+        if (taken >= 0) {
+          put += taken;
+          got -= taken;
+        } else if (errno != EINTR) {
+          failed_ = true;
+        }
+      }
+    }
+  }
+
+  int pipe_[2] = {-1, -1};
+  std::thread thread_;
+  std::atomic<bool> failed_ = false;
+};
+
 }  // namespace
 
 std::vector<std::string> mpirun_command(int ranks, const std::vector<std::string>& arguments,
@@ -70,12 +125,14 @@ int run_under_mpirun(int ranks, const std::vector<std::string>& arguments) {
   }
   const std::vector<std::string> command = mpirun_command(ranks, arguments);
   // The terminal's signals reach mpirun by themselves; what is sent to this process is passed on.
-  ProcessGroup mpirun(command, ProcessGroup::Terminal::kShared);
+  OutputRelay relay;
+  ProcessGroup mpirun(command, ProcessGroup::Terminal::kShared, relay.input());
+  relay.start();
   struct sigaction action {};
   action.sa_handler = [](int signal) { caught_signal = signal; };
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
-  while (!mpirun.poll()) {
+  while (!relay.failed() && !mpirun.poll()) {
     if (caught_signal != 0) {
       // A second signal would make it leave at once, and files of its ranks behind.
       if (!mpirun.wait(std::chrono::milliseconds(400))) mpirun.terminate(std::chrono::seconds(5));
@@ -83,7 +140,9 @@ int run_under_mpirun(int ranks, const std::vector<std::string>& arguments) {
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
-  const int status = *mpirun.poll();
+  const int status = relay.failed() ? mpirun.terminate(std::chrono::seconds(5)) : *mpirun.poll();
+  relay.finish();
+  if (relay.failed()) throw InputError("standard output takes no more");
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
   return code >= 128 ? kExitGroupLost : code;  // 128 and more: a rank ended by a signal
 }

@@ -30,20 +30,27 @@ int open_output(const std::string& path) {
 ProcessGroup::ProcessGroup(const std::vector<std::string>& command, Terminal terminal,
                            const std::string& output)
     : terminal_(terminal) {
-  const int output_fd = open_output(output);
+  const int fd = open_output(output);
+  start(command, fd, fd);
+  if (fd >= 0) close(fd);
+}
+
+ProcessGroup::ProcessGroup(const std::vector<std::string>& command, Terminal terminal, int out)
+    : terminal_(terminal) {
+  start(command, out, -1);
+}
+
+void ProcessGroup::start(const std::vector<std::string>& command, int out, int err) {
   std::vector<char*> argv;
   for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
   const pid_t parent = getpid();
   pid_ = fork();
-  if (pid_ != 0 && output_fd >= 0) close(output_fd);
   if (pid_ < 0) throw InputError(fmt::format("fork: {}", std::strerror(errno)));
   if (pid_ > 0) return;
-  if (output_fd >= 0) {
-    dup2(output_fd, STDOUT_FILENO);
-    dup2(output_fd, STDERR_FILENO);
-  }
-  if (terminal == Terminal::kOwnGroup) setpgid(0, 0);
+  if (out >= 0) dup2(out, STDOUT_FILENO);
+  if (err >= 0) dup2(err, STDERR_FILENO);
+  if (terminal_ == Terminal::kOwnGroup) setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   sigset_t none;
   sigemptyset(&none);

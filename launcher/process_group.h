@@ -20,6 +20,8 @@ class ProcessGroup {
   // With `output` the child's stdout and stderr go to that file. Throws InputError.
   explicit ProcessGroup(const std::vector<std::string>& command,
                         Terminal terminal = Terminal::kOwnGroup, const std::string& output = "");
+  // Its stdout goes to the open file `out`.
+  ProcessGroup(const std::vector<std::string>& command, Terminal terminal, int out);
   ~ProcessGroup();  // terminate(2 s)
   ProcessGroup(const ProcessGroup&) = delete;
   ProcessGroup& operator=(const ProcessGroup&) = delete;
@@ -36,6 +38,8 @@ class ProcessGroup {
   int terminate(std::chrono::milliseconds grace);
 
  private:
+  void start(const std::vector<std::string>& command, int out, int err);  // -1: this process's
+
   pid_t pid_ = -1;
   Terminal terminal_;
   std::optional<int> status_;

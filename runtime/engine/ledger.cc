@@ -13,9 +13,12 @@
 namespace octet {
 namespace {
 
-void require_range(const char* flag, int64_t value, int64_t least, int64_t most) {
+// `least_is`: what the smallest value is, where it is another flag's.
+void require_range(const char* flag, int64_t value, int64_t least, int64_t most,
+                   const char* least_is = "") {
   if (value < least || value > most) {
-    throw InputError(fmt::format("{} is {}, must be from {} to {}", flag, value, least, most));
+    throw InputError(
+        fmt::format("{} is {}, must be from {}{} to {}", flag, value, least, least_is, most));
   }
 }
 
@@ -88,7 +91,7 @@ EngineOptions resolve_options(EngineOptions options, const ModelArgs& args,
   options.max_num_batched_tokens =
       static_cast<int>(std::min<int64_t>(options.max_num_batched_tokens, most));
   require_range("--max-num-batched-tokens", options.max_num_batched_tokens, options.max_num_seqs,
-                1 << 20);
+                1 << 20, " (--max-num-seqs)");
   require_range("--threads", options.threads, 0, 1024);
   if (options.kv_cache_memory < 0) {
     throw InputError(fmt::format("--kv-cache-memory is {}", options.kv_cache_memory));

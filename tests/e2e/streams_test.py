@@ -33,7 +33,8 @@ class Streams(ArtefactTest):
 
     def test_an_answer_that_stdout_does_not_take_is_an_error_whatever_stderr_takes(self):
         text = SOURCE / "README.md"
-        for args in (INSPECT, ("--help",), ("eval", "perplexity", self.artefact, "--text", text, "--max-tokens", 9)):
+        for args in (INSPECT, ("--help",), ("eval", "perplexity", self.artefact, "--text", text, "--max-tokens", 9),
+                     ("generate", self.artefact, "a", "--max-tokens", 2, "--tp", 2)):
             for redirection in (">&-", ">/dev/full", ">/dev/full 2>&1", ">&- 2>&-"):
                 self.assertEqual(with_fds(redirection, *args), 2, (args, redirection))
             with os.fdopen(closed_pipe(), "wb") as pipe:
