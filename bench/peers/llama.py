@@ -37,7 +37,7 @@ def decode(context, batch):
 def make_context(model, args, sequences, length):
     params = lc.llama_context_default_params()
     params.n_ctx = sequences * length
-    params.n_batch = params.n_ubatch = max(512, args.prompt)
+    params.n_batch = params.n_ubatch = max(512, args.prompt, args.context)
     params.n_seq_max = sequences
     params.n_threads = params.n_threads_batch = args.threads
     context = lc.llama_init_from_model(model, params)

@@ -21,6 +21,9 @@ namespace {
 
 using cpu::kBlock;
 
+static_assert(cpu::kLeast == kLeastAbsmax && cpu::kLeastOutlier == kLeastOutlier &&
+              cpu::kChains == kMagnitudeChains);
+
 class CpuBackend : public Backend {
  public:
   CpuBackend(const cpu::KernelTable& kernels, int threads)
@@ -88,11 +91,7 @@ class CpuBackend : public Backend {
     static_cast<const cpu::CpuLinear&>(weight).apply_top(kernels_, pool_, scratch_, x, out);
   }
   void rope_store(const RopeStoreArgs& args) override;
-  void attention(const AttentionArgs& args) override {
-    static_assert(cpu::kLeast == kLeastAbsmax && cpu::kLeastOutlier == kLeastOutlier &&
-                  cpu::kChains == kMagnitudeChains);
-    attention_.apply(kernels_, pool_, args);
-  }
+  void attention(const AttentionArgs& args) override { attention_.apply(kernels_, pool_, args); }
   void gather_rows(const Tensor& x, const Tensor& rows, const Tensor& out) override {
     const int64_t h = x.dim(1);
     for (int64_t i = 0; i < rows.numel(); ++i) {
