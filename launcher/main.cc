@@ -67,7 +67,7 @@ int run(int argc, char** argv) {
     const std::string name = verb.command->get_name();
     try {
       const int code = verb.run();
-      if (!written()) throw octet::InputError(kNotWritten);
+      if (code == 0 && !written()) throw octet::InputError(kNotWritten);
       return code;
     } catch (const octet::InputError& error) {
       octet::say("octet {}: error: {}\n", name, error.what());

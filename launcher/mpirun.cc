@@ -2,11 +2,14 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -17,6 +20,7 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <span>
 #include <sstream>
 #include <stdexcept>
 #include <thread>
@@ -61,9 +65,11 @@ class OutputRelay {
       throw InputError(fmt::format("pipe: {}", std::strerror(errno)));
     }
   }
-  ~OutputRelay() {
-    finish();
+  ~OutputRelay() {  // what is not written by now is lost
+    stop_ = true;
+    if (thread_.joinable()) thread_.join();
     close(pipe_[0]);
+    if (pipe_[1] >= 0) close(pipe_[1]);
   }
   OutputRelay(const OutputRelay&) = delete;
   OutputRelay& operator=(const OutputRelay&) = delete;
@@ -73,32 +79,54 @@ class OutputRelay {
     close(std::exchange(pipe_[1], -1));
     thread_ = std::thread([this] { copy(); });
   }
-  bool failed() const { return failed_; }
-  void finish() {  // returns when all is written that the child wrote. REQUIRES: it has ended
-    if (pipe_[1] >= 0) close(std::exchange(pipe_[1], -1));
-    if (thread_.joinable()) thread_.join();
+  bool done() const { return done_; }      // all is written that the child wrote, or it failed
+  bool failed() const { return failed_; }  // stdout takes no more
+  void wait(std::chrono::milliseconds most) const {
+    const auto end = std::chrono::steady_clock::now() + most;
+    while (!done_ && !failed_ && std::chrono::steady_clock::now() < end) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
   }
 
  private:
+  // False: not within a tenth of a second. Nothing here may block for longer: a reader that stops
+  // reading must not keep this process from ending.
+  static bool is_ready(int fd, short events) {
+    pollfd file{.fd = fd, .events = events, .revents = 0};
+    return poll(&file, 1, 100) > 0;
+  }
+
   void copy() {
     std::array<char, 65536> buffer;
-    for (ssize_t got; (got = read(pipe_[0], buffer.data(), buffer.size())) != 0;) {
-      if (got < 0 && errno != EINTR) return;
-      for (ssize_t put = 0; got > 0 && !failed_;) {
-        const ssize_t taken = write(STDOUT_FILENO, buffer.data() + put, got);
-        if (taken >= 0) {
-          put += taken;
-          got -= taken;
-        } else if (errno != EINTR) {
-          failed_ = true;
-        }
+    while (!stop_) {
+      if (!is_ready(pipe_[0], POLLIN)) continue;
+      const ssize_t got = read(pipe_[0], buffer.data(), buffer.size());
+      if (got > 0) {
+        write_all({buffer.data(), static_cast<size_t>(got)});
+      } else if (got == 0 || errno != EINTR) {
+        failed_ = failed_ || got < 0;
+        break;
+      }
+    }
+    done_ = true;
+  }
+
+  void write_all(std::span<const char> bytes) {
+    while (!bytes.empty() && !stop_ && !failed_) {
+      if (!is_ready(STDOUT_FILENO, POLLOUT)) continue;
+      const ssize_t put =
+          write(STDOUT_FILENO, bytes.data(), std::min<size_t>(bytes.size(), PIPE_BUF));
+      if (put >= 0) {
+        bytes = bytes.subspan(static_cast<size_t>(put));
+      } else if (errno != EINTR && errno != EAGAIN) {
+        failed_ = true;
       }
     }
   }
 
   int pipe_[2] = {-1, -1};
   std::thread thread_;
-  std::atomic<bool> failed_ = false;
+  std::atomic<bool> stop_ = false, done_ = false, failed_ = false;
 };
 
 }  // namespace
@@ -132,16 +160,17 @@ int run_under_mpirun(int ranks, const std::vector<std::string>& arguments) {
   action.sa_handler = [](int signal) { caught_signal = signal; };
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
-  while (!relay.failed() && !mpirun.poll()) {
+  while (!relay.failed() && !(mpirun.poll() && relay.done())) {
     if (caught_signal != 0) {
       // A second signal would make it leave at once, and files of its ranks behind.
       if (!mpirun.wait(std::chrono::milliseconds(400))) mpirun.terminate(std::chrono::seconds(5));
+      relay.wait(std::chrono::milliseconds(400));
       return kExitInterrupted;
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
-  const int status = relay.failed() ? mpirun.terminate(std::chrono::seconds(5)) : *mpirun.poll();
-  relay.finish();
+  const int status =
+      mpirun.terminate(std::chrono::seconds(5));  // which has ended, but for a failure
   if (relay.failed()) throw InputError("standard output takes no more");
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
   return code >= 128 ? kExitGroupLost : code;  // 128 and more: a rank ended by a signal

@@ -14,9 +14,10 @@ namespace octet {
 std::vector<std::string> mpirun_command(int ranks, const std::vector<std::string>& arguments,
                                         const std::string& hostfile = "");
 
-// Runs `mpirun -n RANKS` of this program on this terminal, and waits. Returns the exit code of the
-// ranks: kExitGroupLost when one was killed, kExitInterrupted after an interrupt. Throws InputError
-// when it cannot be started. Main thread; SIGINT and SIGTERM are this function's from then on, and
+// Runs `mpirun -n RANKS` of this program on this terminal, copies what it writes to stdout, and
+// waits. Returns the exit code of the ranks: kExitGroupLost when one was killed, kExitInterrupted
+// after an interrupt. Throws InputError when it cannot be started, or when stdout takes no more,
+// which ends the ranks. Main thread; SIGINT and SIGTERM are this function's from then on, and
 // once one was caught every later call returns kExitInterrupted.
 int run_under_mpirun(int ranks, const std::vector<std::string>& arguments);
 int run_under_mpirun(int ranks);  // of this very command line

@@ -31,7 +31,12 @@ ProcessGroup::ProcessGroup(const std::vector<std::string>& command, Terminal ter
                            const std::string& output)
     : terminal_(terminal) {
   const int fd = open_output(output);
-  start(command, fd, fd);
+  try {
+    start(command, fd, fd);
+  } catch (...) {
+    if (fd >= 0) close(fd);
+    throw;
+  }
   if (fd >= 0) close(fd);
 }
 

@@ -163,12 +163,12 @@ inline void mix_blocks(const AttentionTile& tile, int first_row, int split, int 
   while (begin < end) {
     const int place = begin % tile.block_size;
     const int run = tile.block_size - place < end - begin ? tile.block_size - place : end - begin;
-    const int64_t in_block = static_cast<int64_t>(place) * tile.d + element;
-    int64_t at = tile.table[begin / tile.block_size] * tile.block_stride + in_block;
-    int64_t next = at;
-    if (begin + kSplit <= last) {
-      next = tile.table[(begin + kSplit) / tile.block_size] * tile.block_stride + in_block;
-    }
+    const auto place_of = [&](int position) {
+      return tile.table[position / tile.block_size] * tile.block_stride +
+             static_cast<int64_t>(position % tile.block_size) * tile.d + element;
+    };
+    int64_t at = place_of(begin);
+    int64_t next = begin + kSplit <= last ? place_of(begin + kSplit) : at;  // as if in one block
     const float* scales = nullptr;
     if constexpr (kFormat == FloatFormat::kI8) scales = tile.v_scales + scale_at(tile, begin);
     for (int i = 0; i < run; ++i, at += tile.d, next += tile.d, ++weights) {
@@ -294,44 +294,45 @@ inline void attend_rows(const AttentionTile& tile) {
   for (int r = 0; r < kRows; ++r) write_out(tile, r, totals[r], tile.totals + r * tile.padded);
 }
 
-// Calls body.operator()<format, rows>(part) for parts of the tile, as many rows as fit the
-// registers, as equal as can be.
+// Calls body.operator()<format, rows>(group) for groups of the tile's rows, as many as fit the
+// registers, as equal as can be. `keeps`: each has its own parts and sums.
 template <FloatFormat kFormat, typename Body>
-inline void for_parts(const AttentionTile& tile, bool keeps_parts, const Body& body) {
-  AttentionTile part = tile;
-  const int parts = (tile.num_rows + kFloatRows - 1) / kFloatRows;
-  for (int i = 0; i < parts; ++i) {
-    part.num_rows = tile.num_rows * (i + 1) / parts - tile.num_rows * i / parts;
+inline void for_row_groups(const AttentionTile& tile, bool keeps, const Body& body) {
+  static_assert(kFloatRows <= kFloatTileRows);
+  AttentionTile group = tile;
+  const int groups = (tile.num_rows + kFloatRows - 1) / kFloatRows;
+  for (int i = 0; i < groups; ++i) {
+    group.num_rows = tile.num_rows * (i + 1) / groups - tile.num_rows * i / groups;
     with_row_count<kFloatRows>(
-        part.num_rows, [&]<int kRows>() { body.template operator()<kFormat, kRows>(part); });
-    part.rows += part.num_rows;
-    if (!keeps_parts) continue;
-    part.parts += part.num_rows * tile.padded;
-    part.sums += part.num_rows;
+        group.num_rows, [&]<int kRows>() { body.template operator()<kFormat, kRows>(group); });
+    group.rows += group.num_rows;
+    if (!keeps) continue;
+    group.parts += group.num_rows * tile.padded;
+    group.sums += group.num_rows;
   }
 }
 
 template <typename Body>
-inline void for_parts(const AttentionTile& tile, bool keeps_parts, const Body& body) {
+inline void for_row_groups(const AttentionTile& tile, bool keeps, const Body& body) {
   switch (tile.format) {
     case FloatFormat::kF32:
-      return for_parts<FloatFormat::kF32>(tile, keeps_parts, body);
+      return for_row_groups<FloatFormat::kF32>(tile, keeps, body);
     case FloatFormat::kI8:
-      return for_parts<FloatFormat::kI8>(tile, keeps_parts, body);
+      return for_row_groups<FloatFormat::kI8>(tile, keeps, body);
     default:
-      return for_parts<FloatFormat::kBF16>(tile, keeps_parts, body);
+      return for_row_groups<FloatFormat::kBF16>(tile, keeps, body);
   }
 }
 
 inline void attention_tile(const AttentionTile& tile) {
-  for_parts(tile, false, []<FloatFormat kFormat, int kRows>(const AttentionTile& part) {
-    attend_rows<kFormat, kRows>(part);
+  for_row_groups(tile, false, []<FloatFormat kFormat, int kRows>(const AttentionTile& group) {
+    attend_rows<kFormat, kRows>(group);
   });
 }
 
 inline void attention_split(const AttentionTile& tile, int split) {
-  for_parts(tile, true, [split]<FloatFormat kFormat, int kRows>(const AttentionTile& part) {
-    attend_split<kFormat, kRows>(part, split);
+  for_row_groups(tile, true, [split]<FloatFormat kFormat, int kRows>(const AttentionTile& group) {
+    attend_split<kFormat, kRows>(group, split);
   });
 }
 

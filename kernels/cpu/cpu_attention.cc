@@ -4,6 +4,7 @@
 #include <array>
 
 #include "kernels/cpu/cpu_linear.h"
+#include "kernels/cpu/host_memory.h"
 
 namespace octet::cpu {
 namespace {
@@ -11,10 +12,14 @@ namespace {
 // So that the last tasks leave no thread without work for long.
 constexpr int64_t kTasksOfThread = 4;
 
+// Room for splits, 8 MiB, pages of which are taken as they are used: 16 K rows of them at 128
+// elements, say 32 tiles of 4 rows over 32 K positions.
+constexpr int64_t kSplitFloats = 2 << 20;
+
 }  // namespace
 
-// What all tasks of a call share, and the tiles of its runs: a tile is a run's tokens times query
-// heads of one KV head, more than one tile of them where these are many.
+// What all tasks of a call share, and the tiles of its runs: a tile is a run's tokens times the
+// query heads of one KV head, or some of them where these are many.
 class CpuAttention::Call {
  public:
   explicit Call(const AttentionArgs& args)
@@ -32,26 +37,29 @@ class CpuAttention::Call {
     return (args_.heads.group + tiles_of_head_ - 1) / tiles_of_head_;
   }
   int64_t padded() const { return padded_; }
+  // A row's part and its sum.
+  int64_t floats_of_row() const { return padded_ + int64_t{sizeof(AttentionSum) / sizeof(float)}; }
   int64_t scratch() const { return kFloatTileRows * (kScoreStride + 2 * padded_); }
   int first_seen(int position) const {
     return args_.sliding_window > 0 ? std::max(0, position - args_.sliding_window + 1) : 0;
   }
 
-  // The run's tile `tile`, its rows in `rows`. `sums` has room for a part's.
-  AttentionTile tile(const Run& run, int64_t tile, std::span<AttentionRow> rows, float* scratch,
+  // The run's tile `number`, its rows in `rows`. `sums`: room for kFloatTileRows.
+  AttentionTile tile(const Run& run, int64_t number, std::span<AttentionRow> rows, float* scratch,
                      AttentionSum* sums) const {
     const HeadRange& heads = args_.heads;
-    const int64_t kv = tile / tiles_of_head_, part = tile % tiles_of_head_;
+    const int64_t kv = number / tiles_of_head_, slice = number % tiles_of_head_;
     const int group = (heads.kv_begin + static_cast<int>(kv)) * heads.group;
-    const auto head_at = [&](int64_t part) {  // this rank may have only some of a group
-      const int head = group + static_cast<int>(heads.group * part / tiles_of_head_);
+    const auto head_at = [&](int64_t at) {  // this rank may have only some of a group
+      const int head = group + static_cast<int>(heads.group * at / tiles_of_head_);
       return std::clamp(head, heads.q_begin, heads.q_end) - heads.q_begin;
     };
+    const int first_head = head_at(slice), end_head = head_at(slice + 1);
     const int64_t num_q = heads.num_q(), width = (num_q + 2 * heads.num_kv()) * d_;
     int count = 0;
     for (int32_t token = run.begin; token < run.end; ++token) {
       const int position = run.position + token - run.begin;
-      for (int head = head_at(part); head < head_at(part + 1); ++head) {
+      for (int head = first_head; head < end_head; ++head) {
         rows[count++] = {
             .q = args_.qkv.data<float>() + token * width + head * d_,
             .out = args_.out.data<float>() + (token * num_q + head) * d_,
@@ -90,12 +98,14 @@ class CpuAttention::Call {
   int64_t d_, padded_, tiles_of_head_, block_size_, head_stride_;
 };
 
+CpuAttention::CpuAttention() : splits_(allocate_host(DType::kF32, {kSplitFloats})) {}
+
 void CpuAttention::plan(const Call& call) {
   const AttentionArgs& args = call.args();
   const int32_t* cu = args.cu_seqlens.data<int32_t>();
   const int tokens = call.tokens_of_run();
   runs_.clear();
-  int64_t parts = 0;
+  tasks_ = rows_ = 0;
   for (int32_t s = 0; s < args.context_lens.numel(); ++s) {
     const int first = args.context_lens.data<int32_t>()[s] - (cu[s + 1] - cu[s]);
     for (int32_t begin = cu[s]; begin < cu[s + 1]; begin += tokens) {
@@ -103,8 +113,9 @@ void CpuAttention::plan(const Call& call) {
       const int position = first + begin - cu[s], last = position + end - begin - 1;
       const int first_split = call.first_seen(position) / kSplit;
       const int splits = last / kSplit + 1 - first_split;
-      runs_.push_back({s, begin, end, position, first_split, splits, parts});
-      parts += call.tiles_of_run() * splits;
+      runs_.push_back({s, begin, end, position, first_split, splits, tasks_, rows_});
+      tasks_ += call.tiles_of_run() * splits;
+      rows_ += call.tiles_of_run() * splits * (end - begin) * call.heads_of_tile();
     }
   }
 }
@@ -116,8 +127,8 @@ void CpuAttention::apply(const KernelTable& kernels, ThreadPool& pool, const Att
   const int64_t scratch = call.scratch();
   if (std::ssize(scratch_) < scratch * pool.size()) scratch_.resize(scratch * pool.size());
   const int64_t tiles = call.tiles_of_run(), tasks = std::ssize(runs_) * tiles;
-  const bool long_ones = std::ranges::any_of(runs_, [](const Run& run) { return run.splits > 1; });
-  if (pool.size() > 1 && tasks < kTasksOfThread * pool.size() && long_ones) {
+  if (pool.size() > 1 && tasks < kTasksOfThread * pool.size() && tasks < tasks_ &&
+      rows_ * call.floats_of_row() <= splits_.numel()) {
     return run_splits(kernels, pool, call);
   }
   // Late tokens see the most; they go first, so that what is left to take from another thread is
@@ -132,37 +143,32 @@ void CpuAttention::apply(const KernelTable& kernels, ThreadPool& pool, const Att
 
 void CpuAttention::run_splits(const KernelTable& kernels, ThreadPool& pool, const Call& call) {
   const int64_t tiles = call.tiles_of_run(), scratch = call.scratch();
-  const int64_t parts = runs_.back().first_part + tiles * runs_.back().splits;
-  int tokens = 0;
-  for (const Run& run : runs_) tokens = std::max(tokens, run.end - run.begin);
-  const int64_t rows_of_part = tokens * call.heads_of_tile();
-  if (std::ssize(sums_) < parts * rows_of_part) sums_.resize(parts * rows_of_part);
-  const int64_t floats = parts * rows_of_part * call.padded();
-  if (std::ssize(parts_) < floats) parts_.resize(floats);
+  auto* const sums = reinterpret_cast<AttentionSum*>(splits_.data<float>() + rows_ * call.padded());
 
-  // Calls body(tile) with room for the parts of all its splits.
-  const auto with_tile = [&](const Run& run, int64_t tile, int thread, const auto& body) {
+  // Calls body(tile), parts and sums being those of its first split.
+  const auto with_tile = [&](const Run& run, int64_t number, int thread, const auto& body) {
     std::array<AttentionRow, kMaxAttentionRows> rows;
-    const int64_t first = (run.first_part + tile * run.splits) * rows_of_part;
-    AttentionTile made =
-        call.tile(run, tile, rows, scratch_.data() + thread * scratch, sums_.data() + first);
-    made.parts = parts_.data() + first * call.padded();
-    body(made);
+    const int64_t rows_of_split = (run.end - run.begin) * call.heads_of_tile();
+    const int64_t first = run.first_row + number * run.splits * rows_of_split;
+    AttentionTile tile =
+        call.tile(run, number, rows, scratch_.data() + thread * scratch, sums + first);
+    tile.parts = splits_.data<float>() + first * call.padded();
+    body(tile);
   };
-  pool.run(parts, [&](int thread, int64_t part) {
-    const Run& run = *std::prev(std::ranges::upper_bound(runs_, part, {}, &Run::first_part));
-    const int64_t tile = (part - run.first_part) / run.splits;
-    const int split = static_cast<int>((part - run.first_part) % run.splits);
-    with_tile(run, tile, thread, [&](AttentionTile& made) {
-      made.parts += split * made.num_rows * call.padded();
-      made.sums += split * made.num_rows;
-      kernels.attention_split(made, (run.first_split + split) * kSplit);
+  pool.run(tasks_, [&](int thread, int64_t task) {
+    const Run& run = *std::prev(std::ranges::upper_bound(runs_, task, {}, &Run::first_task));
+    const int64_t number = (task - run.first_task) / run.splits;
+    const int split = static_cast<int>((task - run.first_task) % run.splits);
+    with_tile(run, number, thread, [&](AttentionTile& tile) {
+      tile.parts += split * tile.num_rows * call.padded();
+      tile.sums += split * tile.num_rows;
+      kernels.attention_split(tile, (run.first_split + split) * kSplit);
     });
   });
   pool.run(std::ssize(runs_) * tiles, [&](int thread, int64_t task) {
     const Run& run = runs_[task / tiles];
     with_tile(run, task % tiles, thread,
-              [&](const AttentionTile& made) { kernels.attention_join(made, run.splits); });
+              [&](const AttentionTile& tile) { kernels.attention_join(tile, run.splits); });
   });
 }
 

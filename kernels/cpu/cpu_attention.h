@@ -1,9 +1,10 @@
 // CpuAttention: Backend::attention cut into tasks for a pool's threads. A task is a tile of query
-// rows, run over all it sees; where there are few of those (decode steps of few sequences over long
-// contexts), a split of one, and what the splits give is joined afterwards, in order: the same
+// rows over all that it sees. Where tiles are few (decode steps of few sequences over long
+// contexts) a task is one split of a tile, and a second pass joins the splits in order: the same
 // bits. Holds the threads' scratch. One thread, but for the pool's.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -16,18 +17,21 @@ namespace octet::cpu {
 
 class CpuAttention {
  public:
+  CpuAttention();
+
+  size_t bytes() const { return splits_.bytes(); }
   void reserve(int64_t max_rows) { runs_.reserve(max_rows); }
   void apply(const KernelTable& kernels, ThreadPool& pool, const AttentionArgs& args);
 
  private:
   // Tokens [begin, end) of a call, all of one sequence, which see `splits` splits from
-  // `first_split` on. The splits of its first tile are the call's parts from first_part on; the
-  // next tile's follow.
+  // `first_split` on. `first_task` and `first_row` count the splits of the tiles of all runs before
+  // it, and the rows of these.
   struct Run {
     int32_t sequence, begin, end;
     int position;  // of the first token
     int first_split, splits;
-    int64_t first_part;
+    int64_t first_task, first_row;
   };
   class Call;
 
@@ -35,9 +39,9 @@ class CpuAttention {
   void run_splits(const KernelTable& kernels, ThreadPool& pool, const Call& call);
 
   std::vector<Run> runs_;
-  std::vector<float> scratch_;  // of each thread: a tile's
-  std::vector<float> parts_;    // of each part, of each row
-  std::vector<AttentionSum> sums_;
+  int64_t tasks_ = 0, rows_ = 0;  // of all runs: splits of tiles, and their rows
+  std::vector<float> scratch_;    // of each thread: a tile's
+  Tensor splits_;                 // of each row of each split of a tile: its part, then all sums
 };
 
 }  // namespace octet::cpu

@@ -67,7 +67,7 @@ class CpuBackend : public Backend {
     }
     attention_.reserve(max_rows);
     cpu::trim_host_memory();  // what was read to be packed
-    return scratch_.bytes();
+    return scratch_.bytes() + attention_.bytes();
   }
 
   size_t available_bytes() const override { return cpu::available_host_memory(); }
@@ -76,7 +76,7 @@ class CpuBackend : public Backend {
     return cpu::LinearLayout(weight).bytes();
   }
   size_t scratch_bytes(std::span<const LinearShape> weights, int64_t max_rows) const override {
-    return cpu::linear_scratch_bytes(weights, max_rows);
+    return cpu::linear_scratch_bytes(weights, max_rows) + attention_.bytes();
   }
 
   void embed(const Tensor& ids, const Tensor& table, int32_t first_id, const Tensor& out) override;

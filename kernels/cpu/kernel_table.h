@@ -117,8 +117,11 @@ struct AttentionTile {
   float scale;
   float* scores;  // scratch [kFloatTileRows, kScoreStride]
   float* totals;  // scratch [kFloatTileRows, padded]
-  float* parts;   // a split's weighted values. attention_tile: scratch [kFloatTileRows, padded],
-  AttentionSum* sums;  // [kFloatTileRows]; else [num_rows, padded], [num_rows], of each split
+  // Weighted values of a split, and their sums. attention_tile: scratch for kFloatTileRows rows;
+  // attention_split: [num_rows, padded] and [num_rows] of its split; attention_join: of all splits,
+  // one after the other.
+  float* parts;
+  AttentionSum* sums;
 };
 
 // A block of float weights as an Int8Sketch keeps it: weight = digit * scale, and an error.
@@ -158,8 +161,8 @@ struct KernelTable {
   void (*int8_high)(const Int8Tile& tile);
   void (*float_tile)(const FloatTile& tile);
   void (*norm_row)(const NormRow& row);
-  // All of a tile; or parts and sums of the split that begins at `split`, then what all of them
-  // give, in order: the same bits.
+  // All of a tile; or the parts and sums of each split, by its first position, and then what they
+  // give together, in order: the same bits.
   void (*attention_tile)(const AttentionTile& tile);
   void (*attention_split)(const AttentionTile& tile, int split);
   void (*attention_join)(const AttentionTile& tile, int splits);

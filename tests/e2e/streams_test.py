@@ -1,7 +1,12 @@
 #!/usr/bin/env python3
 """Standard streams that take nothing: what stderr loses changes no exit code, what stdout loses is an error."""
+import array
+import fcntl
 import os
+import signal
 import subprocess
+import termios
+import time
 import unittest
 
 from octet_process import OCTET, SOURCE, TINYSTORIES, ArtefactTest, run
@@ -40,6 +45,20 @@ class Streams(ArtefactTest):
             with os.fdopen(closed_pipe(), "wb") as pipe:
                 done = subprocess.run([OCTET, *map(str, args)], stdout=pipe, stderr=pipe, timeout=120)
             self.assertEqual(done.returncode, 2, args)
+
+    def test_a_reader_that_stalls_does_not_keep_ranks_from_being_ended(self):
+        prompts = f"{self.folder.name}/prompts.jsonl"
+        with open(prompts, "w") as file:
+            file.write("[5, 6]\n" * 20)
+        octet = subprocess.Popen([OCTET, "generate", self.artefact, "--prompt-ids-file", prompts, "--max-tokens", "400",
+                                  "--ignore-eos", "--json", "--tp", "2"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        pending = array.array("i", [0])
+        while pending[0] < 60000:  # a pipe holds 65536, and more than that follows
+            time.sleep(0.05)
+            fcntl.ioctl(octet.stdout, termios.FIONREAD, pending)
+        octet.send_signal(signal.SIGTERM)
+        self.assertEqual(octet.wait(timeout=60), 130)
+        octet.stdout.close()
 
     def test_no_file_takes_the_place_of_a_closed_stderr(self):
         out = f"{self.folder.name}/again"
