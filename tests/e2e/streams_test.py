@@ -52,10 +52,12 @@ class Streams(ArtefactTest):
             file.write("[5, 6]\n" * 20)
         octet = subprocess.Popen([OCTET, "generate", self.artefact, "--prompt-ids-file", prompts, "--max-tokens", "400",
                                   "--ignore-eos", "--json", "--tp", "2"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        pending = array.array("i", [0])
-        while pending[0] < 60000:  # a pipe holds 65536, and more than that follows
+        pending, still = array.array("i", [0]), 0
+        while still < 20:  # until the pipe has been full for a second: more is to come than it holds
+            before = pending[0]
             time.sleep(0.05)
             fcntl.ioctl(octet.stdout, termios.FIONREAD, pending)
+            still = still + 1 if pending[0] == before > 0 else 0
         octet.send_signal(signal.SIGTERM)
         self.assertEqual(octet.wait(timeout=60), 130)
         octet.stdout.close()
