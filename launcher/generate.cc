@@ -77,6 +77,7 @@ std::vector<int32_t> parse_ids(const Line& line) {
 struct Prompts {
   std::unique_ptr<Tokenizer> tokenizer;  // nullptr: all prompts are ids
   std::vector<std::vector<int32_t>> ids;
+  std::vector<std::string> where;  // each is from, for errors
 };
 
 Prompts load_prompts(const GenerateFlags& flags) {
@@ -87,7 +88,14 @@ Prompts load_prompts(const GenerateFlags& flags) {
   }
   const auto add = [&](const Line& line, const auto& ids_of) {
     prompts.ids.push_back(ids_of(line));
+    prompts.where.push_back(line.where);
     if (prompts.ids.back().empty()) throw InputError(fmt::format("{}: has no tokens", line.where));
+  };
+  const auto add_file = [&](const std::string& file, const auto& ids_of) {
+    if (file.empty()) return;
+    const std::vector<Line> lines = read_lines(file);
+    if (lines.empty()) throw InputError(fmt::format("{}: has no prompts", file));
+    for (const Line& line : lines) add(line, ids_of);
   };
   const auto encode = [&](const Line& line) {
     try {
@@ -99,12 +107,8 @@ Prompts load_prompts(const GenerateFlags& flags) {
   for (const std::string& text : flags.prompts) {
     add({text, fmt::format("prompt {}", prompts.ids.size())}, encode);
   }
-  if (!flags.prompt_file.empty()) {
-    for (const Line& line : read_lines(flags.prompt_file)) add(line, encode);
-  }
-  if (!flags.ids_file.empty()) {
-    for (const Line& line : read_lines(flags.ids_file)) add(line, parse_ids);
-  }
+  add_file(flags.prompt_file, encode);
+  add_file(flags.ids_file, parse_ids);
   if (prompts.ids.empty()) {
     throw InputError("no prompt: give PROMPT, --prompt-file or --prompt-ids-file");
   }
@@ -202,9 +206,13 @@ void lead(Engine& engine, const GenerateFlags& flags, const Prompts& loaded) {
   Printer printer(flags, tokenizer, prompts.size());
   std::vector<Answer> answers(prompts.size());
   const auto start = std::chrono::steady_clock::now();
+  std::vector<Request> requests;
   for (size_t i = 0; i < prompts.size(); ++i) {
-    engine.submit({.id = i, .prompt = prompts[i], .sampling = sampling});
+    requests.push_back({.id = i, .prompt = prompts[i], .sampling = sampling});
+    const std::string why = why_impossible(requests.back(), engine.info());
+    if (!why.empty()) throw InputError(fmt::format("{}: {}", loaded.where[i], why));
   }
+  for (Request& request : requests) engine.submit(std::move(request));
   size_t printed = 0;
   engine.run(
       [&](std::vector<RequestOutput> outputs) {
@@ -224,7 +232,7 @@ void lead(Engine& engine, const GenerateFlags& flags, const Prompts& loaded) {
         while (printed < answers.size() && answers[printed].finish != FinishReason::kNone) {
           const Answer& answer = answers[printed];
           if (answer.finish == FinishReason::kError) {
-            throw InputError(fmt::format("prompt {}: {}", printed, answer.error));
+            throw InputError(fmt::format("{}: {}", loaded.where[printed], answer.error));
           }
           printer.answer(printed, answer);
           ++printed;

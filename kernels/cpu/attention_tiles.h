@@ -1,7 +1,7 @@
 // Attention of a tile of query rows over the paged cache. Included only by the files that fill a
 // KernelTable, after rows.h, inside their own unnamed namespace. Prefill and decode both come here:
 // every score is one chain over the head's elements, every output one chain over the keys of a
-// split, whatever the tile. A kFloatRows x kFloatBlocks tile of accumulators fits the registers.
+// split, whatever the tile. A tile of rows x kFloatBlocks<rows> accumulators fits the registers.
 //
 // While a split's keys are scored its values are fetched into L2, and while those are added up, the
 // next split's keys.
@@ -109,9 +109,10 @@ inline void score_rows(const AttentionTile& tile, int split, int begin, int end)
                          ? tile.block_size - place / kBlock * kBlock
                          : kBlock;
     begin -= place % kBlock;  // a group is scored whole; what is outside a row's range is not read
-    if (keys == kBlock && tile.block_size % kBlock == 0 && begin + kFloatBlocks * kBlock <= end) {
-      score_groups<kFormat, kRows, kFloatBlocks>(tile, split, begin, kBlock);
-      begin += kFloatBlocks * kBlock;
+    if (keys == kBlock && tile.block_size % kBlock == 0 &&
+        begin + kFloatBlocks<kRows> * kBlock <= end) {
+      score_groups<kFormat, kRows, kFloatBlocks<kRows>>(tile, split, begin, kBlock);
+      begin += kFloatBlocks<kRows> * kBlock;
     } else {
       score_groups<kFormat, kRows, 1>(tile, split, begin, keys);
       begin += keys;
@@ -203,8 +204,9 @@ template <FloatFormat kFormat, int kRows>
 inline void mix_rows(const AttentionTile& tile, int first_row, int split, int begin, int end) {
   if (begin >= end) return;
   int element = 0;
-  for (; element + kFloatBlocks * kBlock <= tile.d; element += kFloatBlocks * kBlock) {
-    mix_blocks<kFormat, kRows, kFloatBlocks>(tile, first_row, split, begin, end, element, kBlock);
+  constexpr int kBlocks = kFloatBlocks<kRows>;
+  for (; element + kBlocks * kBlock <= tile.d; element += kBlocks * kBlock) {
+    mix_blocks<kFormat, kRows, kBlocks>(tile, first_row, split, begin, end, element, kBlock);
   }
   for (; element < tile.d; element += kBlock) {
     mix_blocks<kFormat, kRows, 1>(tile, first_row, split, begin, end, element,

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <limits>
+#include <numeric>
 
 #include "kernels/check.h"
 #include "kernels/cpu/host_memory.h"
@@ -11,8 +13,10 @@
 namespace octet::cpu {
 namespace {
 
-constexpr int kLine = kMaxBlocks * kBlock;  // floats of a tile's row
-constexpr int64_t kAhead = 1024;            // bytes that weights are fetched ahead of their use
+constexpr int kLine = kMaxBlocks * kBlock;                     // floats of a tile's row
+constexpr int kMostSums = kMaxInt8TileRows * kLine;            // of a tile
+constexpr int kMostWaiting = std::bit_width(kMaxShards - 1u);  // subtrees left of a leaf
+constexpr int64_t kAhead = 1024;  // bytes that weights are fetched ahead of their use
 // Bytes of a column, so that a lone tile, which is short, fetches the next one.
 constexpr int64_t kMostForOne = 128 << 10;
 // Bytes of a band of rows, so that L2 holds it and two columns.
@@ -30,6 +34,17 @@ int64_t tile_begin(int64_t rows, int64_t tiles, int64_t tile, int64_t step) {
 WeightFetch fetch_during(int64_t part, int64_t parts, int64_t column_bytes, int64_t next) {
   if (next == 0 || (parts == 1 && column_bytes > kMostForOne)) return {.ahead = kAhead};
   return {.ahead = next, .part = static_cast<int>(part), .parts = static_cast<int>(parts)};
+}
+
+// [leaves]: how many subtrees wait for each.
+std::vector<int> waiting_for(const std::vector<TreeAdd>& adds, int leaves) {
+  std::vector<int> waiting(leaves, 0), last(leaves);
+  std::iota(last.begin(), last.end(), 0);
+  for (const TreeAdd& add : adds) {
+    ++waiting[last[add.source]];
+    last[add.target] = last[add.source];
+  }
+  return waiting;
 }
 
 }  // namespace
@@ -60,8 +75,8 @@ CpuLinear::CpuLinear(const LinearWeight& weight, ThreadPool& pool)
   for (const ShardRange root : subtree_roots(weight.num_shards, weight.shards)) {
     std::vector<ShardRange> leaves;
     for (int leaf = root.begin; leaf < root.end; ++leaf) leaves.push_back({leaf, leaf + 1});
-    roots_.push_back({root.begin - weight.shards.begin, root.size(),
-                      fold_order(weight.num_shards, root, leaves)});
+    roots_.push_back({root.begin - weight.shards.begin,
+                      waiting_for(fold_order(weight.num_shards, root, leaves), root.size())});
   }
   num_roots_ = static_cast<int>(roots_.size());
   OCTET_CHECK(weight.bias.empty() || (num_roots_ == 1 && weight.shards.size() == weight.num_shards),
@@ -84,7 +99,7 @@ CpuLinear::CpuLinear(const LinearShape& shape, float outlier_ratio)
       activation_(shape.activation),
       rows_(shape.rows),
       layout_(shape),
-      roots_{{.first_leaf = 0, .num_leaves = 1, .adds = {}}} {
+      roots_{{.first_leaf = 0, .waiting = {0}}} {
   in_features_ = shape.columns;
   out_features_ = shape.rows;
   scales_ = Tensor::host(DType::kF32, {layout_.padded_rows()});
@@ -275,60 +290,61 @@ void CpuLinear::apply_blocks(const KernelTable& kernels, const float* x,
 
 void CpuLinear::tile(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
                      const Place& place, const Tensor& out) const {
-  alignas(64) float slots[kMaxShards * kMaxInt8TileRows * kLine];
-  const int64_t n = x.dim(0), slot = place.rows * kLine;
+  alignas(64) float sums[kMostWaiting * kMostSums];
+  const int64_t n = x.dim(0), stride = place.rows * kLine;
   for (size_t r = 0; r < roots_.size(); ++r) {
     const Root& root = roots_[r];
-    leaves(kernels, scratch, x, place, root, slots);
-    for (const TreeAdd& add : root.adds) {
-      float* to = slots + add.target * slot;
-      const float* from = slots + add.source * slot;
-      for (int64_t i = 0; i < slot; ++i) to[i] += from[i];
+    float* to = sums;
+    for (size_t i = 0; i < root.waiting.size(); ++i) {
+      to -= root.waiting[i] * stride;
+      leaf(kernels, scratch, x, place, root.first_leaf + static_cast<int>(i),
+           {.to = to, .waiting = root.waiting[i], .stride = stride});
+      to += stride;
     }
-    finish(kernels, slots, place, out.data<float>() + static_cast<int64_t>(r) * n * out_features_);
+    finish(kernels, sums, place, out.data<float>() + static_cast<int64_t>(r) * n * out_features_);
   }
 }
 
-void CpuLinear::leaves(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
-                       const Place& place, const Root& root, float* slots) const {
+void CpuLinear::leaf(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
+                     const Place& place, int shard, const LeafPlace& leaf) const {
+  alignas(64) float sums[kMostSums];
   const auto [row, rows, block, blocks, fetch] = place;
-  for (int i = 0; i < root.num_leaves; ++i) {
-    const int index = root.first_leaf + i;
-    const Shard& shard = shards()[index];
-    float* leaf = slots + i * rows * kLine;
-    if (quantized()) {
-      const Int8Tile tile{.x = scratch.rows.data() + row * num_shards() + index,
-                          .x_stride = num_shards(),
-                          .row_stride = row_stride(),
-                          .weights = blocks_.data() + block,
-                          .begin = shard.place * kBlock,
-                          .scales = scales_.data<float>() + block * kBlock,
-                          .rows = rows,
-                          .blocks = blocks,
-                          .groups = shard.padded / kGroup,
-                          .fetch = fetch,
-                          .leaf = leaf};
-      kernels.int8_low(tile);
-      if (mixed()) kernels.int8_high(tile);
-      continue;
-    }
-    kernels.float_tile({.x = x.data<float>() + row * in_features_ + shard.begin,
-                        .x_stride = in_features_,
+  const auto [begin, end, at, padded] = shards()[shard];
+  if (quantized()) {
+    const Int8Tile tile{.x = scratch.rows.data() + row * num_shards() + shard,
+                        .x_stride = num_shards(),
+                        .row_stride = row_stride(),
                         .weights = blocks_.data() + block,
-                        .begin = shard.place * kBlock * static_cast<int64_t>(dtype_size(dtype_)),
-                        .format = format_of(dtype_),
+                        .begin = at * kBlock,
+                        .scales = scales_.data<float>() + block * kBlock,
                         .rows = rows,
                         .blocks = blocks,
-                        .k = shard.padded,
+                        .groups = padded / kGroup,
                         .fetch = fetch,
-                        .sums = leaf});
-    if (scales_.empty()) continue;
-    const float* scales = scales_.data<float>() + block * kBlock;
-    for (int r = 0; r < rows; ++r) {
-      float* to = leaf + r * kLine;
-      for (int o = 0; o < blocks * kBlock; ++o) to[o] *= scales[o];
-    }
+                        .high = sums,
+                        .leaf = leaf};
+    if (mixed()) kernels.int8_high(tile);
+    return kernels.int8_low(tile);
   }
+  kernels.float_tile({.x = x.data<float>() + row * in_features_ + begin,
+                      .x_stride = in_features_,
+                      .weights = blocks_.data() + block,
+                      .begin = at * kBlock * static_cast<int64_t>(dtype_size(dtype_)),
+                      .format = format_of(dtype_),
+                      .rows = rows,
+                      .blocks = blocks,
+                      .k = padded,
+                      .fetch = fetch,
+                      .sums = sums});
+  for (int r = 0; r < rows && !scales_.empty(); ++r) {
+    const float* scales = scales_.data<float>() + block * kBlock;
+    for (int o = 0; o < blocks * kBlock; ++o) sums[r * kLine + o] *= scales[o];
+  }
+  for (int waiting = leaf.waiting; --waiting >= 0;) {
+    const float* left = leaf.to + waiting * leaf.stride;
+    for (int64_t i = 0; i < leaf.stride; ++i) sums[i] = left[i] + sums[i];
+  }
+  std::copy_n(sums, leaf.stride, leaf.to);
 }
 
 // Bias, activation, and the outputs that are not padding.

@@ -72,9 +72,8 @@ class CpuLinear : public PackedLinear {
  private:
   using Shard = WeightBlocks::Shard;
   struct Root {
-    int first_leaf;  // of this rank's
-    int num_leaves;
-    std::vector<TreeAdd> adds;  // over its leaves
+    int first_leaf;            // of this rank's
+    std::vector<int> waiting;  // [leaves] LeafPlace::waiting
   };
 
   // Rows of the input times blocks of the weights, and what is fetched meanwhile.
@@ -97,8 +96,8 @@ class CpuLinear : public PackedLinear {
                      const Tensor& x) const;
   void tile(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
             const Place& place, const Tensor& out) const;
-  void leaves(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
-              const Place& place, const Root& root, float* slots) const;
+  void leaf(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
+            const Place& place, int shard, const LeafPlace& leaf) const;
   void finish(const KernelTable& kernels, float* sums, const Place& place, float* out) const;
 
   DType dtype_;

@@ -57,13 +57,16 @@ inline void float_tile_of(const FloatTile& tile) {
     part.sums += blocks * kBlock;
   };
   int block = 0;
-  for (; block + kFloatBlocks <= tile.blocks; block += kFloatBlocks) {
-    float_tile_of<kFormat, kRows, kFloatBlocks>(part);
-    advance(kFloatBlocks);
+  constexpr int kBlocks = kFloatBlocks<kRows>;
+  for (; block + kBlocks <= tile.blocks; block += kBlocks) {
+    float_tile_of<kFormat, kRows, kBlocks>(part);
+    advance(kBlocks);
   }
-  for (; block < tile.blocks; ++block) {
-    float_tile_of<kFormat, kRows, 1>(part);
-    advance(1);
+  if constexpr (kBlocks > 1) {
+    for (; block < tile.blocks; ++block) {
+      float_tile_of<kFormat, kRows, 1>(part);
+      advance(1);
+    }
   }
 }
 

@@ -43,6 +43,16 @@ struct WeightFetch {
   bool in_cache = false;  // are they in L2 already, so that all there is to do is L1?
 };
 
+// Where leaves of the reduction tree go: [rows][kMaxBlocks][kBlock] floats. What waits there are
+// the sums of subtrees to their left that end with them, the leftmost at `to`, `stride` floats from
+// one to the next. The leaf is added to the last, that to the one before it, and what comes out is
+// stored at `to`.
+struct LeafPlace {
+  float* to;
+  int waiting;
+  int64_t stride;
+};
+
 // One shard of a tile of int8 products, in fp32: leaves of the reduction tree. Weights are stored
 // as w + 128, unsigned.
 struct Int8Tile {
@@ -55,7 +65,8 @@ struct Int8Tile {
   int rows, blocks;
   int64_t groups;
   WeightFetch fetch;
-  float* leaf;  // [rows][kMaxBlocks][kBlock]
+  float* high;  // [rows][kMaxBlocks][kBlock]: the high digits' part, of rows that have such digits
+  LeafPlace leaf;
 };
 
 struct FloatTile {
@@ -156,9 +167,10 @@ struct KernelTable {
   int band_rows;      // rows that go through a column of weights while it is in the cache
   // Does a band of int8 rows that L2 holds go through all columns before the next band does?
   bool rows_stay;
-  // See Backend::linear. The products of the low digits, then those of the high digits.
-  void (*int8_low)(const Int8Tile& tile);
+  // See Backend::linear. The products of the high digits; then those of the low digits, which makes
+  // the leaves of both.
   void (*int8_high)(const Int8Tile& tile);
+  void (*int8_low)(const Int8Tile& tile);
   void (*float_tile)(const FloatTile& tile);
   void (*norm_row)(const NormRow& row);
   // All of a tile; or the parts and sums of each split, by its first position, and then what they

@@ -6,9 +6,10 @@
 namespace octet::cpu {
 namespace {
 
-// A tile of float accumulators that fits the registers.
-constexpr int kFloatRows = 2;
-constexpr int kFloatBlocks = 2;
+// Tiles of float accumulators that fit the registers; eight of these keep the adders busy.
+constexpr int kFloatRows = 6;
+template <int kRows>
+constexpr int kFloatBlocks = kRows > 2 ? 1 : 4 / kRows;
 
 // In this order: each is written in terms of the ones before it.
 // clang-format off
@@ -23,17 +24,19 @@ constexpr int kFloatBlocks = 2;
 
 // Bytes are widened to 16 bits first, so that no pair sum saturates (255 * 127 * 2 does not fit in
 // 16 bits). A register holds four outputs, two half sums each; they meet at the end.
-inline void widen_group(const uint8_t* weights, __m256i* w) {
-  for (int j = 0; j < 4; ++j) {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(weights + j * 16));
-    w[j] = _mm256_cvtepu8_epi16(bytes);
-  }
+constexpr int kVectors = 4;                   // registers of a block
+constexpr int kGroupBytes = kBlock * kGroup;  // of its weights
+constexpr int kChunk = 128;       // groups that are multiplied at a time, whose inputs stay in L1
+using WideRow = int64_t[kChunk];  // a row's, widened: kGroup values each
+
+inline __m256i widen_weights(const uint8_t* group, int v) {
+  return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(group + v * 16)));
 }
 
-inline __m256i widen_four(const int8_t* x) {
-  int32_t four;
-  __builtin_memcpy(&four, x, sizeof four);
-  return _mm256_broadcastq_epi64(_mm_cvtepi8_epi16(_mm_cvtsi32_si128(four)));
+// Not the intrinsics: gcc 12 copies its accumulators around them.
+inline void multiply_add(__m256i& sums, __m256i w, __m256i x) {
+  __m256i products;
+  asm("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(sums), "=&x"(products) : "x"(w), "x"(x));
 }
 
 // hadd joins halves within 128-bit lanes: outputs 0 1 4 5 | 2 3 6 7 of the eight.
@@ -44,45 +47,88 @@ inline Ints16 join_halves(const __m256i* sums) {
   return {join_halves(sums[0], sums[1]), join_halves(sums[2], sums[3])};
 }
 
-// kFetches: does it fetch the tile's part of the weights ahead?
-template <int kRows, bool kFetches>
-inline void int8_block(const Int8Tile& tile, int row, int block) {
-  __m256i sums[kRows][4];
-  const int8_t* x[kRows];
-  for (int r = 0; r < kRows; ++r) {
-    x[r] = tile.x[(row + r) * tile.x_stride].low;
-    for (int j = 0; j < 4; ++j) sums[r][j] = _mm256_setzero_si256();
+// Up to kChunk groups, and what is behind them up to a multiple of four.
+inline void widen_row(const int8_t* x, int64_t groups, WideRow& wide) {
+  for (int64_t g = 0; g < groups; g += 4) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x + g * kGroup));
+    _mm256_store_si256(reinterpret_cast<__m256i*>(wide + g), _mm256_cvtepi8_epi16(bytes));
   }
-  const uint8_t* weights = tile.weights[block] + tile.begin;
-  FetchAhead ahead(tile.fetch, tile.groups, kBlock * kGroup);
-  for (int64_t g = 0; g < tile.groups; ++g) {
-    if constexpr (kFetches) {
-      ahead.fetch(weights);
-      ahead.next_step();
-    }
-    __m256i w[4];
-    widen_group(weights + g * kBlock * kGroup, w);
+}
+
+// The products of kRows rows and kOf registers of a block's outputs, from `first` on; the sums go
+// on from what they are, or start. Fetches what lies behind `next`. gcc keeps an array of
+// accumulators in registers only where the loops over it are unrolled early.
+template <int kRows, int kOf>
+inline void add_products(const uint8_t* weights, int64_t groups, const WideRow* x, int first,
+                         const uint8_t* next, FetchAhead ahead, bool goes_on,
+                         __m256i (*sums)[kVectors]) {
+  __m256i acc[kRows][kOf];
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kOf; ++v) acc[r][v] = goes_on ? sums[r][first + v] : _mm256_setzero_si256();
+  }
+  for (int64_t g = 0; g < groups; ++g) {
+    ahead.fetch(next);
+    ahead.next_step();
+    __m256i w[kOf];
+#pragma GCC unroll 8
+    for (int v = 0; v < kOf; ++v) w[v] = widen_weights(weights + g * kGroupBytes, first + v);
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-      const __m256i wide = widen_four(x[r] + g * kGroup);
-      for (int j = 0; j < 4; ++j) {
-        sums[r][j] = _mm256_add_epi32(sums[r][j], _mm256_madd_epi16(w[j], wide));
+      const __m256i four = _mm256_set1_epi64x(x[r][g]);
+#pragma GCC unroll 8
+      for (int v = 0; v < kOf; ++v) multiply_add(acc[r][v], w[v], four);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kOf; ++v) sums[r][first + v] = acc[r][v];
+  }
+}
+
+template <int kRows>
+inline void int8_low_of(const Int8Tile& tile) {
+  constexpr int kPasses = kRows <= 2 ? 1 : 2,
+                kOf = kVectors / kPasses;  // accumulators in registers
+  __m256i sums[kMaxBlocks][kRows][kVectors];
+  alignas(32) WideRow x[kRows];
+  // Of weights that come to use soon: those of the next block, or of the next columns of the first.
+  const bool fetches_soon = tile.fetch.ahead < kChunk * kGroupBytes;
+  for (int64_t begin = 0; begin < tile.groups; begin += kChunk) {
+    const int64_t left = tile.groups - begin, groups = left < kChunk ? left : kChunk;
+    for (int r = 0; r < kRows; ++r) {
+      widen_row(tile.x[r * tile.x_stride].low + begin * kGroup, groups, x[r]);
+    }
+    const auto weights = [&](int block, int64_t group) {
+      return tile.weights[block] + tile.begin + group * kGroupBytes;
+    };
+    for (int b = 0; b < tile.blocks; ++b) {
+      for (int pass = 0; pass < kPasses; ++pass) {
+        const uint8_t* soon =
+            b + 1 < tile.blocks ? weights(b + 1, begin) : weights(0, begin + kChunk);
+        const int64_t step = (fetches_soon ? 0 : begin * kPasses) + pass * groups;
+        const FetchAhead ahead(fetches_soon ? WeightFetch{} : tile.fetch, tile.groups * kPasses,
+                               kGroupBytes / kPasses, step);
+        add_products<kRows, kOf>(weights(b, begin), groups, x, pass * kOf,
+                                 fetches_soon ? soon : weights(b, 0), ahead, begin > 0, sums[b]);
       }
     }
   }
-  for (int r = 0; r < kRows; ++r) store_leaf(tile, row + r, block, join_halves(sums[r]));
+  for (int b = 0; b < tile.blocks; ++b) {
+    for (int r = 0; r < kRows; ++r) store_leaf(tile, r, b, join_halves(sums[b][r]));
+  }
 }
 
 void int8_low(const Int8Tile& tile) {
-  for (int block = 0; block < tile.blocks; ++block) {
-    if (tile.rows == 1) {
-      int8_block<1, true>(tile, 0, block);
-      continue;
-    }
-    int8_block<2, true>(tile, 0, block);
-    int row = 2;
-    for (; row + 2 <= tile.rows; row += 2) int8_block<2, false>(tile, row, block);
-    if (row < tile.rows) int8_block<1, false>(tile, row, block);
-  }
+  with_row_count<6>(tile.rows, [&]<int kRows>() { int8_low_of<kRows>(tile); });
+}
+
+inline __m256i widen_four(const int8_t* x) {
+  int32_t four;
+  __builtin_memcpy(&four, x, sizeof four);
+  return _mm256_broadcastq_epi64(_mm_cvtepi8_epi16(_mm_cvtsi32_si128(four)));
 }
 
 void int8_high(const Int8Tile& tile) {
@@ -91,16 +137,15 @@ void int8_high(const Int8Tile& tile) {
     if (row.num_groups == 0) continue;
     for (int block = 0; block < tile.blocks; ++block) {
       const uint8_t* weights = tile.weights[block] + tile.begin;
-      __m256i sums[4] = {};
+      __m256i sums[kVectors] = {};
       for (int i = 0; i < row.num_groups; ++i) {
-        __m256i w[4];
-        widen_group(weights + row.groups[i] * kBlock * kGroup, w);
-        const __m256i wide = widen_four(row.high + i * kGroup);
-        for (int j = 0; j < 4; ++j) {
-          sums[j] = _mm256_add_epi32(sums[j], _mm256_madd_epi16(w[j], wide));
+        const uint8_t* group = weights + row.groups[i] * kBlock * kGroup;
+        const __m256i four = widen_four(row.high + i * kGroup);
+        for (int v = 0; v < kVectors; ++v) {
+          multiply_add(sums[v], widen_weights(group, v), four);
         }
       }
-      add_high(tile, r, block, join_halves(sums));
+      store_high(tile, r, block, join_halves(sums));
     }
   }
 }
@@ -111,11 +156,11 @@ constexpr KernelTable kTable{.name = "avx2",
                              .supported = supported,
                              .quantize = quantize,
                              .int8_rows = 6,
-                             .int8_row_step = 2,
+                             .int8_row_step = 1,
                              .band_rows = 48,
                              .rows_stay = false,
-                             .int8_low = int8_low,
                              .int8_high = int8_high,
+                             .int8_low = int8_low,
                              .float_tile = float_tile,
                              .norm_row = norm_row,
                              .attention_tile = attention_tile,

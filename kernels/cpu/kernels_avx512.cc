@@ -9,8 +9,9 @@ namespace octet::cpu {
 namespace {
 
 constexpr int kVnniRows = 6;
-// A tile of float accumulators that fits the registers.
+// Tiles of float accumulators that fit the registers.
 constexpr int kFloatRows = 6;
+template <int kRows>
 constexpr int kFloatBlocks = 4;
 
 // In this order: each is written in terms of the ones before it.
@@ -134,7 +135,7 @@ inline void int8_high(const Int8Tile& tile) {
       }
     }
 #pragma GCC unroll 8
-    for (int b = 0; b < kBlocks; ++b) add_high(tile, r, b, {sums[b]});
+    for (int b = 0; b < kBlocks; ++b) store_high(tile, r, b, {sums[b]});
   }
 }
 
@@ -168,8 +169,8 @@ constexpr KernelTable kVnni{.name = "avx512-vnni",
                             .int8_row_step = 1,
                             .band_rows = 48,
                             .rows_stay = false,
-                            .int8_low = vnni_low,
                             .int8_high = int8_high,
+                            .int8_low = vnni_low,
                             .float_tile = float_tile,
                             .norm_row = norm_row,
                             .attention_tile = attention_tile,

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "comm/communicator.h"
@@ -39,6 +40,10 @@ struct GroupInfo {
 
 struct Plan;
 
+// Why a request cannot ever run in such a group: too long, an empty prompt, an id out of range, a
+// setting out of bounds. Empty: it can.
+std::string why_impossible(const Request& request, const GroupInfo& info);
+
 class Engine {
  public:
   // Called in run()'s thread, after each step, with that step's events.
@@ -48,8 +53,7 @@ class Engine {
 
   virtual const GroupInfo& info() const = 0;
 
-  // Queues a request. One that cannot ever run (too long, empty prompt, id out of range) comes back
-  // as a kError event.
+  // Queues a request. One that cannot ever run comes back as a kError event.
   virtual void submit(Request request) = 0;
   virtual void cancel(uint64_t request_id) = 0;  // unknown or finished ids are ignored; takes
                                                  // effect before the next step

@@ -10,9 +10,7 @@
 #include "runtime/request/error.h"
 
 namespace octet {
-namespace {
 
-// Empty: the request can run.
 std::string why_impossible(const Request& request, const GroupInfo& info) {
   try {
     validate(request.sampling);
@@ -36,8 +34,6 @@ std::string why_impossible(const Request& request, const GroupInfo& info) {
   }
   return "";
 }
-
-}  // namespace
 
 Leader::Leader(const GroupInfo& info, const SchedulerConfig& config, std::vector<int32_t> eos,
                Worker& worker, Communicator& communicator)
