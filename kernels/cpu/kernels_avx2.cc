@@ -26,8 +26,12 @@ constexpr int kFloatBlocks = kRows > 2 ? 1 : 4 / kRows;
 // 16 bits). A register holds four outputs, two half sums each; they meet at the end.
 constexpr int kVectors = 4;                   // registers of a block
 constexpr int kGroupBytes = kBlock * kGroup;  // of its weights
-constexpr int kChunk = 128;       // groups that are multiplied at a time, whose inputs stay in L1
-using WideRow = int64_t[kChunk];  // a row's, widened: kGroup values each
+// Groups of columns that are multiplied at a time: their inputs, and the weights where these are
+// gone through more than once, stay in L1.
+template <int kRows>
+constexpr int kChunk = 768 / kRows / 4 * 4;
+template <int kRows>
+using WideRow = int64_t[kChunk<kRows>];  // a row's, widened: kGroup values each
 
 inline __m256i widen_weights(const uint8_t* group, int v) {
   return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(group + v * 16)));
@@ -47,72 +51,93 @@ inline Ints16 join_halves(const __m256i* sums) {
   return {join_halves(sums[0], sums[1]), join_halves(sums[2], sums[3])};
 }
 
-// Up to kChunk groups, and what is behind them up to a multiple of four.
-inline void widen_row(const int8_t* x, int64_t groups, WideRow& wide) {
+// And what is behind the groups up to a multiple of four.
+inline void widen_row(const int8_t* x, int64_t groups, int64_t* wide) {
   for (int64_t g = 0; g < groups; g += 4) {
     const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x + g * kGroup));
     _mm256_store_si256(reinterpret_cast<__m256i*>(wide + g), _mm256_cvtepi8_epi16(bytes));
   }
 }
 
-// The products of kRows rows and kOf registers of a block's outputs, from `first` on; the sums go
-// on from what they are, or start. Fetches what lies behind `next`. gcc keeps an array of
-// accumulators in registers only where the loops over it are unrolled early.
-template <int kRows, int kOf>
-inline void add_products(const uint8_t* weights, int64_t groups, const WideRow* x, int first,
-                         const uint8_t* next, FetchAhead ahead, bool goes_on,
-                         __m256i (*sums)[kVectors]) {
-  __m256i acc[kRows][kOf];
+// The products of kRows rows with kBlocks blocks, kOf registers of each from `first` on; the sums
+// go on from what they are, or start. Fetches what lies behind `next`, if that is not null. gcc
+// keeps an array of accumulators in registers only where the loops over it are unrolled early.
+template <int kRows, int kBlocks, int kOf>
+inline void add_products(const uint8_t* const* weights, int64_t groups, const WideRow<kRows>* x,
+                         int first, const uint8_t* next, FetchAhead ahead, bool goes_on,
+                         __m256i (*sums)[kRows][kVectors]) {
+  __m256i acc[kBlocks][kRows][kOf];
 #pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-    for (int v = 0; v < kOf; ++v) acc[r][v] = goes_on ? sums[r][first + v] : _mm256_setzero_si256();
-  }
-  for (int64_t g = 0; g < groups; ++g) {
-    ahead.fetch(next);
-    ahead.next_step();
-    __m256i w[kOf];
-#pragma GCC unroll 8
-    for (int v = 0; v < kOf; ++v) w[v] = widen_weights(weights + g * kGroupBytes, first + v);
+  for (int b = 0; b < kBlocks; ++b) {
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-      const __m256i four = _mm256_set1_epi64x(x[r][g]);
 #pragma GCC unroll 8
-      for (int v = 0; v < kOf; ++v) multiply_add(acc[r][v], w[v], four);
+      for (int v = 0; v < kOf; ++v) {
+        acc[b][r][v] = goes_on ? sums[b][r][first + v] : _mm256_setzero_si256();
+      }
+    }
+  }
+  for (int64_t g = 0; g < groups; ++g) {
+    if constexpr (kBlocks == 1) {
+      ahead.fetch(next);
+      ahead.next_step();
+    }
+#pragma GCC unroll 8
+    for (int b = 0; b < kBlocks; ++b) {
+      __m256i w[kOf];
+#pragma GCC unroll 8
+      for (int v = 0; v < kOf; ++v) w[v] = widen_weights(weights[b] + g * kGroupBytes, first + v);
+#pragma GCC unroll 8
+      for (int r = 0; r < kRows; ++r) {
+        const __m256i four = _mm256_set1_epi64x(x[r][g]);
+#pragma GCC unroll 8
+        for (int v = 0; v < kOf; ++v) multiply_add(acc[b][r][v], w[v], four);
+      }
     }
   }
 #pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
+  for (int b = 0; b < kBlocks; ++b) {
 #pragma GCC unroll 8
-    for (int v = 0; v < kOf; ++v) sums[r][first + v] = acc[r][v];
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+      for (int v = 0; v < kOf; ++v) sums[b][r][first + v] = acc[b][r][v];
+    }
   }
 }
 
 template <int kRows>
 inline void int8_low_of(const Int8Tile& tile) {
-  constexpr int kPasses = kRows <= 2 ? 1 : 2,
-                kOf = kVectors / kPasses;  // accumulators in registers
+  constexpr int kMost = kChunk<kRows>;
+  constexpr int kPasses = kRows <= 2 ? 1 : 2, kOf = kVectors / kPasses;  // what registers hold
   __m256i sums[kMaxBlocks][kRows][kVectors];
-  alignas(32) WideRow x[kRows];
+  alignas(32) WideRow<kRows> x[kRows];
   // Of weights that come to use soon: those of the next block, or of the next columns of the first.
-  const bool fetches_soon = tile.fetch.ahead < kChunk * kGroupBytes;
-  for (int64_t begin = 0; begin < tile.groups; begin += kChunk) {
-    const int64_t left = tile.groups - begin, groups = left < kChunk ? left : kChunk;
+  const bool fetches_soon = tile.fetch.ahead < kMost * kGroupBytes;
+  for (int64_t begin = 0; begin < tile.groups; begin += kMost) {
+    const int64_t left = tile.groups - begin, groups = left < kMost ? left : kMost;
     for (int r = 0; r < kRows; ++r) {
       widen_row(tile.x[r * tile.x_stride].low + begin * kGroup, groups, x[r]);
     }
-    const auto weights = [&](int block, int64_t group) {
-      return tile.weights[block] + tile.begin + group * kGroupBytes;
-    };
-    for (int b = 0; b < tile.blocks; ++b) {
+    const uint8_t* weights[kMaxBlocks + 1];
+    const int64_t at = tile.begin + begin * kGroupBytes;
+    for (int b = 0; b < tile.blocks; ++b) weights[b] = tile.weights[b] + at;
+    weights[tile.blocks] = weights[0] + kMost * kGroupBytes;
+    int block = 0;
+    if constexpr (kRows == 1) {  // one row waits for memory, which gives more to two streams
+      for (; block + 2 <= tile.blocks; block += 2) {
+        add_products<kRows, 2, kOf>(weights + block, groups, x, 0, nullptr, FetchAhead({}, 0, 0),
+                                    begin > 0, sums + block);
+      }
+    }
+    for (; block < tile.blocks; ++block) {
       for (int pass = 0; pass < kPasses; ++pass) {
-        const uint8_t* soon =
-            b + 1 < tile.blocks ? weights(b + 1, begin) : weights(0, begin + kChunk);
         const int64_t step = (fetches_soon ? 0 : begin * kPasses) + pass * groups;
         const FetchAhead ahead(fetches_soon ? WeightFetch{} : tile.fetch, tile.groups * kPasses,
                                kGroupBytes / kPasses, step);
-        add_products<kRows, kOf>(weights(b, begin), groups, x, pass * kOf,
-                                 fetches_soon ? soon : weights(b, 0), ahead, begin > 0, sums[b]);
+        const uint8_t* next =
+            fetches_soon ? weights[block + 1] : weights[block] - begin * kGroupBytes;
+        add_products<kRows, 1, kOf>(weights + block, groups, x, pass * kOf, next, ahead, begin > 0,
+                                    sums + block);
       }
     }
   }
