@@ -60,8 +60,9 @@ inline void widen_row(const int8_t* x, int64_t groups, int64_t* wide) {
 }
 
 // The products of kRows rows with kBlocks blocks, kOf registers of each from `first` on; the sums
-// go on from what they are, or start. Fetches what lies behind `next`, if that is not null. gcc
-// keeps an array of accumulators in registers only where the loops over it are unrolled early.
+// go on from what they are, or start. With one block what lies behind `next` is fetched; two are
+// streams that hardware follows better alone. gcc keeps an array of accumulators in registers only
+// where the loops over it are unrolled early.
 template <int kRows, int kBlocks, int kOf>
 inline void add_products(const uint8_t* const* weights, int64_t groups, const WideRow<kRows>* x,
                          int first, const uint8_t* next, FetchAhead ahead, bool goes_on,
@@ -150,27 +151,33 @@ void int8_low(const Int8Tile& tile) {
   with_row_count<6>(tile.rows, [&]<int kRows>() { int8_low_of<kRows>(tile); });
 }
 
-inline __m256i widen_four(const int8_t* x) {
-  int32_t four;
-  __builtin_memcpy(&four, x, sizeof four);
-  return _mm256_broadcastq_epi64(_mm_cvtepi8_epi16(_mm_cvtsi32_si128(four)));
-}
-
 void int8_high(const Int8Tile& tile) {
+  constexpr int kMost = kChunk<1>;
   for (int r = 0; r < tile.rows; ++r) {
     const QuantizedRow& row = tile.x[r * tile.x_stride];
     if (row.num_groups == 0) continue;
-    for (int block = 0; block < tile.blocks; ++block) {
-      const uint8_t* weights = tile.weights[block] + tile.begin;
-      __m256i sums[kVectors] = {};
-      for (int i = 0; i < row.num_groups; ++i) {
-        const uint8_t* group = weights + row.groups[i] * kBlock * kGroup;
-        const __m256i four = widen_four(row.high + i * kGroup);
-        for (int v = 0; v < kVectors; ++v) {
-          multiply_add(sums[v], widen_weights(group, v), four);
+    __m256i sums[kMaxBlocks][kVectors] = {};
+    for (int begin = 0; begin < row.num_groups; begin += kMost) {
+      const int left = row.num_groups - begin, groups = left < kMost ? left : kMost;
+      alignas(32) WideRow<1> x;
+      widen_row(row.high + begin * kGroup, groups, x);
+      for (int block = 0; block < tile.blocks; ++block) {
+        const uint8_t* weights = tile.weights[block] + tile.begin;
+        __m256i acc[kVectors];
+#pragma GCC unroll 8
+        for (int v = 0; v < kVectors; ++v) acc[v] = sums[block][v];
+        for (int i = 0; i < groups; ++i) {
+          const uint8_t* group = weights + row.groups[begin + i] * kGroupBytes;
+          const __m256i four = _mm256_set1_epi64x(x[i]);
+#pragma GCC unroll 8
+          for (int v = 0; v < kVectors; ++v) multiply_add(acc[v], widen_weights(group, v), four);
         }
+#pragma GCC unroll 8
+        for (int v = 0; v < kVectors; ++v) sums[block][v] = acc[v];
       }
-      store_high(tile, r, block, join_halves(sums));
+    }
+    for (int block = 0; block < tile.blocks; ++block) {
+      store_high(tile, r, block, join_halves(sums[block]));
     }
   }
 }
