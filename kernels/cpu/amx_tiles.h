@@ -1,7 +1,7 @@
 // The AMX instructions that the int8 kernel uses: eight tile registers of 16 rows by 64 bytes. Any
 // flags will do; nothing is shared between files of different flags. The tests put another header
 // of this name in front of this one, which computes the same in plain C++
-// (tests/kernels/amx_emulation).
+// (tests/kernels/avx512_emulation).
 #pragma once
 
 #include <sys/syscall.h>

@@ -3,6 +3,7 @@
 #include <immintrin.h>
 
 #include "kernels/cpu/amx_tiles.h"
+#include "kernels/cpu/avx512_instructions.h"
 #include "kernels/cpu/kernel_table.h"
 
 namespace octet::cpu {
@@ -24,11 +25,6 @@ constexpr int kFloatBlocks = 4;
 #include "kernels/cpu/sketch_rows.h"
 #include "kernels/cpu/attention_tiles.h"
 // clang-format on
-
-// sums += w * x, w unsigned. Not the intrinsic: gcc 12 copies its accumulators around it.
-inline void multiply_add(__m512i& sums, __m512i w, __m512i x) {
-  asm("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(w), "v"(x));
-}
 
 // gcc keeps an array of accumulators in registers only where the loops over it are unrolled early.
 template <int kRows, int kBlocks, bool kInCache>
@@ -64,7 +60,7 @@ inline void vnni_low(const Int8Tile& tile) {
       __builtin_memcpy(&four, x[r] + g * kGroup, sizeof four);
       const __m512i broadcast = _mm512_set1_epi32(four);
 #pragma GCC unroll 8
-      for (int b = 0; b < kBlocks; ++b) multiply_add(acc[r][b], w[b], broadcast);
+      for (int b = 0; b < kBlocks; ++b) avx512::multiply_add(acc[r][b], w[b], broadcast);
     }
   }
 #pragma GCC unroll 8
@@ -131,7 +127,7 @@ inline void int8_high(const Int8Tile& tile) {
       const int64_t at = row.groups[i] * kBlock * kGroup;
 #pragma GCC unroll 8
       for (int b = 0; b < kBlocks; ++b) {
-        multiply_add(sums[b], _mm512_loadu_si512(weights[b] + at), broadcast);
+        avx512::multiply_add(sums[b], _mm512_loadu_si512(weights[b] + at), broadcast);
       }
     }
 #pragma GCC unroll 8
@@ -154,12 +150,7 @@ void int8_high(const Int8Tile& tile) {
 
 #include "kernels/cpu/int8_amx.h"
 
-bool vnni_supported() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("avx512vnni");
-}
-
+bool vnni_supported() { return avx512::available(); }
 bool amx_supported() { return vnni_supported() && amx::available(); }
 
 constexpr KernelTable kVnni{.name = "avx512-vnni",

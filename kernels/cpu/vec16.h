@@ -38,12 +38,7 @@ inline Vec16 drop_below(Vec16 a, Vec16 limit) {
   return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(_mm512_abs_ps(a.v), limit.v, _CMP_NLT_UQ), a.v)};
 }
 inline uint32_t nonzero_lanes(Vec16 a) {  // a bit each
-  // The move is spelled out: a widened mask that has to be spilled is stored by GCC 12 as two bytes
-  // and read again as four.
-  const __mmask16 mask = _mm512_cmp_ps_mask(a.v, _mm512_setzero_ps(), _CMP_NEQ_UQ);
-  uint32_t lanes;
-  asm("kmovw %1, %0" : "=r"(lanes) : "k"(mask));
-  return lanes;
+  return avx512::lanes_of(_mm512_cmp_ps_mask(a.v, _mm512_setzero_ps(), _CMP_NEQ_UQ));
 }
 struct Ints16 {  // sixteen int32
   __m512i v;
