@@ -16,6 +16,7 @@ pkg_check_modules(HWLOC REQUIRED IMPORTED_TARGET hwloc)
 pkg_check_modules(HTTPLIB REQUIRED IMPORTED_TARGET cpp-httplib)
 if(OCTET_BUILD_TESTS)
   find_package(GTest REQUIRED)
+  find_path(OCTET_SIMDE_INCLUDE simde/x86/avx512.h REQUIRED)
 endif()
 
 if(OCTET_CUDA)

@@ -205,13 +205,13 @@ void lead(Engine& engine, const GenerateFlags& flags, const Prompts& loaded) {
 
   Printer printer(flags, tokenizer, prompts.size());
   std::vector<Answer> answers(prompts.size());
-  const auto start = std::chrono::steady_clock::now();
   std::vector<Request> requests;
   for (size_t i = 0; i < prompts.size(); ++i) {
     requests.push_back({.id = i, .prompt = prompts[i], .sampling = sampling});
     const std::string why = why_impossible(requests.back(), engine.info());
     if (!why.empty()) throw InputError(fmt::format("{}: {}", loaded.where[i], why));
   }
+  const auto start = std::chrono::steady_clock::now();
   for (Request& request : requests) engine.submit(std::move(request));
   size_t printed = 0;
   engine.run(

@@ -32,7 +32,9 @@ int64_t tile_begin(int64_t rows, int64_t tiles, int64_t tile, int64_t step) {
 // During tile `part` of the `parts` that a column is multiplied by. The next column is `next` bytes
 // behind this one, 0: there is none.
 WeightFetch fetch_during(int64_t part, int64_t parts, int64_t column_bytes, int64_t next) {
-  if (next == 0 || (parts == 1 && column_bytes > kMostForOne)) return {.ahead = kAhead};
+  if (next == 0 || (parts == 1 && column_bytes > kMostForOne)) {
+    return {.ahead = kAhead, .same_column = true};
+  }
   return {.ahead = next, .part = static_cast<int>(part), .parts = static_cast<int>(parts)};
 }
 
@@ -252,8 +254,9 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
             .rows = static_cast<int>(end - begin),
             .block = block,
             .blocks = static_cast<int>(std::min<int64_t>(kMaxBlocks, blocks - block)),
-            .fetch = fetches_next ? fetch_during(t, tiles, column_bytes, next)
-                                  : WeightFetch{.ahead = kAhead, .in_cache = true}},
+            .fetch = fetches_next
+                         ? fetch_during(t, tiles, column_bytes, next)
+                         : WeightFetch{.ahead = kAhead, .same_column = true, .in_cache = true}},
            out);
     }
   });
@@ -280,7 +283,7 @@ void CpuLinear::apply_blocks(const KernelTable& kernels, const float* x,
                       .rows = 1,
                       .blocks = static_cast<int>(blocks.size()),
                       .k = in_features_,
-                      .fetch = {.ahead = kAhead},
+                      .fetch = {.ahead = kAhead, .same_column = true},
                       .sums = sums});
   for (size_t i = 0; i < blocks.size(); ++i) {
     const int64_t first = blocks[i] * kBlock;
@@ -306,7 +309,7 @@ void CpuLinear::tile(const KernelTable& kernels, const LinearScratch& scratch, c
 }
 
 void CpuLinear::leaf(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
-                     const Place& place, int shard, const LeafPlace& leaf) const {
+                     const Place& place, int shard, const LeafPlace& place_in_tree) const {
   alignas(64) float sums[kMostSums];
   const auto [row, rows, block, blocks, fetch] = place;
   const auto [begin, end, at, padded] = shards()[shard];
@@ -322,7 +325,7 @@ void CpuLinear::leaf(const KernelTable& kernels, const LinearScratch& scratch, c
                         .groups = padded / kGroup,
                         .fetch = fetch,
                         .high = sums,
-                        .leaf = leaf};
+                        .leaf = place_in_tree};
     if (mixed()) kernels.int8_high(tile);
     return kernels.int8_low(tile);
   }
@@ -336,15 +339,16 @@ void CpuLinear::leaf(const KernelTable& kernels, const LinearScratch& scratch, c
                       .k = padded,
                       .fetch = fetch,
                       .sums = sums});
-  for (int r = 0; r < rows && !scales_.empty(); ++r) {
-    const float* scales = scales_.data<float>() + block * kBlock;
-    for (int o = 0; o < blocks * kBlock; ++o) sums[r * kLine + o] *= scales[o];
+  for (int r = 0; r < rows; ++r) {
+    for (int o = 0; o < blocks * kBlock; ++o) {
+      const int i = r * kLine + o;
+      float sum = scales_.empty() ? sums[i] : sums[i] * scales_.data<float>()[block * kBlock + o];
+      for (int w = place_in_tree.waiting - 1; w >= 0; --w) {
+        sum = place_in_tree.to[w * place_in_tree.stride + i] + sum;
+      }
+      place_in_tree.to[i] = sum;
+    }
   }
-  for (int waiting = leaf.waiting; --waiting >= 0;) {
-    const float* left = leaf.to + waiting * leaf.stride;
-    for (int64_t i = 0; i < leaf.stride; ++i) sums[i] = left[i] + sums[i];
-  }
-  std::copy_n(sums, leaf.stride, leaf.to);
 }
 
 // Bias, activation, and the outputs that are not padding.

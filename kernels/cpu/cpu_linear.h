@@ -97,7 +97,7 @@ class CpuLinear : public PackedLinear {
   void tile(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
             const Place& place, const Tensor& out) const;
   void leaf(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
-            const Place& place, int shard, const LeafPlace& leaf) const;
+            const Place& place, int shard, const LeafPlace& place_in_tree) const;
   void finish(const KernelTable& kernels, float* sums, const Place& place, float* out) const;
 
   DType dtype_;

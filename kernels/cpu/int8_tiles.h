@@ -1,5 +1,5 @@
-// From exact int32 sums to leaves. Included only by the files that fill a KernelTable, after
-// vec16.h, inside their own unnamed namespace.
+// From exact int32 sums to leaves, and these into the tree. Included only by the files that fill a
+// KernelTable, after vec16.h, inside their own unnamed namespace.
 
 // Of row r and block b: the products of the high digits with the stored weights.
 inline void store_high(const Int8Tile& tile, int r, int b, Ints16 sums) {
@@ -8,7 +8,7 @@ inline void store_high(const Int8Tile& tile, int r, int b, Ints16 sums) {
   store(tile.high + (r * kMaxBlocks + b) * kBlock, mul(to_float(sums, 128 * row.high_sum), scale));
 }
 
-// The products of the low digits; store_high() came before.
+// The products of the low digits. REQUIRES: store_high() before, where the row has high digits.
 inline void store_leaf(const Int8Tile& tile, int r, int b, Ints16 sums) {
   const QuantizedRow& row = tile.x[r * tile.x_stride];
   const int at = (r * kMaxBlocks + b) * kBlock;

@@ -26,8 +26,9 @@ enum class FloatFormat { kF32, kBF16, kF16, kI8 };
 // A shard of a row in int8: low digits of all its values, high digits of the outliers only, kGroup
 // values along K at a time.
 struct QuantizedRow {
-  int8_t* low;       // [padded]
-  int8_t* high;      // [num_groups, kGroup], room for [padded]; unused where no value is an outlier
+  int8_t* low;   // [padded]
+  int8_t* high;  // [num_groups, kGroup], room for [padded]; unused where no value is an outlier;
+                 // what lies behind the last group up to a multiple of 4 may be read
   uint16_t* groups;  // [num_groups]: which groups these are; room for [padded / kGroup]
   int32_t num_groups;
   float scale;
@@ -40,17 +41,18 @@ struct QuantizedRow {
 struct WeightFetch {
   int64_t ahead;
   int part = 0, parts = 1;
+  bool same_column =
+      false;              // as is multiplied? Then `ahead` is how far, if memory is read in order.
   bool in_cache = false;  // are they in L2 already, so that all there is to do is L1?
 };
 
-// Where leaves of the reduction tree go: [rows][kMaxBlocks][kBlock] floats. What waits there are
-// the sums of subtrees to their left that end with them, the leftmost at `to`, `stride` floats from
-// one to the next. The leaf is added to the last, that to the one before it, and what comes out is
-// stored at `to`.
+// Where a leaf of the reduction tree goes, [rows][kMaxBlocks][kBlock] floats. The sums of `waiting`
+// subtrees lie at `to`, to + stride, ..., leftmost first. The leaf is added to the last of them,
+// what that gives to the one before, and so on; the result is stored at `to`.
 struct LeafPlace {
   float* to;
   int waiting;
-  int64_t stride;
+  int64_t stride;  // floats, at least rows * kMaxBlocks * kBlock
 };
 
 // One shard of a tile of int8 products, in fp32: leaves of the reduction tree. Weights are stored

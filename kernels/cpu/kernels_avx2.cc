@@ -6,7 +6,7 @@
 namespace octet::cpu {
 namespace {
 
-// Tiles of float accumulators that fit the registers; eight of these keep the adders busy.
+// Tiles of float accumulators that fit the registers and, but for three rows, keep the adders busy.
 constexpr int kFloatRows = 6;
 template <int kRows>
 constexpr int kFloatBlocks = kRows > 2 ? 1 : 4 / kRows;
@@ -51,7 +51,7 @@ inline Ints16 join_halves(const __m256i* sums) {
   return {join_halves(sums[0], sums[1]), join_halves(sums[2], sums[3])};
 }
 
-// And what is behind the groups up to a multiple of four.
+// Reads and writes groups up to a multiple of four.
 inline void widen_row(const int8_t* x, int64_t groups, int64_t* wide) {
   for (int64_t g = 0; g < groups; g += 4) {
     const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x + g * kGroup));
@@ -59,21 +59,21 @@ inline void widen_row(const int8_t* x, int64_t groups, int64_t* wide) {
   }
 }
 
-// The products of kRows rows with kBlocks blocks, kOf registers of each from `first` on; the sums
-// go on from what they are, or start. With one block what lies behind `next` is fetched; two are
-// streams that hardware follows better alone. gcc keeps an array of accumulators in registers only
-// where the loops over it are unrolled early.
-template <int kRows, int kBlocks, int kOf>
+// The products of kRows rows with kBlocks blocks, kAtOnce registers of each from `first` on; the
+// sums go on from what they are, or start. With one block what lies behind `next` is fetched; two
+// are streams that hardware follows better alone. gcc keeps an array of accumulators in registers
+// only where the loops over it are unrolled early.
+template <int kRows, int kBlocks, int kAtOnce>
 inline void add_products(const uint8_t* const* weights, int64_t groups, const WideRow<kRows>* x,
                          int first, const uint8_t* next, FetchAhead ahead, bool goes_on,
                          __m256i (*sums)[kRows][kVectors]) {
-  __m256i acc[kBlocks][kRows][kOf];
+  __m256i acc[kBlocks][kRows][kAtOnce];
 #pragma GCC unroll 8
   for (int b = 0; b < kBlocks; ++b) {
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
-      for (int v = 0; v < kOf; ++v) {
+      for (int v = 0; v < kAtOnce; ++v) {
         acc[b][r][v] = goes_on ? sums[b][r][first + v] : _mm256_setzero_si256();
       }
     }
@@ -85,14 +85,15 @@ inline void add_products(const uint8_t* const* weights, int64_t groups, const Wi
     }
 #pragma GCC unroll 8
     for (int b = 0; b < kBlocks; ++b) {
-      __m256i w[kOf];
+      __m256i w[kAtOnce];
 #pragma GCC unroll 8
-      for (int v = 0; v < kOf; ++v) w[v] = widen_weights(weights[b] + g * kGroupBytes, first + v);
+      for (int v = 0; v < kAtOnce; ++v)
+        w[v] = widen_weights(weights[b] + g * kGroupBytes, first + v);
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
         const __m256i four = _mm256_set1_epi64x(x[r][g]);
 #pragma GCC unroll 8
-        for (int v = 0; v < kOf; ++v) multiply_add(acc[b][r][v], w[v], four);
+        for (int v = 0; v < kAtOnce; ++v) multiply_add(acc[b][r][v], w[v], four);
       }
     }
   }
@@ -101,47 +102,47 @@ inline void add_products(const uint8_t* const* weights, int64_t groups, const Wi
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
-      for (int v = 0; v < kOf; ++v) sums[b][r][first + v] = acc[b][r][v];
+      for (int v = 0; v < kAtOnce; ++v) sums[b][r][first + v] = acc[b][r][v];
     }
   }
 }
 
 template <int kRows>
 inline void int8_low_of(const Int8Tile& tile) {
-  constexpr int kMost = kChunk<kRows>;
-  constexpr int kPasses = kRows <= 2 ? 1 : 2, kOf = kVectors / kPasses;  // what registers hold
+  constexpr int kPasses = kRows <= 2 ? 1 : 2, kAtOnce = kVectors / kPasses;
   __m256i sums[kMaxBlocks][kRows][kVectors];
   alignas(32) WideRow<kRows> x[kRows];
-  // Of weights that come to use soon: those of the next block, or of the next columns of the first.
-  const bool fetches_soon = tile.fetch.ahead < kMost * kGroupBytes;
-  for (int64_t begin = 0; begin < tile.groups; begin += kMost) {
-    const int64_t left = tile.groups - begin, groups = left < kMost ? left : kMost;
+  int64_t begin = 0;
+  do {  // once at least: sums of no columns are zero
+    const int64_t left = tile.groups - begin;
+    const int64_t groups = left < kChunk<kRows> ? left : kChunk<kRows>;
     for (int r = 0; r < kRows; ++r) {
       widen_row(tile.x[r * tile.x_stride].low + begin * kGroup, groups, x[r]);
     }
-    const uint8_t* weights[kMaxBlocks + 1];
+    const uint8_t* weights[kMaxBlocks + 1];  // of the chunk; behind them, of the next one
     const int64_t at = tile.begin + begin * kGroupBytes;
     for (int b = 0; b < tile.blocks; ++b) weights[b] = tile.weights[b] + at;
-    weights[tile.blocks] = weights[0] + kMost * kGroupBytes;
+    weights[tile.blocks] = weights[0] + groups * kGroupBytes;
     int block = 0;
     if constexpr (kRows == 1) {  // one row waits for memory, which gives more to two streams
       for (; block + 2 <= tile.blocks; block += 2) {
-        add_products<kRows, 2, kOf>(weights + block, groups, x, 0, nullptr, FetchAhead({}, 0, 0),
-                                    begin > 0, sums + block);
+        add_products<kRows, 2, kAtOnce>(weights + block, groups, x, 0, nullptr,
+                                        FetchAhead({}, 0, 0), begin > 0, sums + block);
       }
     }
     for (; block < tile.blocks; ++block) {
       for (int pass = 0; pass < kPasses; ++pass) {
-        const int64_t step = (fetches_soon ? 0 : begin * kPasses) + pass * groups;
-        const FetchAhead ahead(fetches_soon ? WeightFetch{} : tile.fetch, tile.groups * kPasses,
+        const bool soon = tile.fetch.same_column;  // what is multiplied next
+        const int64_t step = (soon ? 0 : begin * kPasses) + pass * groups;
+        const FetchAhead ahead(soon ? WeightFetch{} : tile.fetch, tile.groups * kPasses,
                                kGroupBytes / kPasses, step);
-        const uint8_t* next =
-            fetches_soon ? weights[block + 1] : weights[block] - begin * kGroupBytes;
-        add_products<kRows, 1, kOf>(weights + block, groups, x, pass * kOf, next, ahead, begin > 0,
-                                    sums + block);
+        const uint8_t* next = soon ? weights[block + 1] : weights[block] - begin * kGroupBytes;
+        add_products<kRows, 1, kAtOnce>(weights + block, groups, x, pass * kAtOnce, next, ahead,
+                                        begin > 0, sums + block);
       }
     }
-  }
+    begin += kChunk<kRows>;
+  } while (begin < tile.groups);
   for (int b = 0; b < tile.blocks; ++b) {
     for (int r = 0; r < kRows; ++r) store_leaf(tile, r, b, join_halves(sums[b][r]));
   }
@@ -152,13 +153,12 @@ void int8_low(const Int8Tile& tile) {
 }
 
 void int8_high(const Int8Tile& tile) {
-  constexpr int kMost = kChunk<1>;
   for (int r = 0; r < tile.rows; ++r) {
     const QuantizedRow& row = tile.x[r * tile.x_stride];
     if (row.num_groups == 0) continue;
     __m256i sums[kMaxBlocks][kVectors] = {};
-    for (int begin = 0; begin < row.num_groups; begin += kMost) {
-      const int left = row.num_groups - begin, groups = left < kMost ? left : kMost;
+    for (int begin = 0; begin < row.num_groups; begin += kChunk<1>) {
+      const int left = row.num_groups - begin, groups = left < kChunk<1> ? left : kChunk<1>;
       alignas(32) WideRow<1> x;
       widen_row(row.high + begin * kGroup, groups, x);
       for (int block = 0; block < tile.blocks; ++block) {

@@ -1,6 +1,6 @@
 // Vec16: sixteen floats, as one AVX-512 register or two AVX2 ones; the same arithmetic, lane for
 // lane, either way. Included only by the files that fill a KernelTable, inside their own unnamed
-// namespace.
+// namespace; with AVX-512 behind avx512_instructions.h.
 
 #if defined(__AVX512F__)
 

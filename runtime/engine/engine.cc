@@ -115,6 +115,30 @@ void lead_group(Leader& leader, const std::function<void(Engine&)>& lead) {
 
 }  // namespace
 
+std::string why_impossible(const Request& request, const GroupInfo& info) {
+  try {
+    validate(request.sampling);
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  if (request.prompt.empty()) return "the prompt has no tokens";
+  for (const int32_t id : request.prompt) {
+    if (id < 0 || id >= info.vocab_size) {
+      return fmt::format("prompt token {} is outside the vocabulary of {}", id, info.vocab_size);
+    }
+  }
+  const int64_t total = static_cast<int64_t>(request.prompt.size()) + request.sampling.max_tokens;
+  if (total > info.max_model_len) {
+    return fmt::format("{} prompt tokens and max_tokens {} exceed the model's length of {}",
+                       request.prompt.size(), request.sampling.max_tokens, info.max_model_len);
+  }
+  if (total > info.kv_cache_tokens) {
+    return fmt::format("{} prompt tokens and max_tokens {} exceed the KV cache of {} tokens",
+                       request.prompt.size(), request.sampling.max_tokens, info.kv_cache_tokens);
+  }
+  return "";
+}
+
 CommOptions comm_options(const EngineOptions& options, int tensor_parallel_size) {
   return comm_options(Plan(options, tensor_parallel_size), tensor_parallel_size);
 }

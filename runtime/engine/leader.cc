@@ -11,30 +11,6 @@
 
 namespace octet {
 
-std::string why_impossible(const Request& request, const GroupInfo& info) {
-  try {
-    validate(request.sampling);
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  if (request.prompt.empty()) return "the prompt has no tokens";
-  for (const int32_t id : request.prompt) {
-    if (id < 0 || id >= info.vocab_size) {
-      return fmt::format("prompt token {} is outside the vocabulary of {}", id, info.vocab_size);
-    }
-  }
-  const int64_t total = static_cast<int64_t>(request.prompt.size()) + request.sampling.max_tokens;
-  if (total > info.max_model_len) {
-    return fmt::format("{} prompt tokens and max_tokens {} exceed the model's length of {}",
-                       request.prompt.size(), request.sampling.max_tokens, info.max_model_len);
-  }
-  if (total > info.kv_cache_tokens) {
-    return fmt::format("{} prompt tokens and max_tokens {} exceed the KV cache of {} tokens",
-                       request.prompt.size(), request.sampling.max_tokens, info.kv_cache_tokens);
-  }
-  return "";
-}
-
 Leader::Leader(const GroupInfo& info, const SchedulerConfig& config, std::vector<int32_t> eos,
                Worker& worker, Communicator& communicator)
     : info_(info),

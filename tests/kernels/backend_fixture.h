@@ -20,7 +20,7 @@ struct BackendCase {
   int threads = 1;
 };
 
-// What a suite runs on: all_backends.cc, or amx_backend.cc.
+// What a suite runs on: all_backends.cc, or avx512_backends.cc.
 std::vector<BackendCase> backend_cases();
 
 inline std::string case_name(const ::testing::TestParamInfo<BackendCase>& info) {

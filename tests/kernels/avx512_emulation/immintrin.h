@@ -70,6 +70,14 @@ inline int32_t reduce_add_epi32(simde__m512i value) {
 
 }  // namespace octet::avx512_emulation
 
+#undef _mm512_maskz_loadu_ps
+#undef _mm512_mask_storeu_ps
+#undef _mm512_cvtepi32_ps
+#undef _mm512_cvtps_epi32
+#undef _mm512_cvtepi8_epi32
+#undef _mm512_cvtepu16_epi32
+#undef _mm512_cvtph_ps
+#undef _mm512_reduce_add_epi32
 #define _mm512_maskz_loadu_ps octet::avx512_emulation::maskz_loadu_ps
 #define _mm512_mask_storeu_ps octet::avx512_emulation::mask_storeu_ps
 #define _mm512_cvtepi32_ps octet::avx512_emulation::cvtepi32_ps
