@@ -339,15 +339,19 @@ void CpuLinear::leaf(const KernelTable& kernels, const LinearScratch& scratch, c
                       .k = padded,
                       .fetch = fetch,
                       .sums = sums});
+  const int outputs = blocks * kBlock;
   for (int r = 0; r < rows; ++r) {
-    for (int o = 0; o < blocks * kBlock; ++o) {
-      const int i = r * kLine + o;
-      float sum = scales_.empty() ? sums[i] : sums[i] * scales_.data<float>()[block * kBlock + o];
-      for (int w = place_in_tree.waiting - 1; w >= 0; --w) {
-        sum = place_in_tree.to[w * place_in_tree.stride + i] + sum;
-      }
-      place_in_tree.to[i] = sum;
+    float* line = sums + r * kLine;
+    float* to = place_in_tree.to + r * kLine;
+    if (!scales_.empty()) {
+      const float* scales = scales_.data<float>() + block * kBlock;
+      for (int o = 0; o < outputs; ++o) line[o] *= scales[o];
     }
+    for (int i = place_in_tree.waiting - 1; i >= 0; --i) {
+      const float* left = to + i * place_in_tree.stride;
+      for (int o = 0; o < outputs; ++o) line[o] = left[o] + line[o];
+    }
+    std::copy_n(line, outputs, to);
   }
 }
 
