@@ -17,7 +17,7 @@
 
 namespace octet {
 
-// The most leaves that a tree may have; kernels keep the partial sums of that many at hand.
+// The most leaves that a tree may have; kernels have room for the bounds and sums of that many.
 inline constexpr int kMaxShards = 16;
 
 // Leaves [begin, end).

@@ -77,7 +77,7 @@ std::vector<int32_t> parse_ids(const Line& line) {
 struct Prompts {
   std::unique_ptr<Tokenizer> tokenizer;  // nullptr: all prompts are ids
   std::vector<std::vector<int32_t>> ids;
-  std::vector<std::string> where;  // each is from, for errors
+  std::vector<std::string> where;  // of each, for errors: an argument, or a line of a file
 };
 
 Prompts load_prompts(const GenerateFlags& flags) {

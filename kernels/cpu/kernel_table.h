@@ -41,9 +41,8 @@ struct QuantizedRow {
 struct WeightFetch {
   int64_t ahead;
   int part = 0, parts = 1;
-  bool same_column =
-      false;              // as is multiplied? Then `ahead` is how far, if memory is read in order.
-  bool in_cache = false;  // are they in L2 already, so that all there is to do is L1?
+  bool same_column = false;  // are they some of those that this tile multiplies, soon?
+  bool in_cache = false;     // are they in L2 already, so that all there is to do is L1?
 };
 
 // Where a leaf of the reduction tree goes, [rows][kMaxBlocks][kBlock] floats. The sums of `waiting`
