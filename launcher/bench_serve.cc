@@ -145,7 +145,7 @@ int run(const BenchServeFlags& flags, const CLI::App& command) {
     };
     report = flags.search
                  ? search_rate(*target, plan.requests, options, flags.search_options,
-                               [&](const Probe& probe) {
+                               [&](const RateProbe& probe) {
                                  progress.clear();
                                  fmt::print("{}\n", search_text(probe, options.statistic_limits));
                                  std::fflush(stdout);

@@ -9,8 +9,6 @@
 namespace octet {
 namespace {
 
-constexpr double kMs = 1e3;
-
 LinePlot distribution(const std::string& title, const Summary& summary) {
   Series series{.name = title, .mark = Mark::kLine};
   const size_t count = summary.count();
@@ -71,8 +69,8 @@ Series ttft_over_time(const LoadResult& measurement) {
 void add_search(HtmlPage& page, const SearchResult& search,
                 const std::vector<StatisticLimit>& limits) {
   page.heading("The search for the highest rate");
-  std::vector<Probe> probes = search.probes;
-  std::ranges::sort(probes, {}, &Probe::rate);
+  std::vector<RateProbe> probes = search.probes;
+  std::ranges::sort(probes, {}, &RateProbe::rate);
   for (size_t i = 0; i < limits.size(); ++i) {
     LinePlot plot{.title = limits[i].name + " by rate",
                   .x_label = "requests/s",
@@ -80,7 +78,7 @@ void add_search(HtmlPage& page, const SearchResult& search,
                   .series = {{.name = limits[i].name}},
                   .limits = {{"limit", limits[i].seconds * kMs}},
                   .y_scale = Scale::kLog};
-    for (const Probe& probe : probes) {
+    for (const RateProbe& probe : probes) {
       if (!probe.cut_short) plot.series[0].points.emplace_back(probe.rate, probe.values[i] * kMs);
     }
     page.plot(plot);
@@ -88,7 +86,7 @@ void add_search(HtmlPage& page, const SearchResult& search,
   Table table{.columns = {"requests/s", "output tokens/s"}};
   for (const StatisticLimit& limit : limits) table.columns.push_back(limit.name + ", ms");
   table.columns.emplace_back("limits");
-  for (const Probe& probe : probes) {
+  for (const RateProbe& probe : probes) {
     std::vector<std::string> row{fmt::format("{:.3f}", probe.rate),
                                  fmt::format("{:.1f}", probe.output_tokens_per_second)};
     for (const double value : probe.values) row.push_back(fmt::format("{:.2f}", value * kMs));

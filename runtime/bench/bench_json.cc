@@ -9,12 +9,10 @@
 namespace octet {
 namespace {
 
-using json = nlohmann::ordered_json;
+using nlohmann::ordered_json;
 
-constexpr double kMs = 1e3;
-
-json percentiles_of(const Summary& summary) {
-  json percentiles = json::object();
+ordered_json percentiles_of(const Summary& summary) {
+  ordered_json percentiles = ordered_json::object();
   for (int percent = 0; percent <= 100; ++percent) {
     percentiles[fmt::format("{}", percent)] = summary.percentile(percent) * kMs;
   }
@@ -22,7 +20,7 @@ json percentiles_of(const Summary& summary) {
   return percentiles;
 }
 
-void add_latency(json& out, const std::string& name, const Summary& summary) {
+void add_latency(ordered_json& out, const std::string& name, const Summary& summary) {
   out["mean_" + name + "_ms"] = summary.mean() * kMs;
   out["median_" + name + "_ms"] = summary.median() * kMs;
   out["std_" + name + "_ms"] = summary.stddev() * kMs;
@@ -31,13 +29,13 @@ void add_latency(json& out, const std::string& name, const Summary& summary) {
   }
 }
 
-json search_json(const SearchResult& search, const std::vector<StatisticLimit>& limits) {
-  json probes = json::array();
-  for (const Probe& probe : search.probes) {
-    json entry{{"request_rate", probe.rate},
-               {"kept", probe.kept},
-               {"output_throughput", probe.output_tokens_per_second},
-               {"cut_short", probe.cut_short}};
+ordered_json search_json(const SearchResult& search, const std::vector<StatisticLimit>& limits) {
+  ordered_json probes = ordered_json::array();
+  for (const RateProbe& probe : search.probes) {
+    ordered_json entry{{"request_rate", probe.rate},
+                       {"kept", probe.kept},
+                       {"output_throughput", probe.output_tokens_per_second},
+                       {"cut_short", probe.cut_short}};
     for (size_t i = 0; i < limits.size(); ++i) {
       entry[limits[i].name + "_ms"] = probe.values[i] * kMs;
     }
@@ -52,9 +50,9 @@ json search_json(const SearchResult& search, const std::vector<StatisticLimit>& 
 
 }  // namespace
 
-json bench_json(const BenchReport& report) {
+ordered_json bench_json(const BenchReport& report) {
   const Metrics& metrics = report.metrics;
-  json out;
+  ordered_json out;
   out["octet_version"] = octet_version();
   out["date"] = fmt::format(
       "{:%Y-%m-%dT%H:%M:%SZ}",
@@ -82,7 +80,7 @@ json bench_json(const BenchReport& report) {
     out["percentiles"][std::string(latency_name(latency)) + "_ms"] =
         percentiles_of(metrics.of(latency));
   }
-  out["errors"] = json::array();
+  out["errors"] = ordered_json::array();
   for (const ErrorCount& error : metrics.errors) {
     out["errors"].push_back({{"count", error.count}, {"error", error.line}});
   }

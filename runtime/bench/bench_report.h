@@ -27,7 +27,7 @@ nlohmann::ordered_json bench_json(const BenchReport& report);
 std::string bench_csv(const LoadResult& measurement);
 std::string bench_html(const BenchReport& report);
 
-std::string search_text(const Probe& probe, const std::vector<StatisticLimit>& limits);
+std::string search_text(const RateProbe& probe, const std::vector<StatisticLimit>& limits);
 std::string search_answer(const SearchResult& search);
 
 // The errors as one line: how many of how many failed, the most frequent one; "" without any.

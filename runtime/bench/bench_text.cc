@@ -5,8 +5,6 @@
 namespace octet {
 namespace {
 
-constexpr double kMs = 1e3;
-
 std::string row(const std::string& name, const std::string& value) {
   return fmt::format("{:<34}{:>14}\n", name, value);
 }
@@ -68,7 +66,7 @@ std::string search_answer(const SearchResult& search) {
          (search.ended_early.empty() ? "" : ": " + search.ended_early);
 }
 
-std::string search_text(const Probe& probe, const std::vector<StatisticLimit>& limits) {
+std::string search_text(const RateProbe& probe, const std::vector<StatisticLimit>& limits) {
   std::string text = fmt::format("{:>10.3f} requests/s {:>10.1f} tokens/s", probe.rate,
                                  probe.output_tokens_per_second);
   for (size_t i = 0; i < limits.size(); ++i) {

@@ -6,6 +6,8 @@
 
 namespace octet {
 
+inline constexpr double kMs = 1e3;  // milliseconds of a second, in which latencies are told
+
 // Time to the first token; time per output token after it; between two messages with tokens; to the
 // end of the answer.
 enum class Latency { kTtft, kTpot, kItl, kE2e };

@@ -5,9 +5,7 @@
 namespace octet {
 namespace {
 
-using json = nlohmann::ordered_json;
-
-constexpr double kMs = 1e3;
+using nlohmann::ordered_json;
 
 double rate(double amount, double seconds) { return seconds > 0 ? amount / seconds : 0; }
 
@@ -17,8 +15,8 @@ std::string row(const char* name, const Summary& summary) {
                      summary.percentile(99) * kMs, summary.max() * kMs);
 }
 
-json summary_json(const Summary& summary) {
-  json out{{"mean", summary.mean()}, {"stddev", summary.stddev()}, {"min", summary.min()}};
+ordered_json summary_json(const Summary& summary) {
+  ordered_json out{{"mean", summary.mean()}, {"stddev", summary.stddev()}, {"min", summary.min()}};
   for (const int percent : {10, 25, 50, 75, 90, 99}) {
     out["p" + std::to_string(percent)] = summary.percentile(percent);
   }
@@ -40,7 +38,7 @@ std::string throughput_text(const Throughput& r) {
       100 * r.reduce_share);
 }
 
-json throughput_json(const Throughput& r) {
+ordered_json throughput_json(const Throughput& r) {
   return {
       {"elapsed_time", r.seconds},
       {"num_requests", r.requests},
@@ -63,12 +61,12 @@ std::string latency_text(const BatchLatency& r) {
   return r.decode.empty() ? text : text + row("a token after that", r.decode);
 }
 
-json latency_json(const BatchLatency& r) {
-  json out{{"batch_size", r.batch_size},
-           {"input_len", r.input_len},
-           {"output_len", r.output_len},
-           {"avg_latency", r.whole.mean()},
-           {"latencies", r.whole.sorted()}};
+ordered_json latency_json(const BatchLatency& r) {
+  ordered_json out{{"batch_size", r.batch_size},
+                   {"input_len", r.input_len},
+                   {"output_len", r.output_len},
+                   {"avg_latency", r.whole.mean()},
+                   {"latencies", r.whole.sorted()}};
   for (const int percent : {10, 25, 50, 75, 90, 99}) {
     out["percentiles"][std::to_string(percent)] = r.whole.percentile(percent);
   }

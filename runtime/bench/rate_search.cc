@@ -11,7 +11,7 @@ constexpr double kStep = 1.25;
 }  // namespace
 
 SearchResult find_highest_rate(double first_rate, const SearchOptions& options,
-                               const std::function<AfterProbe(double, Probe&)>& measure) {
+                               const std::function<AfterProbe(double, RateProbe&)>& measure) {
   SearchResult result;
   const int majority = options.probes_of_rate / 2 + 1;
   double rate = first_rate;
@@ -19,7 +19,7 @@ SearchResult find_highest_rate(double first_rate, const SearchOptions& options,
     int kept = 0, failed = 0;
     AfterProbe after = AfterProbe::kGoOn;
     while (after == AfterProbe::kGoOn && kept < majority && failed < majority) {
-      Probe probe{.rate = rate};
+      RateProbe probe{.rate = rate};
       after = measure(rate, probe);
       if (after == AfterProbe::kDiscard) break;
       result.probes.push_back(probe);

@@ -10,7 +10,7 @@
 
 namespace octet {
 
-struct Probe {
+struct RateProbe {
   double rate = 0;             // requests/s sent
   bool kept = false;           // every limit
   std::vector<double> values;  // seconds, of each limit's statistic
@@ -25,18 +25,19 @@ struct SearchOptions {
 };
 
 struct SearchResult {
-  std::vector<Probe> probes;  // in the order of measuring; those of a rate are adjacent
-  double highest_kept = 0;    // requests/s; 0: none
-  double lowest_failed = 0;   // 0: none
-  double reported = 0;        // the rate of the probe whose report this is in; 0: of none
-  std::string ended_early;    // why the search could not go on; "": it came to its end
+  std::vector<RateProbe> probes;  // in the order of measuring; those of a rate are adjacent
+  double highest_kept = 0;        // requests/s; 0: none
+  double lowest_failed = 0;       // 0: none
+  double reported = 0;            // the rate of the probe whose report this is in; 0: of none
+  std::string ended_early;        // why the search could not go on; "": it came to its end
 };
 
 // Steps up or down from first_rate by a quarter until one rate keeps and the next does not, then
 // halves what lies between. `measure` may end that; what was decided up to then is returned.
 enum class AfterProbe { kGoOn, kEnd, kDiscard };  // the last: ends, and the probe does not count
-SearchResult find_highest_rate(double first_rate, const SearchOptions& options,
-                               const std::function<AfterProbe(double rate, Probe& probe)>& measure);
+SearchResult find_highest_rate(
+    double first_rate, const SearchOptions& options,
+    const std::function<AfterProbe(double rate, RateProbe& probe)>& measure);
 
 // Whether `so_far` already shows that a measurement of `planned` requests cannot keep the limits.
 bool is_lost(const std::vector<Record>& so_far, size_t planned,

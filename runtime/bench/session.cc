@@ -68,7 +68,7 @@ bool breaks_alone(Target& target, const std::vector<PlannedRequest>& requests,
 
 // All requests once at this rate, to the end or until the limits are lost; fills in the probe.
 BenchReport send_at(Target& target, std::vector<PlannedRequest>& requests, LoadOptions options,
-                    double rate, Probe& probe) {
+                    double rate, RateProbe& probe) {
   options.arrivals.rate = rate;
   options.own_times = false;
   const auto lost = [&](const std::vector<Record>& so_far) {
@@ -102,7 +102,7 @@ BenchReport measure(Target& target, std::vector<PlannedRequest> requests,
 
 BenchReport search_rate(Target& target, const std::vector<PlannedRequest>& requests,
                         const LoadOptions& options, const SearchOptions& search,
-                        const std::function<void(const Probe&)>& on_probe) {
+                        const std::function<void(const RateProbe&)>& on_probe) {
   std::vector<PlannedRequest> sent = requests;
   double first_rate = options.arrivals.rate;
   BenchReport otherwise;  // where no probe came to its end
@@ -121,7 +121,7 @@ BenchReport search_rate(Target& target, const std::vector<PlannedRequest>& reque
   std::map<double, BenchReport> reports;  // by rate, of a probe that kept it where one did
   bool interrupted = false;
   std::string given_up, ended_early;
-  const auto probe_rate = [&](double rate, Probe& probe) {
+  const auto probe_rate = [&](double rate, RateProbe& probe) {
     BenchReport report = send_at(target, sent, options, rate, probe);
     if (report.measurement.interrupted) {
       interrupted = true;

@@ -43,7 +43,7 @@ BenchReport measure(Target& target, std::vector<PlannedRequest> requests,
 // highest rate kept, or of the first rate where none was.
 BenchReport search_rate(Target& target, const std::vector<PlannedRequest>& requests,
                         const LoadOptions& options, const SearchOptions& search,
-                        const std::function<void(const Probe&)>& on_probe);
+                        const std::function<void(const RateProbe&)>& on_probe);
 
 // NAME.json, NAME.csv and NAME.html in `folder`. Each is whole or not there. Tries all three;
 // throws InputError for the first that could not be written, naming it and what is there.

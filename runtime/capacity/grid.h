@@ -13,6 +13,12 @@ struct GridAxis {
   std::vector<double> at;  // ascending, at least one
 };
 
+// A list of coordinates as an axis wants them.
+template <typename T>
+std::vector<double> doubles(const T& values) {
+  return {std::begin(values), std::end(values)};
+}
+
 class Grid {
  public:
   // REQUIRES: as many values as points, the last axis fastest.

@@ -9,16 +9,11 @@ namespace {
 
 constexpr int kKvHeads = 2;
 constexpr int kBlockSize = 16;
-constexpr int kRows[] = {1, 4, 16, 64};
+constexpr int kQueryRows[] = {1, 4, 16, 64};
 constexpr int kContexts[] = {16, 128, 512, 2048};
 constexpr int kGroups[] = {1, 4, 8};
 constexpr int kHeadDims[] = {64, 128};
 constexpr int kBlocks = 64 * 2048 / kBlockSize;  // of 64 sequences at the longest context
-
-template <typename T>
-std::vector<double> doubles(const T& values) {
-  return {std::begin(values), std::end(values)};
-}
 
 // A cache of one layer, as large as the most that is measured; calls begin at different places of
 // it, so that short contexts come from memory too, as they do where every layer has its own.
@@ -110,10 +105,10 @@ std::vector<ProfileTable> measure_attention(Backend& backend, const Measurement&
   for (const int head_dim : kHeadDims) benches.emplace_back(backend, head_dim);
   std::vector<double> tasks, attention, rotation;
   double done = 0;
-  for (const int rows : kRows) {
+  for (const int rows : kQueryRows) {
     tasks.push_back(rows * kKvHeads);
     for (const int context : kContexts) {
-      measurement.progress("attention", done++ / (std::size(kRows) * std::size(kContexts)));
+      measurement.progress("attention", done++ / (std::size(kQueryRows) * std::size(kContexts)));
       measurement.communicator.barrier();
       for (const int group : kGroups) {
         for (AttentionBench& bench : benches) {

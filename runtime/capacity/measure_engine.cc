@@ -14,7 +14,7 @@
 namespace octet {
 namespace {
 
-constexpr int kRounds = 5;
+constexpr int kEngineRounds = 5;
 constexpr int kDecodeRows[] = {1, 4, 16, 32, 64};
 constexpr int kPromptTokens = 8, kTokens = 33;
 constexpr double kDecodeContext = kPromptTokens + kTokens / 2.0;
@@ -90,8 +90,8 @@ std::vector<ProfileTable> measure_engine(const Measurement& measurement,
   const int size = measurement.communicator.size();
   const auto [shallow, deep] = kReferenceLayers;
   SecondsByRows few, many;
-  for (int round = 0; round < kRounds; ++round) {
-    measurement.progress("the engine", double{1} / kRounds * round);
+  for (int round = 0; round < kEngineRounds; ++round) {
+    measurement.progress("the engine", double{1} / kEngineRounds * round);
     measure_depth(measurement, shallow, few);
     measure_depth(measurement, deep, many);
   }

@@ -10,15 +10,10 @@
 namespace octet {
 namespace {
 
-constexpr int kRows[] = {1, 8, 64, 512};
+constexpr int kNormRows[] = {1, 8, 64, 512};
 constexpr int kWidths[] = {512, 4096};
 constexpr int kSampledRows[] = {1, 64};
 constexpr int kVocabularies[] = {32768, 131072};
-
-template <typename T>
-std::vector<double> doubles(const T& values) {
-  return {std::begin(values), std::end(values)};
-}
 
 Tensor random_tensor(Backend& backend, Shape shape) {
   const Tensor host = Tensor::host(DType::kF32, shape);
@@ -138,10 +133,10 @@ std::vector<ProfileTable> measure_operations(const Measurement& measurement) {
   measurement.progress("row operations", 0.9);
   communicator.barrier();
   tables.push_back(
-      by_two(measurement, "norm", "rows", kRows, "width", kWidths,
+      by_two(measurement, "norm", "rows", kNormRows, "width", kWidths,
              [&](int rows, int width) { return norm_seconds(*backend, rows, width); }));
   tables.push_back(
-      by_two(measurement, "embed", "rows", kRows, "width", kWidths,
+      by_two(measurement, "embed", "rows", kNormRows, "width", kWidths,
              [&](int rows, int width) { return embed_seconds(*backend, rows, width); }));
   measurement.progress("sampling", 0.95);
   tables.push_back(

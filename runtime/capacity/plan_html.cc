@@ -9,8 +9,6 @@
 namespace octet {
 namespace {
 
-std::string bytes(size_t count) { return format_bytes(static_cast<double>(count)); }
-
 template <typename Value>
 LinePlot by_batch(const CapacityPlan& plan, const std::string& title, const std::string& unit,
                   const Value& value) {
@@ -53,10 +51,10 @@ Table memory_table(const CapacityPlan& plan) {
               .rows = {}};
   for (const GroupPlan& group : plan.groups) {
     const RankLedger& ledger = group.ledger;
-    table.rows.push_back({std::to_string(group.size), bytes(ledger.weights), bytes(ledger.kv_cache),
-                          bytes(ledger.workspace),
-                          bytes(ledger.scratch + ledger.input + ledger.communication),
-                          bytes(ledger.total()), format_bytes(group.memory),
+    table.rows.push_back({std::to_string(group.size), format_bytes(ledger.weights),
+                          format_bytes(ledger.kv_cache), format_bytes(ledger.workspace),
+                          format_bytes(ledger.scratch + ledger.input + ledger.communication),
+                          format_bytes(ledger.total()), format_bytes(group.memory),
                           group.why_not.empty() ? std::to_string(group.sequences) : group.why_not});
   }
   return table;

@@ -7,21 +7,19 @@
 namespace octet {
 namespace {
 
-std::string bytes(size_t count) { return format_bytes(static_cast<double>(count)); }
-
 std::string groups_text(const CapacityPlan& plan) {
   std::string text =
       fmt::format("{:>5}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}  {}\n", "ranks", "weights", "KV cache",
                   "workspace", "buffers", "total", "of", "sequences that fit");
   for (const GroupPlan& group : plan.groups) {
     const RankLedger& ledger = group.ledger;
-    text += fmt::format("{:>5}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}  {}\n", group.size,
-                        bytes(ledger.weights), bytes(ledger.kv_cache), bytes(ledger.workspace),
-                        bytes(ledger.scratch + ledger.input + ledger.communication),
-                        bytes(ledger.total()), format_bytes(group.memory),
-                        group.why_not.empty()
-                            ? fmt::format("{} of {} tokens", group.sequences, plan.max_model_len)
-                            : "none: " + group.why_not);
+    text += fmt::format(
+        "{:>5}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}  {}\n", group.size, format_bytes(ledger.weights),
+        format_bytes(ledger.kv_cache), format_bytes(ledger.workspace),
+        format_bytes(ledger.scratch + ledger.input + ledger.communication),
+        format_bytes(ledger.total()), format_bytes(group.memory),
+        group.why_not.empty() ? fmt::format("{} of {} tokens", group.sequences, plan.max_model_len)
+                              : "none: " + group.why_not);
   }
   return text;
 }

@@ -16,7 +16,6 @@ namespace {
 using nlohmann::json;
 
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;
-constexpr uint64_t kMaxElements = uint64_t{1} << 48;
 
 // One tensor's entry in the header; its offsets still count from the data's start.
 class EntryParser {

@@ -14,6 +14,9 @@
 
 namespace octet {
 
+// The most elements a shape may have; a file that says more is malformed.
+inline constexpr uint64_t kMaxElements = uint64_t{1} << 48;
+
 struct TensorEntry {
   std::string name;
   DType dtype = DType::kF32;

@@ -15,7 +15,6 @@ namespace octet {
 namespace {
 
 constexpr uint64_t kMaxPickleBytes = 16 << 20;
-constexpr uint64_t kMaxElements = uint64_t{1} << 48;
 constexpr std::string_view kPickleName = "/data.pkl";
 constexpr std::byte kPickleMagic{0x80};
 

@@ -13,7 +13,7 @@ namespace {
 
 using Make = std::unique_ptr<Normalizer> (*)(JsonPart&);
 
-struct Known {
+struct KnownNormalizer {
   const char* type;
   Make make;
 };
@@ -29,7 +29,7 @@ bool is_empty_charsmap(JsonPart& part) {
   return part.type() == "Precompiled" && part.text("precompiled_charsmap", "").empty();
 }
 
-constexpr std::array<Known, 12> kKnown = {{
+constexpr std::array<KnownNormalizer, 12> kNormalizers = {{
     {"NFC", [](JsonPart&) { return unicode_form(UnicodeForm::kNfc); }},
     {"NFD", [](JsonPart&) { return unicode_form(UnicodeForm::kNfd); }},
     {"NFKC", [](JsonPart&) { return unicode_form(UnicodeForm::kNfkc); }},
@@ -59,9 +59,8 @@ void read_json_normalizer(JsonPart part, Normalizers& stages) {
   if (type == "Sequence") {
     for (JsonPart& inner : part.list("normalizers")) read_json_normalizer(inner, stages);
   } else if (!is_empty_charsmap(part)) {
-    const auto* const known =
-        std::find_if(kKnown.begin(), kKnown.end(), [&](const Known& k) { return type == k.type; });
-    if (known == kKnown.end()) {
+    const auto* const known = std::ranges::find(kNormalizers, type, &KnownNormalizer::type);
+    if (known == kNormalizers.end()) {
       part.fail(fmt::format("is of the type {}, which is not understood", printable(type)));
     }
     stages.push_back(known->make(part));

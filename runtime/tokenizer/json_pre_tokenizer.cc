@@ -69,12 +69,12 @@ std::unique_ptr<PreTokenizer> make_delimiter(JsonPart& part) {
   return split_at(Regex::literal(delimiter), SplitBehavior::kRemoved);
 }
 
-struct Known {
+struct KnownPreTokenizer {
   const char* type;
   std::unique_ptr<PreTokenizer> (*make)(JsonPart&);
 };
 
-constexpr std::array<Known, 8> kKnown = {{
+constexpr std::array<KnownPreTokenizer, 8> kPreTokenizers = {{
     {"ByteLevel", make_byte_level},
     {"Split", make_split},
     {"Metaspace", make_metaspace},
@@ -93,9 +93,8 @@ void read_json_pre_tokenizer(JsonPart part, PreTokenizers& stages) {
   if (type == "Sequence") {
     for (JsonPart& inner : part.list("pretokenizers")) read_json_pre_tokenizer(inner, stages);
   } else {
-    const auto* const known =
-        std::find_if(kKnown.begin(), kKnown.end(), [&](const Known& k) { return type == k.type; });
-    if (known == kKnown.end()) {
+    const auto* const known = std::ranges::find(kPreTokenizers, type, &KnownPreTokenizer::type);
+    if (known == kPreTokenizers.end()) {
       part.fail(fmt::format("is of the type {}, which is not understood", printable(type)));
     }
     stages.push_back(known->make(part));

@@ -20,24 +20,24 @@ namespace fs = std::filesystem;
 
 constexpr uint64_t kLargestMerges = 64 << 20;
 
-struct Known {
+struct KnownClass {
   const char* tokenizer_class;  // without "Fast"
   const char* cut;
   bool nfc;
 };
 
-constexpr std::array<Known, 2> kKnown = {
+constexpr std::array<KnownClass, 2> kClasses = {
     {{"GPT2Tokenizer", "gpt-2", false}, {"Qwen2Tokenizer", "qwen2", true}}};
 
-const Known& known_class(const fs::path& folder) {
+const KnownClass& known_class(const fs::path& folder) {
   const fs::path file = folder / "tokenizer_config.json";
-  if (!fs::exists(file)) return kKnown[0];
+  if (!fs::exists(file)) return kClasses[0];
   const json settings = read_json_file(file);
-  if (!settings.is_object() || !settings.contains("tokenizer_class")) return kKnown[0];
+  if (!settings.is_object() || !settings.contains("tokenizer_class")) return kClasses[0];
   const json& name = settings["tokenizer_class"];
   std::string text = name.is_string() ? name.get<std::string>() : name.dump();
   if (text.ends_with("Fast")) text.resize(text.size() - 4);
-  for (const Known& known : kKnown) {
+  for (const KnownClass& known : kClasses) {
     if (text == known.tokenizer_class) return known;
   }
   throw InputError(
@@ -77,7 +77,7 @@ MergeTable read_merges(const fs::path& file, const PieceIds& ids) {
 }  // namespace
 
 Pipeline read_vocab_and_merges(const fs::path& folder) {
-  const Known& known = known_class(folder);
+  const KnownClass& known = known_class(folder);
   Pipeline stages;
   Vocabulary& vocabulary = stages.vocabulary;
   read_vocabulary(folder / "vocab.json", vocabulary);

@@ -11,7 +11,7 @@ namespace {
 // capacity - 1.
 SearchResult search(double capacity, double first_rate, SearchOptions options,
                     int most_probes = 100) {
-  return find_highest_rate(first_rate, options, [&](double rate, Probe& probe) {
+  return find_highest_rate(first_rate, options, [&](double rate, RateProbe& probe) {
     if (--most_probes < 0) return AfterProbe::kDiscard;
     const double latency = rate < capacity ? 1 / (capacity - rate) : 1e9;
     probe.values = {latency};
@@ -27,7 +27,7 @@ TEST(RateSearch, FindsTheRateFromAboveAndFromBelow) {
     EXPECT_GE(found.highest_kept, 50 / 1.01) << first;
     EXPECT_GT(found.lowest_failed, 50) << first;
     EXPECT_TRUE(std::ranges::all_of(
-        found.probes, [](const Probe& probe) { return probe.kept == (probe.rate <= 50); }));
+        found.probes, [](const RateProbe& probe) { return probe.kept == (probe.rate <= 50); }));
   }
 }
 
@@ -52,7 +52,7 @@ TEST(RateSearch, WhatWasFoundBeforeAnInterruptionIsKept) {
 
 TEST(RateSearch, MostProbesOfARateDecide) {
   int probes = 0;
-  const auto disturbed = [&](double rate, Probe& probe) {  // each third probe says the opposite
+  const auto disturbed = [&](double rate, RateProbe& probe) {  // each third probe says the opposite
     probe.kept = (rate <= 50) != (++probes % 3 == 0);
     return AfterProbe::kGoOn;
   };
@@ -68,7 +68,7 @@ TEST(RateSearch, ARateWhoseProbesWereInterruptedIsNotDecided) {
   for (const bool kept : {false, true}) {
     int probes = 0;
     const SearchResult found =
-        find_highest_rate(4, {.probes_of_rate = 3}, [&](double, Probe& probe) {
+        find_highest_rate(4, {.probes_of_rate = 3}, [&](double, RateProbe& probe) {
           probe.kept = kept;
           return ++probes == 2 ? AfterProbe::kDiscard : AfterProbe::kGoOn;
         });

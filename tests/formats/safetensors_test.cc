@@ -72,14 +72,14 @@ TEST_F(SafetensorsTest, EmptyTensorsAndMetadata_AreSound) {
   EXPECT_EQ(file.find("s")->shape.numel(), 1);
 }
 
-struct Malformed {
+struct MalformedHeader {
   std::string header, data, message;
 };
 
 // One tensor "t" with these fields.
 std::string tensor(const std::string& fields) { return "{\"t\":{" + fields + "}}"; }
 
-const Malformed kMalformed[] = {
+const MalformedHeader kMalformedHeaders[] = {
     {"", "", "header: not valid JSON"},
     {"[]", "", "header is not a JSON object"},
     {"{\"t\":1}", "", "'t': not dtype, shape and data_offsets"},
@@ -110,7 +110,7 @@ const Malformed kMalformed[] = {
 };
 
 TEST_F(SafetensorsTest, MalformedField_IsNamed) {
-  for (const Malformed& malformed : kMalformed) {
+  for (const MalformedHeader& malformed : kMalformedHeaders) {
     SCOPED_TRACE(malformed.header);
     EXPECT_INPUT_ERROR(load(with_length(malformed.header, malformed.data)), path_.string(),
                        malformed.message);

@@ -50,13 +50,13 @@ TEST_F(TorchFileTest, StridesOfSingleRows_DoNotMatter) {
   EXPECT_EQ(load(archive_of(tensor).build()).entries()[0].bytes, 12u);
 }
 
-struct Malformed {
+struct MalformedTorchTensor {
   const char* what;
   std::function<void(TorchTensor&)> damage;
   std::string message;
 };
 
-const Malformed kMalformed[] = {
+const MalformedTorchTensor kMalformedTorchTensors[] = {
     {"class", [](auto& t) { t.storage_class = "ComplexFloatStorage"; }, "ComplexFloatStorage is"},
     {"unknown class", [](auto& t) { t.storage_class = "QInt8Storage"; }, "'torch.QInt8Storage'"},
     {"key", [](auto& t) { t.key = "7"; }, "'t': its storage '7' is missing"},
@@ -102,7 +102,7 @@ const Malformed kMalformed[] = {
 };
 
 TEST_F(TorchFileTest, MalformedTensor_IsNamed) {
-  for (const Malformed& malformed : kMalformed) {
+  for (const MalformedTorchTensor& malformed : kMalformedTorchTensors) {
     SCOPED_TRACE(malformed.what);
     TorchTensor tensor = sound();
     malformed.damage(tensor);

@@ -21,7 +21,7 @@ class ZipDirectoryTest : public testing::Test {
   std::filesystem::path path_ = folder_ / "archive.zip";
 };
 
-ZipBuilder sound() {
+ZipBuilder sound_archive() {
   ZipBuilder zip;
   zip.add("m/a", "first");
   zip.add("m/empty", "");
@@ -32,7 +32,7 @@ ZipBuilder sound() {
 TEST_F(ZipDirectoryTest, Entries_AreWhereTheirBytesAre_With32And64Bits) {
   for (bool zip64 : {false, true}) {
     for (const char* comment : {"", "of the whole archive"}) {
-      ZipBuilder zip = sound();
+      ZipBuilder zip = sound_archive();
       zip.zip64 = zip64;
       zip.comment = comment;
       const std::string bytes = zip.build();
@@ -47,20 +47,20 @@ TEST_F(ZipDirectoryTest, Entries_AreWhereTheirBytesAre_With32And64Bits) {
 }
 
 TEST_F(ZipDirectoryTest, CompressedEntries_AreMarked) {
-  ZipBuilder zip = sound();
+  ZipBuilder zip = sound_archive();
   zip.entries[2].method = 8;
   const ZipDirectory directory = load(zip.build());
   EXPECT_FALSE(directory.at("m/a").compressed);
   EXPECT_TRUE(directory.at("m/b").compressed);
 }
 
-struct Malformed {
+struct MalformedArchive {
   const char* what;
   std::function<void(ZipBuilder&)> damage;
   std::string message;
 };
 
-const Malformed kMalformed[] = {
+const MalformedArchive kMalformedArchives[] = {
     {"encrypted", [](auto& z) { z.entries[0].flags = 1; }, "'m/a' is encrypted"},
     {"twice", [](auto& z) { z.add("m/a", "x"); }, "'m/a' appears twice"},
     {"other local name", [](auto& z) { z.entries[2].local_name = "m/c"; }, "another entry's"},
@@ -77,10 +77,10 @@ const Malformed kMalformed[] = {
 };
 
 TEST_F(ZipDirectoryTest, MalformedField_IsNamed_With32And64Bits) {
-  for (const Malformed& malformed : kMalformed) {
+  for (const MalformedArchive& malformed : kMalformedArchives) {
     for (bool zip64 : {false, true}) {
       SCOPED_TRACE(malformed.what);
-      ZipBuilder zip = sound();
+      ZipBuilder zip = sound_archive();
       zip.zip64 = zip64;
       malformed.damage(zip);
       EXPECT_INPUT_ERROR(load(zip.build()), path_.string(), malformed.message);
@@ -91,7 +91,7 @@ TEST_F(ZipDirectoryTest, MalformedField_IsNamed_With32And64Bits) {
 TEST_F(ZipDirectoryTest, WhatIsNoArchive_OrCutOff_IsRefused) {
   EXPECT_INPUT_ERROR(load(""), path_.string(), "not a ZIP archive");
   EXPECT_INPUT_ERROR(load(std::string(100'000, 'x')), path_.string(), "not a ZIP archive");
-  const std::string bytes = sound().build();
+  const std::string bytes = sound_archive().build();
   for (size_t length = 0; length < bytes.size(); ++length) {
     EXPECT_INPUT_ERROR(load(bytes.substr(0, length)), path_.string(), "not a ZIP archive");
   }

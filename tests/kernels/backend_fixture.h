@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <random>
 #include <string>
@@ -14,6 +15,8 @@
 #include "kernels/backend_factory.h"
 
 namespace octet::testing {
+
+inline constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 struct BackendCase {
   std::string device, isa;

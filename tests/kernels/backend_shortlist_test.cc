@@ -8,7 +8,7 @@
 namespace octet {
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
+using testing::kInfinity;
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 class BackendShortlist : public testing::BackendTest {

@@ -1,12 +1,10 @@
 // The backend contract suite: linear_top, of which a row's largest element must have linear's bits.
-#include <limits>
-
 #include "tests/kernels/backend_fixture.h"
 
 namespace octet {
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
+using testing::kInfinity;
 
 class BackendTop : public testing::BackendTest {
  protected:

@@ -35,7 +35,7 @@ struct Vectors {
   fs::path path;
 };
 
-class RandomVectors : public testing::TestWithParam<Vectors> {
+class RandomVectors : public ::testing::TestWithParam<Vectors> {
  protected:
   // GPT-2's files under the names that a model folder has.
   fs::path vocabulary() const {
@@ -62,7 +62,7 @@ TEST_P(RandomVectors, EachTextHasTheIdsOfThePackageAndStreamsAsItDecodes) {
     const auto text = vectors["texts"][i].get<std::string>();
     const auto ids = tokenizer->encode(text, false, false);
     EXPECT_EQ(hash_of(ids), hashes[i].get<std::string>())
-        << testing::PrintToString(text) << " " << testing::PrintToString(ids);
+        << ::testing::PrintToString(text) << " " << ::testing::PrintToString(ids);
     EXPECT_EQ(vectors["texts"].size(), hashes.size());
     StreamDecoder decoder(*tokenizer);
     std::string streamed;
@@ -77,12 +77,12 @@ TEST_P(RandomVectors, EachTextHasTheIdsOfThePackageAndStreamsAsItDecodes) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, RandomVectors,
-    testing::Values(Vectors{"gpt2", kShared / "gpt2"},
-                    Vectors{"gpt-neox", kShared / "gpt-neox/20B_tokenizer.json"},
-                    Vectors{"llama-gguf", kShared / "vectors/ggml-vocab-llama-spm.gguf"},
-                    Vectors{"carried-unigram", kTests / "tokenizer/data/unigram.json"},
-                    Vectors{"carried-unigram-model", kTests / "tokenizer/data/unigram.model"},
-                    Vectors{"tinystories", kTests / "data/tinystories/tokenizer.json"}),
+    ::testing::Values(Vectors{"gpt2", kShared / "gpt2"},
+                      Vectors{"gpt-neox", kShared / "gpt-neox/20B_tokenizer.json"},
+                      Vectors{"llama-gguf", kShared / "vectors/ggml-vocab-llama-spm.gguf"},
+                      Vectors{"carried-unigram", kTests / "tokenizer/data/unigram.json"},
+                      Vectors{"carried-unigram-model", kTests / "tokenizer/data/unigram.model"},
+                      Vectors{"tinystories", kTests / "data/tinystories/tokenizer.json"}),
     [](const auto& info) {
       std::string name = info.param.name;
       std::erase(name, '-');

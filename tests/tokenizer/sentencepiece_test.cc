@@ -39,7 +39,7 @@ std::string pieces() {
          piece("bb", -1, kUserDefined);
 }
 
-class SentencePiece : public testing::Test {
+class SentencePiece : public ::testing::Test {
  protected:
   std::unique_ptr<Tokenizer> load(const std::string& model) {
     write_file(folder_ / "tokenizer.model", model);

@@ -26,7 +26,7 @@ TEST(StageVectors, EachStageGivesThePublishedIdsAndTexts) {
     for (size_t i = 0; i < stage["texts"].size(); ++i) {
       const auto text = stage["texts"][i].get<std::string>();
       const auto ids = tokenizer->encode(text, true, true);
-      EXPECT_EQ(json(ids), stage["ids"][i]) << testing::PrintToString(text);
+      EXPECT_EQ(json(ids), stage["ids"][i]) << ::testing::PrintToString(text);
       const json& decoded = stage["decoded"][i];
       if (!decoded.is_null()) {
         EXPECT_EQ(tokenizer->decode(ids), decoded.get<std::string>());

@@ -33,7 +33,7 @@ std::vector<std::string> texts_of(const fs::path& path) {
   return texts;
 }
 
-class Vectors : public testing::TestWithParam<const char*> {};
+class Vectors : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(Vectors, EveryTextHasItsPublishedIdsAndDecodesBack) {
   const fs::path gguf = kVectors / (std::string("ggml-vocab-") + GetParam() + ".gguf");
@@ -48,12 +48,12 @@ TEST_P(Vectors, EveryTextHasItsPublishedIdsAndDecodesBack) {
     std::istringstream numbers(line);
     const std::vector<int32_t> expected{std::istream_iterator<int32_t>(numbers), {}};
     const auto ids = tokenizer->encode(text, false, false);
-    EXPECT_EQ(ids, expected) << testing::PrintToString(text);
+    EXPECT_EQ(ids, expected) << ::testing::PrintToString(text);
     EXPECT_EQ(tokenizer->decode(ids), text);
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Real, Vectors, testing::Values("gpt-2", "llama-spm", "mpt", "phi-3"),
+INSTANTIATE_TEST_SUITE_P(Real, Vectors, ::testing::Values("gpt-2", "llama-spm", "mpt", "phi-3"),
                          [](const auto& info) {
                            std::string name = info.param;
                            std::erase(name, '-');

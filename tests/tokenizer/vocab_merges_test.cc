@@ -14,13 +14,13 @@ namespace {
 using nlohmann::json;
 using Ids = std::vector<int32_t>;
 
-const std::filesystem::path kStories = OCTET_SOURCE_DIR "/tests/data/tinystories";
+const std::filesystem::path kTinyStories = OCTET_SOURCE_DIR "/tests/data/tinystories";
 constexpr const char* kText = "Once upon a time,\n\n  there wasn't 1 caf\xC3\xA9 <|endoftext|>";
 
-class VocabAndMerges : public testing::Test {
+class VocabAndMerges : public ::testing::Test {
  protected:
   VocabAndMerges() {
-    const json model = json::parse(read_file(kStories / "tokenizer.json"))["model"];
+    const json model = json::parse(read_file(kTinyStories / "tokenizer.json"))["model"];
     std::string merges = "#version: 0.2\n";
     for (const json& merge : model["merges"]) {
       merges += merge.is_string() ? merge.get<std::string>()
@@ -36,7 +36,7 @@ class VocabAndMerges : public testing::Test {
 
 TEST_F(VocabAndMerges, GiveTheIdsOfTheSameTokenizerJson) {
   const auto ours = load_tokenizer(folder_.path());
-  const auto same = load_tokenizer(kStories / "tokenizer.json");
+  const auto same = load_tokenizer(kTinyStories / "tokenizer.json");
   for (const bool parse_special : {false, true}) {
     const Ids ids = ours->encode(kText, false, parse_special);
     EXPECT_EQ(ids, same->encode(kText, false, parse_special));

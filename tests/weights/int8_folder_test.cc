@@ -162,7 +162,7 @@ struct Malformed {
   std::vector<std::string> message;
 };
 
-const std::string kUp = "model.layers.0.mlp.up_proj";
+const std::string kUpProjection = "model.layers.0.mlp.up_proj";
 
 void erase(StoredTensors& tensors, const std::string& name) {
   std::erase_if(tensors, [&](const StoredTensor& tensor) { return tensor.name == name; });
@@ -172,7 +172,10 @@ std::string floats(std::initializer_list<float> values) {
 }
 
 const Malformed kMalformed[] = {
-    {"no SCB", true, [](auto& t) { erase(t, kUp + ".SCB"); }, {kUp + ".weight'", "without"}},
+    {"no SCB",
+     true,
+     [](auto& t) { erase(t, kUpProjection + ".SCB"); },
+     {kUpProjection + ".weight'", "without"}},
     {"SCB alone",
      true,
      [](auto& t) {
@@ -182,55 +185,56 @@ const Malformed kMalformed[] = {
     {"SCB of another shape",
      true,
      [](auto& t) {
-       tensor_in(t, kUp + ".SCB").shape = Shape{10};
-       tensor_in(t, kUp + ".SCB").bytes.resize(40);
+       tensor_in(t, kUpProjection + ".SCB").shape = Shape{10};
+       tensor_in(t, kUpProjection + ".SCB").bytes.resize(40);
      },
-     {kUp + ".SCB'", "F32 [10] is not F32 [20]"}},
+     {kUpProjection + ".SCB'", "F32 [10] is not F32 [20]"}},
     {"layout",
      true,
-     [](auto& t) { tensor_in(t, kUp + ".weight_format").bytes = "\2"; },
-     {kUp + ".weight_format'", "2 (col_turing)", "only row"}},
+     [](auto& t) { tensor_in(t, kUpProjection + ".weight_format").bytes = "\2"; },
+     {kUpProjection + ".weight_format'", "2 (col_turing)", "only row"}},
     {"unknown layout",
      true,
-     [](auto& t) { tensor_in(t, kUp + ".weight_format").bytes = "\7"; },
-     {kUp + ".weight_format'", "7 (unknown)"}},
+     [](auto& t) { tensor_in(t, kUpProjection + ".weight_format").bytes = "\7"; },
+     {kUpProjection + ".weight_format'", "7 (unknown)"}},
     {"two scales",
      true,
      [](auto& t) {
-       t.push_back({kUp + ".weight_scale", DType::kF32, Shape{1}, "1234"});
+       t.push_back({kUpProjection + ".weight_scale", DType::kF32, Shape{1}, "1234"});
      },
-     {kUp + ".weight_scale'", "second scale"}},
+     {kUpProjection + ".weight_scale'", "second scale"}},
     {"no scale",
      false,
-     [](auto& t) { erase(t, kUp + ".weight_scale"); },
-     {kUp + ".weight'", "int8 without", kUp + ".weight_scale"}},
+     [](auto& t) { erase(t, kUpProjection + ".weight_scale"); },
+     {kUpProjection + ".weight'", "int8 without", kUpProjection + ".weight_scale"}},
     {"scale alone",
      false,
-     [](auto& t) { erase(t, kUp + ".weight"); },
-     {kUp + ".weight_scale'", "belongs to no int8 weight"}},
+     [](auto& t) { erase(t, kUpProjection + ".weight"); },
+     {kUpProjection + ".weight_scale'", "belongs to no int8 weight"}},
     {"groups",
      false,
      [](auto& t) {
-       tensor_in(t, kUp + ".weight_scale").shape = Shape{20, 2};
-       tensor_in(t, kUp + ".weight_scale").bytes.resize(160);
+       tensor_in(t, kUpProjection + ".weight_scale").shape = Shape{20, 2};
+       tensor_in(t, kUpProjection + ".weight_scale").bytes.resize(160);
      },
-     {kUp + ".weight_scale'", "F32 [20, 2]"}},
+     {kUpProjection + ".weight_scale'", "F32 [20, 2]"}},
     {"zero point",
      false,
      [](auto& t) {
-       t.push_back({kUp + ".weight_zero_point", DType::kI8, Shape{20, 1}, std::string(20, 'z')});
+       t.push_back(
+           {kUpProjection + ".weight_zero_point", DType::kI8, Shape{20, 1}, std::string(20, 'z')});
      },
-     {kUp + ".weight_zero_point'", "zero points"}},
+     {kUpProjection + ".weight_zero_point'", "zero points"}},
     {"static activations",
      false,
      [](auto& t) {
-       t.push_back({kUp + ".input_scale", DType::kF32, Shape{1}, "1234"});
+       t.push_back({kUpProjection + ".input_scale", DType::kF32, Shape{1}, "1234"});
      },
-     {kUp + ".input_scale'", "not supported"}},
+     {kUpProjection + ".input_scale'", "not supported"}},
     {"a vector",
      false,
-     [](auto& t) { tensor_in(t, kUp + ".weight").shape = Shape{480}; },
-     {kUp + ".weight'", "I8 [480] is not a matrix"}},
+     [](auto& t) { tensor_in(t, kUpProjection + ".weight").shape = Shape{480}; },
+     {kUpProjection + ".weight'", "I8 [480] is not a matrix"}},
     {"int8 embedding",
      false,
      [](auto& t) {
@@ -242,12 +246,16 @@ const Malformed kMalformed[] = {
      {"'model.embed_tokens.weight'", "only matrices of the layers"}},
     {"not a number",
      false,
-     [](auto& t) { tensor_in(t, kUp + ".weight_scale").bytes.replace(8, 4, floats({NAN})); },
-     {kUp + ".weight_scale'", "element [2] is nan"}},
+     [](auto& t) {
+       tensor_in(t, kUpProjection + ".weight_scale").bytes.replace(8, 4, floats({NAN}));
+     },
+     {kUpProjection + ".weight_scale'", "element [2] is nan"}},
     {"negative",
      false,
-     [](auto& t) { tensor_in(t, kUp + ".weight_scale").bytes.replace(0, 4, floats({-1})); },
-     {kUp + ".weight_scale'", "element [0] is -1"}},
+     [](auto& t) {
+       tensor_in(t, kUpProjection + ".weight_scale").bytes.replace(0, 4, floats({-1}));
+     },
+     {kUpProjection + ".weight_scale'", "element [0] is -1"}},
 };
 
 TEST_F(Int8FolderTest, WhatWouldChangeTheNumbers_IsNamed) {

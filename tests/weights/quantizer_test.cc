@@ -34,7 +34,7 @@ TEST(QuantizeRow, ZerosAndDenormals_StayInRange) {
   }
 }
 
-class QuantizerTest : public testing::Test {
+class QuantizerTest : public ::testing::Test {
  protected:
   void SetUp() override { write_tiny_folder(in_, DType::kBF16); }
   TempFolder folder_;
