@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <memory>
 #include <numeric>
 #include <regex>
 #include <vector>
 
 #include "bench/reporter.h"
+#include "kernels/fold.h"
 
 namespace octet::bench {
 namespace {
@@ -95,6 +97,9 @@ class KernelBench {
     }
     for (const int64_t h : {576, 2048, 4096}) {
       for (const int64_t m : {1, 512}) add_norm(h, m);
+    }
+    for (const int64_t m : {32, 512}) {
+      for (const bool fold_first : {true, false}) add_norm_of_roots(12288, m, fold_first);
     }
     for (const AttentionShape& shape : kAttentions) {
       for (const int context : {512, 2048}) add_attention(shape, 1, 512, context);
@@ -202,6 +207,29 @@ class KernelBench {
       set_work(state,
                {.bytes = bytes, .least_seconds = bytes / (m == 1 ? limits_.l2 : limits_.l3)});
     });
+  }
+
+  // What two ranks hold, added and normalised: by one thread and then by all, or in the norm.
+  void add_norm_of_roots(int64_t h, int64_t m, bool fold_first) {
+    add(fmt::format("{}/{}/M:{}", fold_first ? "fold_then_norm" : "norm_of_roots", h, m),
+        [=, this](auto& state) {
+          const auto rows = [&](int64_t n) { return filled(*backend_, DType::kF32, {n, h}, 3); };
+          const Tensor own = rows(m), of_peer = rows(m);
+          const std::array<const float*, 2> roots{own.data<float>(), of_peer.data<float>()};
+          const std::array adds{TreeAdd{0, 1}};
+          const UnfoldedSum sum{roots, adds};
+          AddNormArgs args{.residual = rows(m),
+                           .delta = rows(m),
+                           .weight = rows(1).reshape({h}),
+                           .out = rows(m)};
+          if (!fold_first) args.unfolded = sum;
+          for (auto _ : state) {
+            if (fold_first) fold(sum, 0, args.delta.numel(), args.delta.data<float>());
+            backend_->add_norm(args);
+          }
+          const auto bytes = static_cast<double>(5 * h * m) * sizeof(float);
+          set_work(state, {.bytes = bytes, .least_seconds = bytes / limits_.l3});
+        });
   }
 
   // `rows` queries each of `batch` sequences, the last of `context` positions.

@@ -14,6 +14,7 @@ namespace octet::bench {
 //   quantise/K/M:m          a product with 16 outputs, next to nothing but the input's quantising
 //   attention/SHAPE/...     prefill of 512 rows; decode of a batch
 //   add_norm/H/M:m
+//   fold_then_norm/..., norm_of_roots/...   two ranks' sums before the norm, and in it
 void run_kernels(const BackendOptions& options, Int8Product product, const Limits& limits,
                  const std::string& filter);
 

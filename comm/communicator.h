@@ -56,6 +56,15 @@ class Communicator {
                               std::span<const float> roots,  // [plan.num_roots(rank()), count]
                               std::span<float> out) = 0;     // [count]
 
+  // The same sum for a reader that makes each element where it needs it: every rank's roots and the
+  // order to add them in. A transport that cannot show them makes the sum in `out` and returns an
+  // empty one; else `out` stays as it is. Valid until this rank's next operation.
+  virtual UnfoldedSum all_reduce_unfolded(const ReducePlan& plan, std::span<const float> roots,
+                                          std::span<float> out) {
+    all_reduce_sum(plan, roots, out);
+    return {};
+  }
+
   // Rank `root` receives every rank's columns side by side, in rank order; `out` is ignored
   // elsewhere. rows and columns are the same on all ranks; any may be 0. REQUIRES: in.size() ==
   // rows

@@ -118,8 +118,10 @@ class PackedLinear {
 
 // residual += delta + delta_bias; out = norm(residual) * weight + bias.
 struct AddNormArgs {
-  Tensor residual;    // [n, h] in and out
-  Tensor delta;       // [n, h] or empty
+  Tensor residual;       // [n, h] in and out
+  Tensor delta;          // [n, h] or empty
+  UnfoldedSum unfolded;  // not empty: what delta [n, h] is the sum of; its own elements are then
+                         // not read and may change. REQUIRES: queue().device < 0
   Tensor delta_bias;  // [h] or empty
   Tensor weight;      // [h]
   Tensor bias;        // [h] or empty

@@ -35,6 +35,14 @@ struct TreeAdd {
   bool operator==(const TreeAdd&) const = default;
 };
 
+// A sum that is still to be made: slot i is roots[i], and `adds` fold the slots into slot 0.
+// Borrowed.
+struct UnfoldedSum {
+  std::span<const float* const> roots;  // of as many elements each
+  std::span<const TreeAdd> adds;
+  bool empty() const { return roots.empty(); }
+};
+
 // The leaves of rank `rank` of `size`: contiguous, in rank order, sizes differing by at most one
 // (the first num_shards % size ranks own one more). Empty runs where size > num_shards.
 ShardRange rank_shards(int num_shards, int rank, int size);

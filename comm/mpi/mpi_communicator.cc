@@ -8,8 +8,8 @@
 #include <thread>
 
 #include "comm/columns.h"
-#include "comm/fold.h"
 #include "kernels/check.h"
+#include "kernels/fold.h"
 
 namespace octet {
 namespace {
@@ -100,7 +100,7 @@ void MpiCommunicator::exchange_whole(const ReducePlan& plan, std::span<const flo
   if (out.empty()) return;
   roots_.clear();
   for (int i = 0; i < plan.num_roots(); ++i) roots_.push_back(received_.data() + i * out.size());
-  fold_roots(plan, roots_, out.size(), out.data());
+  fold({roots_, plan.adds()}, 0, out.size(), out.data());
 }
 
 void MpiCommunicator::exchange_slices(const ReducePlan& plan, std::span<const float> roots,
@@ -130,7 +130,7 @@ void MpiCommunicator::exchange_slices(const ReducePlan& plan, std::span<const fl
   roots_.clear();
   for (int i = 0; i < plan.num_roots(); ++i) roots_.push_back(received_.data() + i * own);
   packed_.resize(std::max(packed_.size(), own));
-  fold_roots(plan, roots_, own, packed_.data());
+  fold({roots_, plan.adds()}, 0, own, packed_.data());
   const std::vector<int> slices_at = running_sums(slices);
   MPI_Iallgatherv(packed_.data(), static_cast<int>(own), MPI_FLOAT, out.data(), slices.data(),
                   slices_at.data(), MPI_FLOAT, comm_, &request);

@@ -10,17 +10,19 @@
 #include <utility>
 
 #include "comm/columns.h"
-#include "comm/fold.h"
 #include "comm/shm/futex.h"
 #include "comm/shm/process_watch.h"
 #include "kernels/check.h"
+#include "kernels/fold.h"
 
 namespace octet {
 namespace {
 
 // Up to this many floats, and between two ranks always, each rank folds everything itself; above,
-// each folds its slice and all copy: with more than two ranks fewer bytes come from peers.
+// each folds its slice and all copy: with more than two ranks fewer bytes come from peers. A
+// reader of an unfolded sum has no copy to make, which outweighs that up to four.
 constexpr size_t kOneShotFloats = 16384;
+constexpr int kOneShotReaders = 4;
 
 constexpr std::chrono::milliseconds kSleep{20};  // between looks at the peers' health
 constexpr int kSpins = 4000;                     // about 50 us; fewer when ranks share cores
@@ -138,39 +140,52 @@ std::span<float> SharedCommunicator::stage(std::span<const float> data, const ch
   return buffer;
 }
 
-void SharedCommunicator::collect_roots(const ReducePlan& plan, size_t count, size_t offset) {
+UnfoldedSum SharedCommunicator::exchange(const ReducePlan& plan, std::span<const float> roots,
+                                         size_t count) {
+  OCTET_CHECK(plan.size() == size() && roots.size() == plan.num_roots(rank_) * count,
+              "{} floats for {} roots of {} on {} ranks", roots.size(), plan.num_roots(rank_),
+              count, size());
+  stage(roots, "all_reduce_sum");
+  await_all("all_reduce_sum");
   roots_.clear();
   for (int peer = 0; peer < size(); ++peer) {
     const float* data = region_.send(peer, which_).data();
-    for (int i = 0; i < plan.num_roots(peer); ++i) roots_.push_back(data + i * count + offset);
+    for (int i = 0; i < plan.num_roots(peer); ++i) roots_.push_back(data + i * count);
   }
+  return {roots_, plan.adds()};
 }
 
 void SharedCommunicator::all_reduce_sum(const ReducePlan& plan, std::span<const float> roots,
                                         std::span<float> out) {
-  OCTET_CHECK(plan.size() == size() && roots.size() == plan.num_roots(rank_) * out.size(),
-              "{} floats for {} roots of {} on {} ranks", roots.size(), plan.num_roots(rank_),
-              out.size(), size());
-  stage(roots, "all_reduce_sum");
-  await_all("all_reduce_sum");
+  const UnfoldedSum sum = exchange(plan, roots, out.size());
   if (size() > 2 && out.size() > kOneShotFloats) {
-    reduce_in_two(plan, out);
+    reduce_in_two(sum, out);
   } else if (!out.empty()) {
-    collect_roots(plan, out.size(), 0);
-    fold_roots(plan, roots_, out.size(), out.data());
+    fold(sum, 0, out.size(), out.data());
   }
   which_ = (which_ + 1) % RegionLayout::kBuffers;
 }
 
-void SharedCommunicator::reduce_in_two(const ReducePlan& plan, std::span<float> out) {
+UnfoldedSum SharedCommunicator::all_reduce_unfolded(const ReducePlan& plan,
+                                                    std::span<const float> roots,
+                                                    std::span<float> out) {
+  if (size() > kOneShotReaders && out.size() > kOneShotFloats) {
+    all_reduce_sum(plan, roots, out);
+    return {};
+  }
+  const UnfoldedSum sum = exchange(plan, roots, out.size());
+  which_ = (which_ + 1) % RegionLayout::kBuffers;
+  return sum;
+}
+
+void SharedCommunicator::reduce_in_two(const UnfoldedSum& sum, std::span<float> out) {
   constexpr size_t kLine = 16;  // floats of a cache line: slices do not share one
   const size_t lines = (out.size() + kLine - 1) / kLine;
   const auto cut = [&](int rank) {
     return std::min(out.size(), static_cast<size_t>(balanced_cut(lines, size(), rank)) * kLine);
   };
   const size_t begin = cut(rank_), end = cut(rank_ + 1);
-  collect_roots(plan, out.size(), begin);
-  fold_roots(plan, roots_, end - begin, region_.result(rank_, which_).data());
+  fold(sum, begin, end - begin, region_.result(rank_, which_).data());
   publish();
   send_use_[which_] = stage_;
   for (int i = 0; i < size(); ++i) {

@@ -29,6 +29,8 @@ class SharedCommunicator : public Communicator {
   std::span<float> send_buffer(size_t count) override;
   void all_reduce_sum(const ReducePlan& plan, std::span<const float> roots,
                       std::span<float> out) override;
+  UnfoldedSum all_reduce_unfolded(const ReducePlan& plan, std::span<const float> roots,
+                                  std::span<float> out) override;
   void gather(std::span<const float> in, size_t rows, std::span<const size_t> columns,
               std::span<float> out, int root) override;
   std::span<const std::byte> broadcast(std::span<const std::byte> message, int root) override;
@@ -45,8 +47,8 @@ class SharedCommunicator : public Communicator {
   [[noreturn]] void lose(int peer, const std::string& why);
   void wake(RankLine& line);
   std::span<float> stage(std::span<const float> data, const char* operation);
-  void reduce_in_two(const ReducePlan& plan, std::span<float> out);
-  void collect_roots(const ReducePlan& plan, size_t count, size_t offset);
+  UnfoldedSum exchange(const ReducePlan& plan, std::span<const float> roots, size_t count);
+  void reduce_in_two(const UnfoldedSum& sum, std::span<float> out);
 
   const std::string name_;
   const SharedRegion region_;

@@ -15,6 +15,7 @@
 #include "kernels/cpu/host_memory.h"
 #include "kernels/cpu/shortlist.h"
 #include "kernels/cpu/thread_pool.h"
+#include "kernels/fold.h"
 
 namespace octet {
 namespace {
@@ -166,8 +167,15 @@ void CpuBackend::add_norm(const AddNormArgs& args) {
     return tensor.empty() ? nullptr : tensor.data<float>() + i * h;
   };
   for_rows(args.residual.dim(0), [&](int64_t i) {
+    const float* delta = row_of(args.delta, i);
+    if (!args.unfolded.empty()) {
+      static thread_local std::vector<float> sum;
+      sum.resize(static_cast<size_t>(h));
+      fold(args.unfolded, static_cast<size_t>(i * h), sum.size(), sum.data());
+      delta = sum.data();
+    }
     kernels_.norm_row({.residual = row_of(args.residual, i),
-                       .delta = row_of(args.delta, i),
+                       .delta = delta,
                        .delta_bias = row_of(args.delta_bias, 0),
                        .weight = row_of(args.weight, 0),
                        .bias = row_of(args.bias, 0),

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "kernels/check.h"
+#include "kernels/fold.h"
 #include "kernels/reference/reference_ops.h"
 
 namespace octet::reference {
@@ -29,6 +30,9 @@ void embed(const Tensor& ids, const Tensor& table, int32_t first_id, const Tenso
 
 void add_norm(const AddNormArgs& args) {
   const int64_t n = args.residual.dim(0), h = args.residual.dim(1);
+  if (!args.unfolded.empty()) {
+    fold(args.unfolded, 0, static_cast<size_t>(n * h), args.delta.data<float>());
+  }
   for (int64_t i = 0; i < n; ++i) {
     float* residual = args.residual.data<float>() + i * h;
     double sum = 0, squares = 0;

@@ -145,8 +145,8 @@ size_t workspace_bytes(const EngineOptions& resolved, const ModelArgs& args,
     narrow = f32(n, args.embedding_size());
     logits += f32(kLogitRows, args.embedding_size());
   }
-  const int streams = args.parallel_residual ? 5 : 4;  // models/blocks.h; and the sampled rows
-  return streams * f32(n, args.hidden_size) + std::max({attention, gate, logits, narrow});
+  constexpr int kStreams = 4;  // models/blocks.h; and the sampled rows
+  return kStreams * f32(n, args.hidden_size) + std::max({attention, gate, logits, narrow});
 }
 
 size_t max_reduce_floats(const EngineOptions& resolved, const ModelArgs& args,

@@ -2,7 +2,16 @@
 
 #include <chrono>
 
+#include "kernels/fold.h"
+
 namespace octet {
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
 
 ColumnParallelLinear::ColumnParallelLinear(const ModelContext& context, LinearWeight weight)
     : packed_(context.backend.pack(weight)) {
@@ -34,12 +43,14 @@ Delta RowParallelLinear::forward(Step& step, const Tensor& x, const Tensor& out)
   const int64_t n = out.dim(0), h = out.dim(1);
   if (step.comm.size() == 1) {
     step.backend.linear(x, *packed_, out.reshape({1, n, h}));
-    return {out, bias_};
+    return {out, bias_, {}};
   }
   const Tensor roots = reduce_buffer(step, packed_->num_roots(), n, h);
   step.backend.linear(x, *packed_, roots);
-  reduce(step, plan_, roots, out);
-  return {out, bias_};
+  const UnfoldedSum sum = reduce_unfolded(step, plan_, roots, out);
+  if (step.probe == nullptr || sum.empty()) return {out, bias_, sum};
+  fold(sum, 0, static_cast<size_t>(n * h), out.data<float>());  // a probe wants to see it
+  return {out, bias_, {}};
 }
 
 Tensor reduce_buffer(Step& step, int64_t roots, int64_t n, int64_t h) {
@@ -50,8 +61,16 @@ Tensor reduce_buffer(Step& step, int64_t roots, int64_t n, int64_t h) {
 void reduce(Step& step, const ReducePlan& plan, const Tensor& roots, const Tensor& out) {
   const auto start = std::chrono::steady_clock::now();
   step.comm.all_reduce_sum(plan, roots.span<const float>(), out.span<float>());
-  step.reduce_seconds +=
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  step.reduce_seconds += seconds_since(start);
+}
+
+UnfoldedSum reduce_unfolded(Step& step, const ReducePlan& plan, const Tensor& roots,
+                            const Tensor& out) {
+  const auto start = std::chrono::steady_clock::now();
+  const UnfoldedSum sum =
+      step.comm.all_reduce_unfolded(plan, roots.span<const float>(), out.span<float>());
+  step.reduce_seconds += seconds_since(start);
+  return sum;
 }
 
 }  // namespace octet

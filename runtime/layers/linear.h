@@ -13,8 +13,9 @@ namespace octet {
 // What a block adds to the residual: the value, and a bias that is still to be added once (after
 // the reduce).
 struct Delta {
-  Tensor value;  // [n, hidden] or empty
-  Tensor bias;   // [hidden] or empty
+  Tensor value;          // [n, hidden] or empty
+  Tensor bias;           // [hidden] or empty
+  UnfoldedSum unfolded;  // not empty: `value` is still to be made of it, before the next collective
 };
 
 // Each rank has some of the outputs; no communication.
@@ -52,6 +53,10 @@ class RowParallelLinear {
 // Sums over ranks what each holds of `out`; adds the time to the step's reduce_seconds. roots:
 // [roots of this rank, n, h].
 void reduce(Step& step, const ReducePlan& plan, const Tensor& roots, const Tensor& out);
+
+// The same for a norm, which makes the sum as it reads it; see Communicator::all_reduce_unfolded.
+UnfoldedSum reduce_unfolded(Step& step, const ReducePlan& plan, const Tensor& roots,
+                            const Tensor& out);
 
 // Memory for this rank's roots, from where reduce() needs no copy: [roots, n, h].
 Tensor reduce_buffer(Step& step, int64_t roots, int64_t n, int64_t h);

@@ -13,6 +13,7 @@ void Norm::forward(Step& step, const Tensor& residual, const Delta& delta, const
                    const PackedLinear* next) const {
   step.backend.add_norm({.residual = residual,
                          .delta = delta.value,
+                         .unfolded = delta.unfolded,
                          .delta_bias = delta.bias,
                          .weight = weight_,
                          .bias = bias_,
@@ -26,6 +27,7 @@ void add(Step& step, const Tensor& residual, const Delta& delta) {
   if (delta.value.empty()) return;
   step.backend.add_norm({.residual = residual,
                          .delta = delta.value,
+                         .unfolded = delta.unfolded,
                          .delta_bias = delta.bias,
                          .weight = {},
                          .bias = {},

@@ -28,10 +28,10 @@ ParallelBlock::ParallelBlock(const WeightScope& scope, int layer, const Position
 
 void ParallelBlock::forward(Step& step, Stream& s) const {
   input_norm_.forward(step, s.residual, s.delta, s.x);
-  const Delta attention = attention_.forward(step, s.x, s.side);
+  const Delta attention = attention_.forward(step, s.x, s.out);
   if (mlp_norm_) mlp_norm_->forward(step, s.residual, {}, s.x);
-  s.delta = mlp_.forward(step, s.x, s.out);
   add(step, s.residual, attention);
+  s.delta = mlp_.forward(step, s.x, s.out);
 }
 
 PostNormBlock::PostNormBlock(const WeightScope& scope, int layer, const Positions& positions)

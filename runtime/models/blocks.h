@@ -17,7 +17,6 @@ struct Stream {
   Tensor residual;
   Tensor x;     // the input of a product
   Tensor out;   // its result
-  Tensor side;  // a second result; ParallelBlock only
   Delta delta;  // still to be added to residual
 };
 

@@ -68,7 +68,7 @@ void Decoder::embed(Step& step, Stream& stream) const {
   step.arena.release(mark);
   if (positions_) {
     positions_->forward(step, stream.out);
-    stream.delta = {stream.out, {}};
+    stream.delta = {stream.out, {}, {}};
   }
   if (embedding_norm_) {
     embedding_norm_->forward(step, stream.residual, stream.delta, stream.x);
@@ -82,9 +82,7 @@ Tensor Decoder::forward(Step& step) const {
   Stream stream{.residual = step.arena.allocate(DType::kF32, rows),
                 .x = step.arena.allocate(DType::kF32, rows),
                 .out = step.arena.allocate(DType::kF32, rows),
-                .side = {},
                 .delta = {}};
-  if (args_.parallel_residual) stream.side = step.arena.allocate(DType::kF32, rows);
   embed(step, stream);
   for (int i = 0; i < args_.num_hidden_layers; ++i) {
     show_residual(step, i, stream);

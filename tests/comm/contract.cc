@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+#include "kernels/fold.h"
+
 namespace octet::testing {
 namespace {
 
@@ -56,8 +58,14 @@ std::vector<float> read(Communicator& communicator, Backend& backend, const Tens
   return values;
 }
 
+// How all ranks take part in a sum.
+struct Way {
+  bool zero_copy = false, unfolded = false;
+  static Way of(uint32_t draw) { return {draw % 2 == 0, draw / 2 % 2 == 0}; }
+};
+
 void check_reduce(Communicator& communicator, Backend& backend, int shards, size_t count,
-                  uint32_t round, bool zero_copy) {
+                  uint32_t round, Way way) {
   const ReducePlan plan(shards, communicator.size());
   const auto nodes =
       subtree_roots(shards, rank_shards(shards, communicator.rank(), communicator.size()));
@@ -67,7 +75,7 @@ void check_reduce(Communicator& communicator, Backend& backend, int shards, size
       own[r * count + i] = tree_value(round, nodes[r].begin, nodes[r].end, i);
   }
   Tensor roots;
-  if (zero_copy) {
+  if (way.zero_copy) {
     roots = view_of(communicator.send_buffer(own.size()));
     backend.upload(view_of(own), roots);
   } else {
@@ -75,8 +83,18 @@ void check_reduce(Communicator& communicator, Backend& backend, int shards, size
   }
   std::vector<float> before(count, -1);
   const Tensor sum = on_device(backend, before);
-  communicator.all_reduce_sum(plan, roots.span<const float>(), sum.span<float>());
-  const std::vector<float> out = read(communicator, backend, sum);
+  UnfoldedSum unfolded;
+  if (way.unfolded) {
+    unfolded = communicator.all_reduce_unfolded(plan, roots.span<const float>(), sum.span<float>());
+  } else {
+    communicator.all_reduce_sum(plan, roots.span<const float>(), sum.span<float>());
+  }
+  std::vector<float> out = read(communicator, backend, sum);
+  if (!unfolded.empty()) {
+    const bool late = static_cast<int>(round) % (3 * communicator.size()) == communicator.rank();
+    if (late) std::this_thread::sleep_for(std::chrono::microseconds(300));
+    fold(unfolded, 0, count, out.data());
+  }
   size_t orders_that_show = 0;
   for (size_t i = 0; i < count; ++i) {
     const float expected = tree_value(round, 0, shards, i);
@@ -146,7 +164,9 @@ void check_reduces(Communicator& communicator, Backend& backend) {
     for (const size_t count :
          {size_t{0}, size_t{1}, size_t{1000}, size_t{16384}, size_t{16385}, kMebi}) {
       ++round;
-      check_reduce(communicator, backend, shards, count, round, round % 2 == 0);
+      for (uint32_t draw = 0; draw < 2; ++draw) {
+        check_reduce(communicator, backend, shards, count, round, Way::of(round + 2 * draw));
+      }
     }
   }
 }
@@ -182,14 +202,14 @@ void check_random_sequence(Communicator& communicator, Backend& backend) {
         break;
       default:
         check_reduce(communicator, backend, 1 + static_cast<int>(common() % 9),
-                     size % 20 == 0 ? 20000 : size, round, common() % 2 == 0);
+                     size % 20 == 0 ? 20000 : size, round, Way::of(common() % 4));
     }
   }
 }
 
 void check_many_small_reduces(Communicator& communicator, Backend& backend) {
   for (uint32_t round = 0; round < 2000; ++round)
-    check_reduce(communicator, backend, 8, 16, round, true);
+    check_reduce(communicator, backend, 8, 16, round, Way::of(round * 2));
 }
 
 }  // namespace octet::testing

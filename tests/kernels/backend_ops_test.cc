@@ -119,6 +119,35 @@ TEST_P(BackendOps, AddNormAgreesWithTheReferenceForBothKinds) {
   }
 }
 
+TEST_P(BackendOps, ANormMakesItsDeltaOfRoots) {
+  if (backend_->queue().device >= 0) GTEST_SKIP() << "sums are made before the norm there";
+  constexpr int64_t kRows = 33, kWidth = 1000;
+  const Tensor a = random({kRows, kWidth}, 1e4f), b = random({kRows, kWidth}),
+               c = random({kRows, kWidth}, 1e-3f);
+  const std::vector<const float*> roots{a.data<float>(), b.data<float>(), c.data<float>()};
+  const std::vector<TreeAdd> adds{{1, 2}, {0, 1}};  // a + (b + c)
+  AddNormArgs args{.residual = random({kRows, kWidth}, 2),
+                   .delta = random({kRows, kWidth}),
+                   .unfolded = {roots, adds},
+                   .delta_bias = random({kWidth}),
+                   .weight = random({kWidth}),
+                   .out = Tensor::host(DType::kF32, {kRows, kWidth})};
+  AddNormArgs expected = args;
+  expected.residual = copy(args.residual);
+  expected.out = Tensor::host(DType::kF32, {kRows, kWidth});
+  expected.delta = Tensor::host(DType::kF32, {kRows, kWidth});
+  expected.unfolded = {};
+  for (int64_t i = 0; i < kRows * kWidth; ++i) {
+    expected.delta.data<float>()[i] =
+        a.data<float>()[i] + (b.data<float>()[i] + c.data<float>()[i]);
+  }
+  backend_->add_norm(args);
+  backend_->add_norm(expected);
+  EXPECT_TRUE(
+      same_bits(args.residual.data<float>(), expected.residual.data<float>(), kRows * kWidth));
+  EXPECT_TRUE(same_bits(args.out.data<float>(), expected.out.data<float>(), kRows * kWidth));
+}
+
 TEST_P(BackendOps, RowsOfANormAreAlone) {
   const Tensor weight = random({100}), rows = random({40, 100});
   const Tensor together = Tensor::host(DType::kF32, {40, 100}),

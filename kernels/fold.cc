@@ -1,4 +1,4 @@
-#include "comm/fold.h"
+#include "kernels/fold.h"
 
 #include <algorithm>
 #include <array>
@@ -18,16 +18,15 @@ void add(float* __restrict to, const float* a, const float* b, size_t count) {
 
 }  // namespace
 
-void fold_roots(const ReducePlan& plan, std::span<const float* const> roots, size_t count,
-                float* out) {
-  const auto adds = plan.adds();
+void fold(const UnfoldedSum& sum, size_t first, size_t count, float* out) {
+  const auto roots = sum.roots;
   OCTET_CHECK(roots.size() <= kMaxSlots, "{} roots", roots.size());
-  if (adds.empty()) {
-    std::copy_n(roots[0], count, out);
+  if (sum.adds.empty()) {
+    std::copy_n(roots[0] + first, count, out);
     return;
   }
-  if (adds.size() == 1) {
-    add(out, roots[0], roots[1], count);
+  if (sum.adds.size() == 1) {
+    add(out, roots[0] + first, roots[1] + first, count);
     return;
   }
   // Slot 0's sum is the last to be complete; it is built in `out`, the others in a buffer.
@@ -36,8 +35,8 @@ void fold_roots(const ReducePlan& plan, std::span<const float* const> roots, siz
   std::array<const float*, kMaxSlots> slot;
   for (size_t begin = 0; begin < count; begin += kBlock) {
     const size_t n = std::min(kBlock, count - begin);
-    for (size_t i = 0; i < roots.size(); ++i) slot[i] = roots[i] + begin;
-    for (const TreeAdd& step : adds) {
+    for (size_t i = 0; i < roots.size(); ++i) slot[i] = roots[i] + first + begin;
+    for (const TreeAdd& step : sum.adds) {
       float* to = step.target == 0 ? out + begin : sums.data() + step.target * kBlock;
       if (slot[step.target] == to) {
         const float* from = slot[step.source];
