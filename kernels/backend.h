@@ -122,9 +122,9 @@ struct AddNormArgs {
   Tensor delta;          // [n, h] or empty
   UnfoldedSum unfolded;  // not empty: what delta [n, h] is the sum of; its own elements are then
                          // not read and may change. REQUIRES: queue().device < 0
-  Tensor delta_bias;  // [h] or empty
-  Tensor weight;      // [h]
-  Tensor bias;        // [h] or empty
+  Tensor delta_bias;     // [h] or empty
+  Tensor weight;         // [h]
+  Tensor bias;           // [h] or empty
   float eps = 1e-5f;
   NormKind kind = NormKind::kRms;
   Tensor out;  // [n, h]; empty: only the residual is updated
