@@ -228,7 +228,7 @@ class KernelBench {
             backend_->add_norm(args);
           }
           const auto bytes = static_cast<double>(5 * h * m) * sizeof(float);
-          set_work(state, {.bytes = bytes, .least_seconds = bytes / limits_.l3});
+          set_work(state, {.bytes = bytes, .least_seconds = limits_.seconds(bytes, 0)});
         });
   }
 

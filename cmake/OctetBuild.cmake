@@ -1,4 +1,7 @@
 # Language level, warnings, sanitizers, and the two functions every folder's CMakeLists.txt is written with.
+#
+# The presets but debug compile a target's files in batches (CMAKE_UNITY_BUILD): half the time. So names in unnamed namespaces differ
+# within a target, or it sets UNITY_BUILD OFF; that each file includes what it needs is seen by the debug preset alone.
 
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)

@@ -43,9 +43,9 @@ class Communicator {
   virtual int rank() const = 0;
   virtual int size() const = 0;
 
-  // Memory for `count` floats into which a caller may write the next all_reduce_sum's roots, so
-  // that they need no copy. Valid until the all_reduce_sum that takes it has returned. REQUIRES:
-  // count <= max_reduce_floats.
+  // Memory for `count` floats into which a caller may write the next reduce's roots, so that they
+  // need no copy. Valid until the reduce that takes it has returned. REQUIRES: count <=
+  // max_reduce_floats.
   virtual std::span<float> send_buffer(size_t count) = 0;
 
   // out = the value of the plan's tree, the same bits on every rank and at every size(). out must
@@ -58,7 +58,8 @@ class Communicator {
 
   // The same sum for a reader that makes each element where it needs it: every rank's roots and the
   // order to add them in. A transport that cannot show them makes the sum in `out` and returns an
-  // empty one; else `out` stays as it is. Valid until this rank's next operation.
+  // empty one; else `out` stays as it is. Valid until this rank's next operation, send_buffer() and
+  // settle() not counted; until then `roots` and `plan` must stay, too.
   virtual UnfoldedSum all_reduce_unfolded(const ReducePlan& plan, std::span<const float> roots,
                                           std::span<float> out) {
     all_reduce_sum(plan, roots, out);

@@ -38,7 +38,7 @@ struct TreeAdd {
 // A sum that is still to be made: slot i is roots[i], and `adds` fold the slots into slot 0.
 // Borrowed.
 struct UnfoldedSum {
-  std::span<const float* const> roots;  // of as many elements each
+  std::span<const float* const> roots;  // [slots], each [count]
   std::span<const TreeAdd> adds;
   bool empty() const { return roots.empty(); }
 };

@@ -19,8 +19,9 @@ namespace octet {
 namespace {
 
 // Up to this many floats, and between two ranks always, each rank folds everything itself; above,
-// each folds its slice and all copy: with more than two ranks fewer bytes come from peers. A
-// reader of an unfolded sum has no copy to make, which outweighs that up to four.
+// each folds its slice and all copy: with more than two ranks fewer bytes come from peers. All
+// threads of a reader add up an unfolded sum, and nobody copies: up to four ranks that is less
+// work.
 constexpr size_t kOneShotFloats = 16384;
 constexpr int kOneShotReaders = 4;
 

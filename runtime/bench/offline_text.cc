@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "runtime/bench/latency.h"
 #include "runtime/bench/offline.h"
 
 namespace octet {

@@ -15,7 +15,8 @@ class Attention {
   // layer: of the cache, and of the model's windows.
   Attention(const WeightScope& scope, int layer, const Positions& positions);
 
-  // x: [n, hidden]; out: [n, hidden], the caller's memory for the result.
+  // x: [n, hidden]; out: [n, hidden], the caller's memory for a value that is made at
+  // once.
   Delta forward(Step& step, const Tensor& x, const Tensor& out) const;
 
   const PackedLinear& first_product() const { return qkv_.packed(); }

@@ -7,9 +7,19 @@
 namespace octet {
 namespace {
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
+// Adds its lifetime to `seconds`.
+class Timer {
+ public:
+  explicit Timer(double& seconds) : seconds_(seconds) {}
+  ~Timer() {
+    const auto end = std::chrono::steady_clock::now();
+    seconds_ += std::chrono::duration<double>(end - start_).count();
+  }
+
+ private:
+  double& seconds_;
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
 
 }  // namespace
 
@@ -43,14 +53,14 @@ Delta RowParallelLinear::forward(Step& step, const Tensor& x, const Tensor& out)
   const int64_t n = out.dim(0), h = out.dim(1);
   if (step.comm.size() == 1) {
     step.backend.linear(x, *packed_, out.reshape({1, n, h}));
-    return {out, bias_, {}};
+    return {.value = out, .bias = bias_};
   }
   const Tensor roots = reduce_buffer(step, packed_->num_roots(), n, h);
   step.backend.linear(x, *packed_, roots);
   const UnfoldedSum sum = reduce_unfolded(step, plan_, roots, out);
-  if (step.probe == nullptr || sum.empty()) return {out, bias_, sum};
+  if (step.probe == nullptr || sum.empty()) return {.value = out, .bias = bias_, .unfolded = sum};
   fold(sum, 0, static_cast<size_t>(n * h), out.data<float>());  // a probe wants to see it
-  return {out, bias_, {}};
+  return {.value = out, .bias = bias_};
 }
 
 Tensor reduce_buffer(Step& step, int64_t roots, int64_t n, int64_t h) {
@@ -59,18 +69,14 @@ Tensor reduce_buffer(Step& step, int64_t roots, int64_t n, int64_t h) {
 }
 
 void reduce(Step& step, const ReducePlan& plan, const Tensor& roots, const Tensor& out) {
-  const auto start = std::chrono::steady_clock::now();
+  const Timer timer(step.reduce_seconds);
   step.comm.all_reduce_sum(plan, roots.span<const float>(), out.span<float>());
-  step.reduce_seconds += seconds_since(start);
 }
 
 UnfoldedSum reduce_unfolded(Step& step, const ReducePlan& plan, const Tensor& roots,
                             const Tensor& out) {
-  const auto start = std::chrono::steady_clock::now();
-  const UnfoldedSum sum =
-      step.comm.all_reduce_unfolded(plan, roots.span<const float>(), out.span<float>());
-  step.reduce_seconds += seconds_since(start);
-  return sum;
+  const Timer timer(step.reduce_seconds);
+  return step.comm.all_reduce_unfolded(plan, roots.span<const float>(), out.span<float>());
 }
 
 }  // namespace octet

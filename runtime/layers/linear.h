@@ -11,11 +11,11 @@
 namespace octet {
 
 // What a block adds to the residual: the value, and a bias that is still to be added once (after
-// the reduce).
+// the reduce). To be added before the next collective.
 struct Delta {
   Tensor value;          // [n, hidden] or empty
   Tensor bias;           // [hidden] or empty
-  UnfoldedSum unfolded;  // not empty: `value` is still to be made of it, before the next collective
+  UnfoldedSum unfolded;  // not empty: the value is its sum, and `value` has but the shape
 };
 
 // Each rank has some of the outputs; no communication.
@@ -40,7 +40,8 @@ class RowParallelLinear {
   RowParallelLinear(const WeightScope& scope, std::string_view name, int64_t out_features,
                     int64_t in_features);
 
-  // [n, in of this rank] -> [n, out], the same on every rank. `out` is the caller's: [n, out].
+  // [n, in of this rank] -> [n, out], the same on every rank. `out` is the caller's,
+  // [n, out], for a value that is made at once.
   Delta forward(Step& step, const Tensor& x, const Tensor& out) const;
   uint64_t outliers() const { return packed_->outliers(); }
 

@@ -13,7 +13,8 @@ class Mlp {
   // `scope` holds up_proj, down_proj and, for kSiluGate, gate_proj.
   Mlp(const WeightScope& scope, int layer);
 
-  // x: [n, hidden]; out: [n, hidden], the caller's memory for the result.
+  // x: [n, hidden]; out: [n, hidden], the caller's memory for a value that is made at
+  // once.
   Delta forward(Step& step, const Tensor& x, const Tensor& out) const;
 
   const PackedLinear& first_product() const { return up_.packed(); }

@@ -16,7 +16,8 @@ struct Step {
   Arena& arena;
   const KVCache& cache;
   const DeviceInput& input;
-  double& reduce_seconds;  // added to: time in all_reduce_sum, waiting for peers included
+  double&
+      reduce_seconds;  // added to: time in reduces, waiting for peers included; not adding in norms
 
   Probe* probe = nullptr;
 

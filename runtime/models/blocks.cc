@@ -30,7 +30,7 @@ void ParallelBlock::forward(Step& step, Stream& s) const {
   input_norm_.forward(step, s.residual, s.delta, s.x);
   const Delta attention = attention_.forward(step, s.x, s.out);
   if (mlp_norm_) mlp_norm_->forward(step, s.residual, {}, s.x);
-  add(step, s.residual, attention);
+  add(step, s.residual, attention);  // not before the norms, not after the next collective
   s.delta = mlp_.forward(step, s.x, s.out);
 }
 

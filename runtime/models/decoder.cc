@@ -68,7 +68,7 @@ void Decoder::embed(Step& step, Stream& stream) const {
   step.arena.release(mark);
   if (positions_) {
     positions_->forward(step, stream.out);
-    stream.delta = {stream.out, {}, {}};
+    stream.delta = {.value = stream.out};
   }
   if (embedding_norm_) {
     embedding_norm_->forward(step, stream.residual, stream.delta, stream.x);

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <thread>
 
@@ -43,6 +44,28 @@ TEST_P(ThreadRanks, AnySequenceOfOperationsKeepsItsData) { run(testing::check_ra
 TEST_P(ThreadRanks, MoreRanksThanCoresMakeProgress) { run(testing::check_many_small_reduces); }
 
 INSTANTIATE_TEST_SUITE_P(Ranks, ThreadRanks, ::testing::Values(1, 2, 3, 4, 8));
+
+// Who adds: ranks in the norm that comes next, or, many of them with many floats, the reduce.
+TEST(SharedCommunicator, FewRanksOrFloatsLeaveTheSumToItsReader) {
+  const auto unfolded = [](int size, size_t floats) {
+    auto ranks = make_thread_communicators(size, {});
+    const ReducePlan plan(size, size);
+    std::vector<int> found(static_cast<size_t>(size));
+    std::vector<std::thread> threads;
+    for (int rank = 0; rank < size; ++rank) {
+      threads.emplace_back([&, rank] {
+        std::vector<float> roots(floats, 1), out(floats);
+        found[rank] = !ranks[rank]->all_reduce_unfolded(plan, roots, out).empty();
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    return std::ranges::count(found, 1);
+  };
+  EXPECT_EQ(unfolded(2, 100'000), 2);
+  EXPECT_EQ(unfolded(4, 100'000), 4);
+  EXPECT_EQ(unfolded(5, 16'384), 5);
+  EXPECT_EQ(unfolded(5, 16'385), 0);
+}
 
 TEST(ReducePlan, ARankBeyondTheShardsSendsNothing) {
   const ReducePlan plan(3, 5);

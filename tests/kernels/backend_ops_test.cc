@@ -122,30 +122,35 @@ TEST_P(BackendOps, AddNormAgreesWithTheReferenceForBothKinds) {
 TEST_P(BackendOps, ANormMakesItsDeltaOfRoots) {
   if (backend_->queue().device >= 0) GTEST_SKIP() << "sums are made before the norm there";
   constexpr int64_t kRows = 33, kWidth = 1000;
-  const Tensor a = random({kRows, kWidth}, 1e4f), b = random({kRows, kWidth}),
-               c = random({kRows, kWidth}, 1e-3f);
+  const Shape shape{kRows, kWidth};
+  const Tensor a = random(shape, 1e4f), b = random(shape), c = random(shape, 1e-3f);
   const std::vector<const float*> roots{a.data<float>(), b.data<float>(), c.data<float>()};
-  const std::vector<TreeAdd> adds{{1, 2}, {0, 1}};  // a + (b + c)
-  AddNormArgs args{.residual = random({kRows, kWidth}, 2),
-                   .delta = random({kRows, kWidth}),
-                   .unfolded = {roots, adds},
-                   .delta_bias = random({kWidth}),
-                   .weight = random({kWidth}),
-                   .out = Tensor::host(DType::kF32, {kRows, kWidth})};
-  AddNormArgs expected = args;
-  expected.residual = copy(args.residual);
-  expected.out = Tensor::host(DType::kF32, {kRows, kWidth});
-  expected.delta = Tensor::host(DType::kF32, {kRows, kWidth});
-  expected.unfolded = {};
-  for (int64_t i = 0; i < kRows * kWidth; ++i) {
-    expected.delta.data<float>()[i] =
-        a.data<float>()[i] + (b.data<float>()[i] + c.data<float>()[i]);
+  const std::vector<std::vector<TreeAdd>> orders{{}, {{0, 1}}, {{1, 2}, {0, 1}}};  // a + (b + c)
+  for (size_t count = 1; count <= 3; ++count) {
+    const Tensor sum = Tensor::host(DType::kF32, shape);
+    for (int64_t i = 0; i < sum.numel(); ++i) {
+      const float x = a.data<float>()[i], y = b.data<float>()[i], z = c.data<float>()[i];
+      sum.data<float>()[i] = count == 1 ? x : count == 2 ? x + y : x + (y + z);
+    }
+    for (const bool normalises : {true, false}) {
+      AddNormArgs args{
+          .residual = random(shape, 2), .delta = random(shape), .delta_bias = random({kWidth})};
+      if (normalises) args.weight = random({kWidth});
+      AddNormArgs expected = args;
+      args.unfolded = {std::span(roots).first(count), orders[count - 1]};
+      expected.delta = sum;
+      expected.residual = copy(args.residual);
+      for (AddNormArgs* call : {&args, &expected}) {
+        if (normalises) call->out = Tensor::host(DType::kF32, shape);
+        backend_->add_norm(*call);
+      }
+      const auto same = [](const Tensor& x, const Tensor& y) {
+        return same_bits(x.data<float>(), y.data<float>(), x.numel());
+      };
+      EXPECT_TRUE(same(args.residual, expected.residual)) << count << " roots";
+      EXPECT_TRUE(!normalises || same(args.out, expected.out)) << count << " roots";
+    }
   }
-  backend_->add_norm(args);
-  backend_->add_norm(expected);
-  EXPECT_TRUE(
-      same_bits(args.residual.data<float>(), expected.residual.data<float>(), kRows * kWidth));
-  EXPECT_TRUE(same_bits(args.out.data<float>(), expected.out.data<float>(), kRows * kWidth));
 }
 
 TEST_P(BackendOps, RowsOfANormAreAlone) {
