@@ -156,7 +156,7 @@ void int8_high(const Int8Tile& tile) {
   for (int r = 0; r < tile.rows; ++r) {
     const QuantizedRow& row = tile.x[r * tile.x_stride];
     if (row.num_groups == 0) continue;
-    __m256i sums[kMaxBlocks][kVectors] = {};
+    __m256i sums[kMaxBlocks][kVectors];
     for (int begin = 0; begin < row.num_groups; begin += kChunk<1>) {
       const int left = row.num_groups - begin, groups = left < kChunk<1> ? left : kChunk<1>;
       alignas(32) WideRow<1> x;
@@ -165,7 +165,9 @@ void int8_high(const Int8Tile& tile) {
         const uint8_t* weights = tile.weights[block] + tile.begin;
         __m256i acc[kVectors];
 #pragma GCC unroll 8
-        for (int v = 0; v < kVectors; ++v) acc[v] = sums[block][v];
+        for (int v = 0; v < kVectors; ++v) {
+          acc[v] = begin > 0 ? sums[block][v] : _mm256_setzero_si256();
+        }
         for (int i = 0; i < groups; ++i) {
           const uint8_t* group = weights + row.groups[begin + i] * kGroupBytes;
           const __m256i four = _mm256_set1_epi64x(x[i]);
