@@ -16,8 +16,7 @@ struct Step {
   Arena& arena;
   const KVCache& cache;
   const DeviceInput& input;
-  double&
-      reduce_seconds;  // added to: time in reduces, waiting for peers included; not adding in norms
+  double& reduce_seconds;  // added to: time in reduces, waiting included; not adding in norms
 
   Probe* probe = nullptr;
 
