@@ -314,20 +314,18 @@ void CpuLinear::leaf(const KernelTable& kernels, const LinearScratch& scratch, c
   const auto [row, rows, block, blocks, fetch] = place;
   const auto [begin, end, at, padded] = shards()[shard];
   if (quantized()) {
-    const Int8Tile tile{.x = scratch.rows.data() + row * num_shards() + shard,
-                        .x_stride = num_shards(),
-                        .row_stride = row_stride(),
-                        .weights = blocks_.data() + block,
-                        .begin = at * kBlock,
-                        .scales = scales_.data<float>() + block * kBlock,
-                        .rows = rows,
-                        .blocks = blocks,
-                        .groups = padded / kGroup,
-                        .fetch = fetch,
-                        .high = sums,
-                        .leaf = place_in_tree};
-    if (mixed()) kernels.int8_high(tile);
-    return kernels.int8_low(tile);
+    return kernels.int8_tile({.x = scratch.rows.data() + row * num_shards() + shard,
+                              .x_stride = num_shards(),
+                              .row_stride = row_stride(),
+                              .weights = blocks_.data() + block,
+                              .begin = at * kBlock,
+                              .scales = scales_.data<float>() + block * kBlock,
+                              .rows = rows,
+                              .blocks = blocks,
+                              .groups = padded / kGroup,
+                              .fetch = fetch,
+                              .high = mixed() ? sums : nullptr,
+                              .leaf = place_in_tree});
   }
   kernels.float_tile({.x = x.data<float>() + row * in_features_ + begin,
                       .x_stride = in_features_,

@@ -26,9 +26,8 @@ enum class FloatFormat { kF32, kBF16, kF16, kI8 };
 // A shard of a row in int8: low digits of all its values, high digits of the outliers only, kGroup
 // values along K at a time.
 struct QuantizedRow {
-  int8_t* low;   // [padded]
-  int8_t* high;  // [num_groups, kGroup], room for [padded]; unused where no value is an outlier;
-                 // what lies behind the last group up to a multiple of 4 may be read
+  int8_t* low;       // [padded]
+  int8_t* high;      // [num_groups, kGroup], room for [padded]; unused where no value is an outlier
   uint16_t* groups;  // [num_groups]: which groups these are; room for [padded / kGroup]
   int32_t num_groups;
   float scale;
@@ -66,7 +65,7 @@ struct Int8Tile {
   int rows, blocks;
   int64_t groups;
   WeightFetch fetch;
-  float* high;  // [rows][kMaxBlocks][kBlock]: the high digits' part, of rows that have such digits
+  float* high;  // scratch [rows][kMaxBlocks][kBlock], or nullptr where no row has high digits
   LeafPlace leaf;
 };
 
@@ -168,10 +167,7 @@ struct KernelTable {
   int band_rows;      // rows that go through a column of weights while it is in the cache
   // Does a band of int8 rows that L2 holds go through all columns before the next band does?
   bool rows_stay;
-  // See Backend::linear. The products of the high digits; then those of the low digits, which makes
-  // the leaves of both.
-  void (*int8_high)(const Int8Tile& tile);
-  void (*int8_low)(const Int8Tile& tile);
+  void (*int8_tile)(const Int8Tile& tile);  // see Backend::linear
   void (*float_tile)(const FloatTile& tile);
   void (*norm_row)(const NormRow& row);
   // All of a tile; or the parts and sums of each split, by its first position, and then what they

@@ -107,11 +107,75 @@ inline void add_products(const uint8_t* const* weights, int64_t groups, const Wi
   }
 }
 
+// Not the intrinsics: see multiply_add(). Pairs of products are added in 16 bits, which is exact
+// for x within -64 to 64: 255 * 64 * 2 fits.
+inline void multiply_add_small(__m256i& sums, __m256i w, __m256i x, __m256i ones) {
+  __m256i pairs;
+  asm("vpmaddubsw %3, %2, %1\n\tvpmaddwd %4, %1, %1\n\tvpaddd %1, %0, %0"
+      : "+x"(sums), "=&x"(pairs)
+      : "x"(w), "x"(x), "x"(ones));
+}
+
+// Adds the products of a row's high digits: of what they have within -64 to 64, or of the rest.
+// Returns whether there is a rest.
+template <int kBlocks, bool kRest>
+inline bool add_high(const Int8Tile& tile, const QuantizedRow& row, __m256i (*sums)[2]) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  const __m256i most = _mm256_set1_epi8(64), least = _mm256_set1_epi8(-64);
+  __m256i acc[kBlocks][2], rests = _mm256_setzero_si256();
+#pragma GCC unroll 8
+  for (int b = 0; b < kBlocks; ++b) {
+#pragma GCC unroll 8
+    for (int v = 0; v < 2; ++v) acc[b][v] = kRest ? sums[b][v] : _mm256_setzero_si256();
+  }
+  for (int i = 0; i < row.num_groups; ++i) {
+    int32_t four;
+    __builtin_memcpy(&four, row.high + i * kGroup, sizeof four);
+    const __m256i all = _mm256_set1_epi32(four);
+    const __m256i small = _mm256_max_epi8(_mm256_min_epi8(all, most), least);
+    const __m256i rest = _mm256_sub_epi8(all, small);
+    rests = _mm256_or_si256(rests, rest);
+    const int64_t at = tile.begin + row.groups[i] * kGroupBytes;
+#pragma GCC unroll 8
+    for (int b = 0; b < kBlocks; ++b) {
+#pragma GCC unroll 8
+      for (int v = 0; v < 2; ++v) {
+        const auto* w = reinterpret_cast<const __m256i*>(tile.weights[b] + at + v * 32);
+        multiply_add_small(acc[b][v], _mm256_loadu_si256(w), kRest ? rest : small, ones);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int b = 0; b < kBlocks; ++b) {
+#pragma GCC unroll 8
+    for (int v = 0; v < 2; ++v) sums[b][v] = acc[b][v];
+  }
+  return !_mm256_testz_si256(rests, rests);
+}
+
+template <int kBlocks>
+inline void int8_high_of(const Int8Tile& tile, int r) {
+  const QuantizedRow& row = tile.x[r * tile.x_stride];
+  __m256i sums[kBlocks][2];
+  if (add_high<kBlocks, false>(tile, row, sums)) add_high<kBlocks, true>(tile, row, sums);
+#pragma GCC unroll 8
+  for (int b = 0; b < kBlocks; ++b) store_high(tile, r, b, {sums[b][0], sums[b][1]});
+}
+
+[[gnu::noinline]] void int8_high(const Int8Tile& tile, int r) {
+  with_row_count<kMaxBlocks>(tile.blocks, [&]<int kBlocks>() { int8_high_of<kBlocks>(tile, r); });
+}
+
+// The high digits come last: their weights are in the cache then.
 template <int kRows>
-inline void int8_low_of(const Int8Tile& tile) {
+inline void int8_tile_of(const Int8Tile& tile) {
   constexpr int kPasses = kRows <= 2 ? 1 : 2, kAtOnce = kVectors / kPasses;
   __m256i sums[kMaxBlocks][kRows][kVectors];
   alignas(32) WideRow<kRows> x[kRows];
+  for (int r = 0; tile.high != nullptr && r < kRows; ++r) {
+    __builtin_prefetch(tile.x[r * tile.x_stride].high);
+    __builtin_prefetch(tile.x[r * tile.x_stride].groups);
+  }
   int64_t begin = 0;
   do {  // once at least: sums of no columns are zero
     const int64_t left = tile.groups - begin;
@@ -143,45 +207,14 @@ inline void int8_low_of(const Int8Tile& tile) {
     }
     begin += kChunk<kRows>;
   } while (begin < tile.groups);
-  for (int b = 0; b < tile.blocks; ++b) {
-    for (int r = 0; r < kRows; ++r) store_leaf(tile, r, b, join_halves(sums[b][r]));
+  for (int r = 0; r < kRows; ++r) {
+    if (tile.x[r * tile.x_stride].num_groups > 0) int8_high(tile, r);
+    for (int b = 0; b < tile.blocks; ++b) store_leaf(tile, r, b, join_halves(sums[b][r]));
   }
 }
 
-void int8_low(const Int8Tile& tile) {
-  with_row_count<6>(tile.rows, [&]<int kRows>() { int8_low_of<kRows>(tile); });
-}
-
-void int8_high(const Int8Tile& tile) {
-  for (int r = 0; r < tile.rows; ++r) {
-    const QuantizedRow& row = tile.x[r * tile.x_stride];
-    if (row.num_groups == 0) continue;
-    __m256i sums[kMaxBlocks][kVectors];
-    for (int begin = 0; begin < row.num_groups; begin += kChunk<1>) {
-      const int left = row.num_groups - begin, groups = left < kChunk<1> ? left : kChunk<1>;
-      alignas(32) WideRow<1> x;
-      widen_row(row.high + begin * kGroup, groups, x);
-      for (int block = 0; block < tile.blocks; ++block) {
-        const uint8_t* weights = tile.weights[block] + tile.begin;
-        __m256i acc[kVectors];
-#pragma GCC unroll 8
-        for (int v = 0; v < kVectors; ++v) {
-          acc[v] = begin > 0 ? sums[block][v] : _mm256_setzero_si256();
-        }
-        for (int i = 0; i < groups; ++i) {
-          const uint8_t* group = weights + row.groups[begin + i] * kGroupBytes;
-          const __m256i four = _mm256_set1_epi64x(x[i]);
-#pragma GCC unroll 8
-          for (int v = 0; v < kVectors; ++v) multiply_add(acc[v], widen_weights(group, v), four);
-        }
-#pragma GCC unroll 8
-        for (int v = 0; v < kVectors; ++v) sums[block][v] = acc[v];
-      }
-    }
-    for (int block = 0; block < tile.blocks; ++block) {
-      store_high(tile, r, block, join_halves(sums[block]));
-    }
-  }
+void int8_tile(const Int8Tile& tile) {
+  with_row_count<6>(tile.rows, [&]<int kRows>() { int8_tile_of<kRows>(tile); });
 }
 
 bool supported() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
@@ -193,8 +226,7 @@ constexpr KernelTable kTable{.name = "avx2",
                              .int8_row_step = 1,
                              .band_rows = 48,
                              .rows_stay = false,
-                             .int8_high = int8_high,
-                             .int8_low = int8_low,
+                             .int8_tile = int8_tile,
                              .float_tile = float_tile,
                              .norm_row = norm_row,
                              .attention_tile = attention_tile,

@@ -150,6 +150,16 @@ void int8_high(const Int8Tile& tile) {
 
 #include "kernels/cpu/int8_amx.h"
 
+void vnni_tile(const Int8Tile& tile) {
+  if (tile.high != nullptr) int8_high(tile);
+  vnni_low(tile);
+}
+
+void amx_tile(const Int8Tile& tile) {
+  if (tile.high != nullptr) int8_high(tile);
+  amx_low(tile);
+}
+
 bool vnni_supported() { return avx512::available(); }
 bool amx_supported() { return vnni_supported() && amx::available(); }
 
@@ -160,8 +170,7 @@ constexpr KernelTable kVnni{.name = "avx512-vnni",
                             .int8_row_step = 1,
                             .band_rows = 48,
                             .rows_stay = false,
-                            .int8_high = int8_high,
-                            .int8_low = vnni_low,
+                            .int8_tile = vnni_tile,
                             .float_tile = float_tile,
                             .norm_row = norm_row,
                             .attention_tile = attention_tile,
@@ -181,7 +190,7 @@ constexpr KernelTable with_amx(KernelTable table) {
   table.int8_row_step = amx::kTileRows;
   table.band_rows = 256;
   table.rows_stay = true;
-  table.int8_low = amx_low;
+  table.int8_tile = amx_tile;
   return table;
 }
 constexpr KernelTable kAmx = with_amx(kVnni);
