@@ -1,11 +1,9 @@
-// int8 products at GPT-3's shapes over 8 ranks, each on other weights than the last, so that they
-// come from memory: of rows that are quantised already, as behind a norm. And what quantising the
-// rows, with and without a norm, and packing the weights take.
+// int8 products of rows that are quantised already, as behind a norm. And what quantising the rows,
+// with and without a norm, and packing the weights take.
 #include <fmt/format.h>
 
 #include <chrono>
 #include <random>
-#include <utility>
 #include <vector>
 
 #include "bench/device/timing.h"
@@ -13,8 +11,6 @@
 
 namespace octet::bench {
 namespace {
-
-constexpr int64_t kFewestBytes = int64_t{400} << 20;  // of weights in turn: several L2 caches
 
 LinearWeight random_weight(int64_t out, int64_t in, Int8Product product) {
   static std::mt19937 generator(1);
@@ -40,7 +36,6 @@ Tensor rows_with_outliers(Bench& bench, int64_t n, int64_t in) {
   return device;
 }
 
-constexpr int64_t kRows[] = {1, 2, 4, 8, 16, 32, 64, 2048};
 constexpr int64_t kMostRows = 2048;
 
 const char* name_of(Int8Product product) {
@@ -61,7 +56,7 @@ cuda::LinearScratch scratch_for(Bench& bench, const cuda::CudaLinear& layer) {
 
 // Products of rows that are quantised already, over one layer after the other.
 void measure_products(Bench& bench, int64_t out, int64_t in, Int8Product product) {
-  const int64_t copies = kFewestBytes / (out * in) + 1;
+  const int64_t copies = kFewestWeightBytes / (out * in) + 1;
   const LinearWeight weight = random_weight(out, in, product);
   std::vector<std::unique_ptr<PackedLinear>> layers;
   bench.backend->pack(weight);  // pinned buffers grow
@@ -75,7 +70,7 @@ void measure_products(Bench& bench, int64_t out, int64_t in, Int8Product product
            static_cast<double>(copies * out * in) / packing / 1e9, "GB/s", bench.link_gb_s);
   }
   const cuda::LinearScratch scratch = scratch_for(bench, as_cuda(layers[0]));
-  for (const int64_t n : kRows) {
+  for (const int64_t n : kProductRows) {
     if (!bench.wants(static_cast<int>(n))) continue;
     const Tensor x = rows_with_outliers(bench, n, in);
     const Tensor to = bench.backend->allocate(DType::kF32, {1, n, out});
@@ -86,13 +81,8 @@ void measure_products(Bench& bench, int64_t out, int64_t in, Int8Product product
                                     as_cuda(layer).apply(scratch, x, true, to);
                                 }) /
                         static_cast<double>(copies);
-    const std::string key = fmt::format("linear.{}.{}x{}.m{}", name_of(product), out, in, n);
-    report(key + ".us", time * 1e6, "us");
-    if (n > 64) {
-      report(key, 2.0 * n * out * in / time / 1e12, "TOPS", bench.int8_tops);
-    } else {
-      report(key, static_cast<double>(out * in) / time / 1e9, "GB/s", bench.read_gb_s);
-    }
+    report_product(bench, fmt::format("linear.{}.{}x{}.m{}", name_of(product), out, in, n), n,
+                   {out, in}, time);
   }
 }
 
@@ -111,7 +101,7 @@ void measure_rows(Bench& bench, int64_t in, Int8Product product) {
     report(fmt::format("{}.{}.{}.m{}.us", what, name_of(product), in, n), time / kTimes * 1e6,
            "us");
   };
-  for (const int64_t n : kRows) {
+  for (const int64_t n : kProductRows) {
     if (!bench.wants(static_cast<int>(n))) continue;
     const Tensor x = rows_with_outliers(bench, n, in);
     cuda::QuantizeCall rows = as_cuda(layer).quantizer(scratch, n);
@@ -132,8 +122,7 @@ void measure_rows(Bench& bench, int64_t in, Int8Product product) {
 
 void measure_linear(Bench& bench) {
   for (const Int8Product product : {Int8Product::kW8A8, Int8Product::kLlmInt8}) {
-    for (const auto& [out, in] : std::vector<std::pair<int64_t, int64_t>>{
-             {4608, 12288}, {12288, 1536}, {6144, 12288}, {12288, 6144}}) {
+    for (const auto& [out, in] : kProductShapes) {
       measure_products(bench, out, in, product);
     }
     for (const int64_t in : {1536, 6144, 12288}) measure_rows(bench, in, product);

@@ -1,5 +1,5 @@
-// octet_device_bench [ceilings] [linear] [attention] [step] [ROWS...]: all of them where none is
-// named, with as many rows (or sequences) as are named.
+// octet_device_bench [ceilings] [linear] [attention] [step] [yardstick] [ROWS...]: all of them
+// where none is named, with as many rows (or sequences) as are named.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -33,6 +33,7 @@ int main(int argc, char** argv) {
     if (want("linear")) bench::measure_linear(bench);
     if (want("attention")) bench::measure_attention(bench);
     if (want("step")) bench::measure_step(bench);
+    if (want("yardstick")) bench::measure_yardstick(bench);
   } catch (const std::exception& error) {
     say("octet_device_bench: error: {}\n", error.what());
     return 1;

@@ -39,6 +39,17 @@ void report(const std::string& key, double value, const char* unit, double ceili
   std::fflush(stdout);
 }
 
+void report_product(const Bench& bench, const std::string& key, int64_t n,
+                    const ProductShape& shape, double time) {
+  const double products = static_cast<double>(shape.out * shape.in);
+  report(key + ".us", time * 1e6, "us");
+  if (n > 64) {
+    report(key, 2 * static_cast<double>(n) * products / time / 1e12, "TOPS", bench.int8_tops);
+  } else {
+    report(key, products / time / 1e9, "GB/s", bench.read_gb_s);
+  }
+}
+
 Tensor random_floats(Bench& bench, Shape shape, float spread) {
   static std::mt19937 generator(1);
   std::normal_distribution<float> normal(0, spread);
