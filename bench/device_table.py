@@ -43,7 +43,8 @@ def main():
         table(f"int8 product, {kind}, rows quantised before, by rows (share of memory read; M = 2048: of the mma.sync ceiling)",
               ["shape"] + [f"M={m}" for m in ROWS + [2048]],
               [[shape] + [cell(results, f"linear.{kind}.{shape}.m{m}") for m in ROWS + [2048]] for shape in SHAPES])
-    table("The same by cuBLASLt: int32 sums, without scales, the best algorithm that it guesses",
+    table("int8 product by cuBLASLt (int32 sums, no scales, no outliers; the best of the algorithms that it guesses), by rows "
+          "(share of memory read; M = 2048: of the mma.sync ceiling)",
           ["shape"] + [f"M={m}" for m in ROWS + [2048]],
           [[shape] + [cell(results, f"cublaslt.{shape}.m{m}") for m in ROWS + [2048]] for shape in SHAPES])
     table("Rows made ready for a product, by rows",

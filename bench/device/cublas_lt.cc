@@ -8,7 +8,7 @@
 namespace octet::bench {
 namespace {
 
-constexpr int kMostAlgorithms = 8;
+constexpr int kMostAlgorithms = 4;
 
 void check(cublasStatus_t status, const char* what) {
   if (status == CUBLAS_STATUS_SUCCESS) return;

@@ -7,7 +7,9 @@
 #include <cublasLt.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/tensor.h"
@@ -23,7 +25,8 @@ class CublasLtProduct {
   // How it can be done, best first as the library guesses; empty where it cannot.
   const std::vector<cublasLtMatmulAlgo_t>& algorithms() const { return algorithms_; }
 
-  // REQUIRES: x and w in int8, sums in int32; a workspace as large as was said.
+  // REQUIRES: x and w in int8, sums in int32, a workspace as large as was said; all of them aligned
+  // to 256 bytes, as cudaMalloc's memory is and the guesses assume.
   void queue(const cublasLtMatmulAlgo_t& algorithm, const Tensor& x, const Tensor& w,
              const Tensor& sums, const Tensor& workspace, cudaStream_t stream) const;
 

@@ -41,7 +41,7 @@ double seconds(Bench& bench, const std::function<void()>& operations);
 
 void report(const std::string& key, double value, const char* unit, double ceiling = 0);
 
-// A product's time, and the share of the ceiling of few rows or of many.
+// A product's time, and its share of a ceiling: memory read up to 64 rows, int8 products beyond.
 void report_product(const Bench& bench, const std::string& key, int64_t n,
                     const ProductShape& shape, double time);
 

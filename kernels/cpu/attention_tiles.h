@@ -305,8 +305,8 @@ inline void for_row_groups(const AttentionTile& tile, bool keeps, const Body& bo
   const int groups = (tile.num_rows + kFloatRows - 1) / kFloatRows;
   for (int i = 0; i < groups; ++i) {
     group.num_rows = tile.num_rows * (i + 1) / groups - tile.num_rows * i / groups;
-    with_row_count<kFloatRows>(
-        group.num_rows, [&]<int kRows>() { body.template operator()<kFormat, kRows>(group); });
+    with_count<kFloatRows>(group.num_rows,
+                           [&]<int kRows>() { body.template operator()<kFormat, kRows>(group); });
     group.rows += group.num_rows;
     if (!keeps) continue;
     group.parts += group.num_rows * tile.padded;

@@ -77,8 +77,7 @@ inline void float_tile_of(const FloatTile& tile) {
   const int parts = (tile.rows + kFloatRows - 1) / kFloatRows;
   for (int i = 0; i < parts; ++i) {
     part.rows = tile.rows * (i + 1) / parts - tile.rows * i / parts;
-    with_row_count<kFloatRows>(part.rows,
-                               [&]<int kRows>() { float_tile_of<kFormat, kRows>(part); });
+    with_count<kFloatRows>(part.rows, [&]<int kRows>() { float_tile_of<kFormat, kRows>(part); });
     part.x += part.rows * tile.x_stride;
     part.sums += part.rows * kMaxBlocks * kBlock;
   }

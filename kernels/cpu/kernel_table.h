@@ -65,7 +65,8 @@ struct Int8Tile {
   int rows, blocks;
   int64_t groups;
   WeightFetch fetch;
-  float* high;  // scratch [rows][kMaxBlocks][kBlock], or nullptr where no row has high digits
+  float* high;  // kLlmInt8: scratch [rows][kMaxBlocks][kBlock], and x's `high` and `groups` are
+                // set; kW8A8: nullptr
   LeafPlace leaf;
 };
 

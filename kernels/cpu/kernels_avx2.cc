@@ -22,8 +22,8 @@ constexpr int kFloatBlocks = kRows > 2 ? 1 : 4 / kRows;
 #include "kernels/cpu/attention_tiles.h"
 // clang-format on
 
-// Bytes are widened to 16 bits first, so that no pair sum saturates (255 * 127 * 2 does not fit in
-// 16 bits). A register holds four outputs, two half sums each; they meet at the end.
+// Low digits: bytes are widened to 16 bits first, so that no pair sum saturates (255 * 127 * 2 does
+// not fit in 16 bits). A register holds four outputs, two half sums each; they meet at the end.
 constexpr int kVectors = 4;                   // registers of a block
 constexpr int kGroupBytes = kBlock * kGroup;  // of its weights
 // Groups of columns that are multiplied at a time: their inputs, and the weights where these are
@@ -117,7 +117,7 @@ inline void multiply_add_small(__m256i& sums, __m256i w, __m256i x, __m256i ones
 }
 
 // Adds the products of a row's high digits: of what they have within -64 to 64, or of the rest.
-// Returns whether there is a rest.
+// Returns whether there is a rest. A register holds the sums of eight outputs.
 template <int kBlocks, bool kRest>
 inline bool add_high(const Int8Tile& tile, const QuantizedRow& row, __m256i (*sums)[2]) {
   const __m256i ones = _mm256_set1_epi16(1);
@@ -162,8 +162,9 @@ inline void int8_high_of(const Int8Tile& tile, int r) {
   for (int b = 0; b < kBlocks; ++b) store_high(tile, r, b, {sums[b][0], sums[b][1]});
 }
 
+// Once, not in each of int8_tile_of().
 [[gnu::noinline]] void int8_high(const Int8Tile& tile, int r) {
-  with_row_count<kMaxBlocks>(tile.blocks, [&]<int kBlocks>() { int8_high_of<kBlocks>(tile, r); });
+  with_count<kMaxBlocks>(tile.blocks, [&]<int kBlocks>() { int8_high_of<kBlocks>(tile, r); });
 }
 
 // The high digits come last: their weights are in the cache then.
@@ -172,9 +173,11 @@ inline void int8_tile_of(const Int8Tile& tile) {
   constexpr int kPasses = kRows <= 2 ? 1 : 2, kAtOnce = kVectors / kPasses;
   __m256i sums[kMaxBlocks][kRows][kVectors];
   alignas(32) WideRow<kRows> x[kRows];
-  for (int r = 0; tile.high != nullptr && r < kRows; ++r) {
-    __builtin_prefetch(tile.x[r * tile.x_stride].high);
-    __builtin_prefetch(tile.x[r * tile.x_stride].groups);
+  if (tile.high != nullptr) {
+    for (int r = 0; r < kRows; ++r) {
+      __builtin_prefetch(tile.x[r * tile.x_stride].high);
+      __builtin_prefetch(tile.x[r * tile.x_stride].groups);
+    }
   }
   int64_t begin = 0;
   do {  // once at least: sums of no columns are zero
@@ -214,7 +217,7 @@ inline void int8_tile_of(const Int8Tile& tile) {
 }
 
 void int8_tile(const Int8Tile& tile) {
-  with_row_count<6>(tile.rows, [&]<int kRows>() { int8_tile_of<kRows>(tile); });
+  with_count<6>(tile.rows, [&]<int kRows>() { int8_tile_of<kRows>(tile); });
 }
 
 bool supported() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }

@@ -16,11 +16,11 @@ inline int lanes_left(int64_t n, int64_t i) {
   return n - i < kBlock ? static_cast<int>(n - i) : kBlock;
 }
 
-// Calls body.operator()<n>() for the n that is `rows`. REQUIRES: 1 <= rows <= kMost.
+// Calls body.operator()<n>() for the n that is `count`. REQUIRES: 1 <= count <= kMost.
 template <int kMost, typename Body>
-inline void with_row_count(int rows, const Body& body) {
+inline void with_count(int count, const Body& body) {
   if constexpr (kMost > 1) {
-    if (rows < kMost) return with_row_count<kMost - 1>(rows, body);
+    if (count < kMost) return with_count<kMost - 1>(count, body);
   }
   body.template operator()<kMost>();
 }

@@ -51,6 +51,34 @@ TEST_P(BackendLinear, OutliersHaveTheReferencesBits_InAnyRowAndPlace) {
   }
 }
 
+// Neighbours with high digits of 127, of one sign and of both, times weights of 127 and -127: no
+// two of their products may meet in 16 bits. Odd rows' digits are small.
+TEST_P(BackendLinear, OutliersHaveTheReferencesBits_SideBySide) {
+  for (const int64_t out : {5, 20, 40, 64}) {
+    constexpr int64_t kIn = 200;
+    LinearWeight weight = random_weight(DType::kI8, out, kIn);
+    weight.product = Int8Product::kLlmInt8;
+    const Tensor x = random({7, kIn});
+    for (int64_t k = 64; k < 72; ++k) {
+      for (int64_t o = 0; o < out; ++o) {
+        weight.weight.data<int8_t>()[o * kIn + k] = (o + k / 4) % 3 == 0 ? -127 : 127;
+      }
+      for (int64_t row = 0; row < 7; ++row) {
+        const float sign = row % 4 < 2 || k % 2 == 0 ? 1.0f : -1.0f;
+        x.data<float>()[row * kIn + k] =
+            (row % 2 == 0 ? 2000.0f : 100.0f) * (k < 68 ? sign : -sign);
+      }
+    }
+    for (const int64_t rows : {1, 2, 7}) {
+      const Tensor some = x.rows(0, rows);
+      const Tensor actual = apply(*backend_, weight, some);
+      const Tensor expected = apply(*reference_, weight, some);
+      EXPECT_TRUE(same_bits(actual.data<float>(), expected.data<float>(), actual.numel()))
+          << rows << " rows to " << out;
+    }
+  }
+}
+
 TEST_P(BackendLinear, OutliersHaveTheReferencesBits_AtAnyMagnitude) {
   LinearWeight weight = random_weight(DType::kI8, 33, 100);
   weight.product = Int8Product::kLlmInt8;
