@@ -2,8 +2,9 @@
 # bench/device.sh [BUNDLE.tar.xz] [GROUP...]: all that a machine with one GPU can tell, in under ten minutes: builds the cuda preset
 # (or takes the programs out of a bundle of scripts/bundle cuda), runs the contract suites, bare and under compute-sanitizer, holds
 # ids against the CPU's and digests against each other, and measures. NCCL and cuBLASLt, a yardstick, are taken from where the loader
-# finds libnccl.so.2 and the libcublasLt.so of the CUDA version built with. One line a result, KEY <tab> VALUE <tab> UNIT <tab> SHARE, in $OUT/device.tsv (default:
-# build/device); logs beside it. What did not run leaves no line; bench/device_table.py shows it empty.
+# finds libnccl.so.2 and the libcublasLt.so of the CUDA version built with. One line a result, KEY <tab> VALUE <tab> UNIT <tab>
+# SHARE, in $OUT/device.tsv (default: build/device); logs beside it. What did not run leaves no line; bench/device_table.py shows it
+# empty.
 # GROUP: of suites, speed, ids, whole, sanitizers; all in this order where none is given. MODEL=folder: a model of one's own, for
 # the ids. MOST=seconds: of all (580).
 set -uo pipefail
