@@ -7,8 +7,8 @@
 // keys come while the values are mixed, the next values while the keys are scored.
 #include <algorithm>
 
-#include "kernels/cuda/attention.cuh"
 #include "kernels/cuda/attention_call.h"
+#include "kernels/cuda/attention_decode.cuh"
 #include "kernels/cuda/attention_merge.cuh"
 #include "kernels/cuda/occupancy.h"
 #include "kernels/cuda/sequences.cuh"
@@ -16,43 +16,7 @@
 namespace octet::cuda {
 namespace {
 
-constexpr int kWarps = 4;
-constexpr int kThreads = 32 * kWarps;
-constexpr int kTileHeads = 8;
-constexpr int kMostSplits = 4;                         // of a block
-constexpr int kKeysOfWarp = kAttentionChunk / kWarps;  // of a chunk
-constexpr int kChunks = kAttentionSplit / kAttentionChunk;
-static_assert(kKeysOfWarp == 16 && kChunks == 2, "each lane finds one key of a split");
-
-// What a launch covers: all KV heads [first_kv, + kvs) of sequences [first, + count), those of one
-// row in the call, or of rows [first, + count), those of longer sequences.
-struct Round {
-  bool by_row = false;
-  int first = 0, count = 0, first_kv = 0, kvs = 0;
-  int head_tiles = 1;  // of a KV head's query heads
-  int tile_heads = 1;  // query heads of a tile, at most
-  int splits = 1;      // at most, of a sequence
-  int block_splits = 1;
-};
-
-// kDims: head_dim padded. Shared memory: K of a split, V; P in two digits, [key][head], then P by
-// the values' scales; maxima [chunk][warp][head]; q in two digits; its scales.
-template <int kDims, typename T>
-struct Layout : ChunkLayout<kDims, T> {
-  using Chunk = ChunkLayout<kDims, T>;
-  using Chunk::kInt8, Chunk::kCacheRowBytes;
-  static constexpr int kHalfBytes = kAttentionSplit * kCacheRowBytes;  // keys, or values
-  static constexpr int kWeightRowBytes = 2 * kTileHeads;
-  static constexpr int kWeightBytes = kAttentionSplit * kWeightRowBytes;  // of one digit
-  static constexpr int kWeights = 2 * kHalfBytes;
-  static constexpr int kScaledWeights = kWeights + (kInt8 ? 2 * kWeightBytes : 0);
-  static constexpr int kMaxima = kScaledWeights + 2 * kWeightBytes;
-  static constexpr int kQuery = kMaxima + kChunks * kWarps * kTileHeads * 4;
-  static constexpr int kQueryBytes = kTileHeads * kCacheRowBytes;  // of one digit
-  static constexpr int kQueryScales = kQuery + 2 * kQueryBytes;
-  static constexpr int kSharedBytes = kQueryScales + kTileHeads * 4;
-  static constexpr int kBlocks = kDims > 128 ? 1 : kInt8 ? 4 : 3;  // a multiprocessor
-};
+using namespace decode;
 
 template <int kDims, typename T>
 class Splits {
@@ -67,7 +31,9 @@ class Splits {
         warp_(threadIdx.x / 32),
         lane_(threadIdx.x % 32) {}
 
-  __device__ void run() {
+  // Finds what the block attends to, of what only uploads write, and asks L2 for it while the
+  // kernel in front stores the newest key. false: nothing.
+  __device__ bool prepare() {
     const int pair = blockIdx.y / round_.head_tiles;
     const int index = round_.first + pair / round_.kvs;
     kv_ = round_.first_kv + pair % round_.kvs;
@@ -75,23 +41,32 @@ class Splits {
     const int begin_row = call_.cu_seqlens[s], end_row = call_.cu_seqlens[s + 1];
     const int context = call_.context_lens[s];
     table_ = call_.block_tables + int64_t{s} * call_.max_blocks;
-    if (round_.by_row ? end_row - begin_row < 2 : end_row - begin_row != 1) return;
+    if (round_.by_row ? end_row - begin_row < 2 : end_row - begin_row != 1) return false;
     row_ = round_.by_row ? index : begin_row;
     position_ = context - (end_row - row_);
     first_ = call_.sliding_window > 0 ? max(0, position_ - call_.sliding_window + 1) : 0;
-    const int first_split = first_ / kAttentionSplit, last_split = position_ / kAttentionSplit;
+    first_split_ = first_ / kAttentionSplit;
+    last_split_ = position_ / kAttentionSplit;
     const int block = static_cast<int>(blockIdx.x), per_block = round_.block_splits;
-    end_ = min((block + 1) * per_block - 1, last_split) + 1;
-    int split = max(block * per_block, first_split);
-    if (split >= end_) return;
+    end_ = min((block + 1) * per_block - 1, last_split_) + 1;
+    begin_ = max(block * per_block, first_split_);
+    if (begin_ >= end_) return false;
     const int group_begin = (call_.kv_begin + kv_) * call_.group;
     first_head_ = max(call_.q_begin, group_begin) - call_.q_begin +
                   static_cast<int>(blockIdx.y) % round_.head_tiles * kTileHeads;
     heads_ = min(kTileHeads, min(call_.q_begin + call_.num_q, group_begin + call_.group) -
                                  call_.q_begin - first_head_);
-    if (heads_ <= 0) return;
+    if (heads_ <= 0) return false;
+    find_key(begin_);
+    if (round_.prefetch) {
+      prefetch(call_.k);
+      prefetch(call_.v);
+    }
+    return true;
+  }
 
-    find_key(split);
+  __device__ void run() {
+    int split = begin_;
     load(call_.k, split, keys());
     load(call_.v, split, values());
     find_scales();
@@ -113,7 +88,7 @@ class Splits {
       __syncthreads();  // the weights and values are there
       mix();
       if (next == end_) wait_copies<0>();  // none are left
-      if (first_split == last_split) return store_result();
+      if (first_split_ == last_split_) return store_result();
       store_partial(split);
       if (next == end_) break;
       __syncthreads();
@@ -121,9 +96,9 @@ class Splits {
       split = next;
     }
     if (last_to_come(call_.arrivals + blockIdx.y,
-                     last_split / per_block - first_split / per_block + 1,
+                     last_split_ / round_.block_splits - first_split_ / round_.block_splits + 1,
                      reinterpret_cast<int*>(shared_ + L::kMaxima))) {
-      merge_splits<kThreads>(partials(), first_split, last_split, heads_, place(0));
+      merge_splits<kThreads>(partials(), first_split_, last_split_, heads_, place(0));
     }
   }
 
@@ -149,10 +124,20 @@ class Splits {
     }
   }
 
+  // A lane's key, or its value.
+  __device__ void prefetch(const void* cache) const {
+    if (cache_row_ < 0) return;
+    const auto* row = static_cast<const T*>(cache) + int64_t{cache_row_} * call_.head_dim;
+    for (int i = 0; i < call_.head_dim; i += kLine / static_cast<int>(sizeof(T))) {
+      prefetch_line(row + i);
+    }
+  }
+
   // Copies this warp's keys of a split, or their values: one group, empty behind the last split.
   __device__ void load(const void* cache, int split, std::byte* to) const {
     constexpr int kAtOnce = 32 / L::kPieces;
     const int piece = lane_ % L::kPieces;
+    const uint64_t policy = read_once();
     const bool inside = piece * L::kPieceElements < call_.head_dim;
     const T* from = static_cast<const T*>(cache) + (inside ? piece * L::kPieceElements : 0);
     if (split < end_) {
@@ -162,7 +147,8 @@ class Splits {
         const int row = __shfl_sync(0xffffffffu, cache_row_, key);
         const int at = i / kKeysOfWarp * kAttentionChunk + warp_ * kKeysOfWarp + key % kKeysOfWarp;
         copy_async16(to + swizzled<L::kCacheRowBytes>(at, piece),
-                     from + int64_t{max(row, 0)} * call_.head_dim, inside && row >= 0 ? 16 : 0);
+                     from + int64_t{max(row, 0)} * call_.head_dim, inside && row >= 0 ? 16 : 0,
+                     policy);
       }
     }
     commit_copies();
@@ -402,7 +388,8 @@ class Splits {
   std::byte* shared_;
   int warp_, lane_;
   const int32_t* table_ = nullptr;
-  int end_ = 0;  // the split behind the block's last
+  int first_split_ = 0, last_split_ = 0;  // of the row
+  int begin_ = 0, end_ = 0;               // of the block
   int kv_ = 0, row_ = 0, position_ = 0, first_ = 0, first_head_ = 0, heads_ = 0;
   int cache_row_ = -1;  // counted over all blocks and heads, of this lane's key; -1: no key there
   float key_scale_ = 0, value_scale_ = 0;
@@ -415,8 +402,10 @@ template <int kDims, typename T>
 __global__ void __launch_bounds__(kThreads, Layout<kDims, T>::kBlocks)
     decode_kernel(const __grid_constant__ AttentionCall call, const __grid_constant__ Round round) {
   let_successor_start();
+  Splits<kDims, T> splits(call, round);
+  const bool any = splits.prepare();
   wait_for_predecessor();
-  Splits<kDims, T>(call, round).run();
+  if (any) splits.run();
 }
 
 // Blocks of several splits have less to begin and end, where there are enough of them.
@@ -428,6 +417,7 @@ void launch_round(const AttentionCall& call, Round round, cudaStream_t stream) {
   round.block_splits = static_cast<int>(
       std::clamp(int64_t{pairs} * round.splits / (2 * resident), int64_t{1}, int64_t{kMostSplits}));
   const int blocks = (round.splits + round.block_splits - 1) / round.block_splits;
+  round.prefetch = int64_t{blocks} * pairs <= resident;
   launch(decode_kernel<kDims, T>, dim3(blocks, pairs), dim3(kThreads), kSharedBytes, stream, call,
          round);
 }

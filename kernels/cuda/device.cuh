@@ -125,6 +125,13 @@ __device__ __forceinline__ uint32_t shared_address(const void* p) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(p));
 }
 
+// L2's policy for what is read once: the first to go, so that what is read again stays.
+__device__ __forceinline__ uint64_t read_once() {
+  uint64_t policy;
+  asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;\n" : "=l"(policy));
+  return policy;
+}
+
 // Asynchronous copies of 16 bytes to shared memory: the thread's own, in groups. `bytes` of them
 // are read, the rest becomes zeros.
 __device__ __forceinline__ void copy_async16(void* shared, const void* global, int bytes = 16) {
@@ -132,6 +139,14 @@ __device__ __forceinline__ void copy_async16(void* shared, const void* global, i
       "cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;\n" ::"r"(shared_address(shared)),
       "l"(global), "r"(bytes)
       : "memory");
+}
+// The same with a policy of L2.
+__device__ __forceinline__ void copy_async16(void* shared, const void* global, int bytes,
+                                             uint64_t policy) {
+  asm volatile("cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2, %3;\n" ::"r"(
+                   shared_address(shared)),
+               "l"(global), "r"(bytes), "l"(policy)
+               : "memory");
 }
 __device__ __forceinline__ void commit_copies() {
   asm volatile("cp.async.commit_group;\n" ::: "memory");
@@ -208,17 +223,24 @@ __device__ __forceinline__ void barrier_arrive_in(unsigned rank, uint64_t* barri
       : "memory"));
 }
 // To the same place in the shared memory of block `rank` of the cluster.
-__device__ __forceinline__ void store_in(unsigned rank, int* shared, int value) {
-  OCTET_SM90_ONLY(
-      asm volatile("{\n.reg .b32 there;\nmapa.shared::cluster.u32 there, %0, %1;\n"
-                   "st.shared::cluster.s32 [there], %2;\n}\n" ::"r"(shared_address(shared)),
-                   "r"(rank), "r"(value)
-                   : "memory"));
+__device__ __forceinline__ void store_in(unsigned rank, int2* shared, int2 value) {
+  OCTET_SM90_ONLY(asm volatile(
+      "{\n.reg .b32 there;\nmapa.shared::cluster.u32 there, %0, %1;\n"
+      "st.shared::cluster.v2.s32 [there], {%2, %3};\n}\n" ::"r"(shared_address(shared)),
+      "r"(rank), "r"(value.x), "r"(value.y)
+      : "memory"));
 }
-// Until all threads of the cluster that have not ended have come; what they wrote is seen.
+// Until all threads of the cluster that have not ended have come; what they wrote is seen. Every
+// thread arrives, and waits before it arrives again.
+__device__ __forceinline__ void cluster_arrive() {
+  OCTET_SM90_ONLY(asm volatile("barrier.cluster.arrive.release;\n" ::: "memory"));
+}
+__device__ __forceinline__ void cluster_wait() {
+  OCTET_SM90_ONLY(asm volatile("barrier.cluster.wait.acquire;\n" ::: "memory"));
+}
 __device__ __forceinline__ void cluster_sync() {
-  OCTET_SM90_ONLY(asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;\n" ::
-                                   : "memory"));
+  cluster_arrive();
+  cluster_wait();
 }
 __device__ __forceinline__ void barrier_arrive_expecting(uint64_t* barrier, int bytes) {
   OCTET_SM90_ONLY(
@@ -245,6 +267,15 @@ __device__ __forceinline__ void copy_bulk(void* shared, const void* global, int 
                    "[%0], [%1], %2, [%3];\n" ::"r"(shared_address(shared)),
                    "l"(global), "r"(bytes), "r"(shared_address(barrier))
                    : "memory"));
+}
+// The same of what is read once.
+__device__ __forceinline__ void copy_bulk_once(void* shared, const void* global, int bytes,
+                                               uint64_t* barrier) {
+  OCTET_SM90_ONLY(asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint "
+      "[%0], [%1], %2, [%3], %4;\n" ::"r"(shared_address(shared)),
+      "l"(global), "r"(bytes), "r"(shared_address(barrier)), "l"(read_once())
+      : "memory"));
 }
 // The same to this place in the first `cluster` blocks of the cluster, and for their barriers
 // there.

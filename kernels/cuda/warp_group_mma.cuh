@@ -48,35 +48,16 @@ template <int N>
 __device__ __forceinline__ void warp_group_mma_s8(int32_t (&d)[N / 2], uint64_t a, uint64_t b);
 
 template <>
-__device__ __forceinline__ void warp_group_mma_s8<8>(int32_t (&d)[4], uint64_t a, uint64_t b) {
-  OCTET_SM90_ONLY(
-      asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, 1, 0;\n"
-                   "wgmma.mma_async.sync.aligned.m64n8k32.s32.s8.s8 "
-                   "{%0, %1, %2, %3}, %4, %5, add;\n}\n"
-                   : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
-                   : "l"(a), "l"(b)));
-}
-
-template <>
-__device__ __forceinline__ void warp_group_mma_s8<16>(int32_t (&d)[8], uint64_t a, uint64_t b) {
-  OCTET_SM90_ONLY(
-      asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, 1, 0;\n"
-                   "wgmma.mma_async.sync.aligned.m64n16k32.s32.s8.s8 "
-                   "{%0, %1, %2, %3, %4, %5, %6, %7}, %8, %9, add;\n}\n"
-                   : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3]), "+r"(d[4]), "+r"(d[5]),
-                     "+r"(d[6]), "+r"(d[7])
-                   : "l"(a), "l"(b)));
-}
-
-template <>
-__device__ __forceinline__ void warp_group_mma_s8<32>(int32_t (&d)[16], uint64_t a, uint64_t b) {
+__device__ __forceinline__ void warp_group_mma_s8<48>(int32_t (&d)[24], uint64_t a, uint64_t b) {
   OCTET_SM90_ONLY(asm volatile(
       "{\n.reg .pred add;\nsetp.ne.b32 add, 1, 0;\n"
-      "wgmma.mma_async.sync.aligned.m64n32k32.s32.s8.s8 "
-      "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15}, %16, %17, add;\n}\n"
+      "wgmma.mma_async.sync.aligned.m64n48k32.s32.s8.s8 "
+      "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, "
+      "%18, %19, %20, %21, %22, %23}, %24, %25, add;\n}\n"
       : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3]), "+r"(d[4]), "+r"(d[5]), "+r"(d[6]),
         "+r"(d[7]), "+r"(d[8]), "+r"(d[9]), "+r"(d[10]), "+r"(d[11]), "+r"(d[12]), "+r"(d[13]),
-        "+r"(d[14]), "+r"(d[15])
+        "+r"(d[14]), "+r"(d[15]), "+r"(d[16]), "+r"(d[17]), "+r"(d[18]), "+r"(d[19]), "+r"(d[20]),
+        "+r"(d[21]), "+r"(d[22]), "+r"(d[23])
       : "l"(a), "l"(b)));
 }
 
@@ -92,6 +73,24 @@ __device__ __forceinline__ void warp_group_mma_s8<64>(int32_t (&d)[32], uint64_t
         "+r"(d[14]), "+r"(d[15]), "+r"(d[16]), "+r"(d[17]), "+r"(d[18]), "+r"(d[19]), "+r"(d[20]),
         "+r"(d[21]), "+r"(d[22]), "+r"(d[23]), "+r"(d[24]), "+r"(d[25]), "+r"(d[26]), "+r"(d[27]),
         "+r"(d[28]), "+r"(d[29]), "+r"(d[30]), "+r"(d[31])
+      : "l"(a), "l"(b)));
+}
+
+template <>
+__device__ __forceinline__ void warp_group_mma_s8<96>(int32_t (&d)[48], uint64_t a, uint64_t b) {
+  OCTET_SM90_ONLY(asm volatile(
+      "{\n.reg .pred add;\nsetp.ne.b32 add, 1, 0;\n"
+      "wgmma.mma_async.sync.aligned.m64n96k32.s32.s8.s8 "
+      "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, "
+      "%18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, "
+      "%36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47}, %48, %49, add;\n}\n"
+      : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3]), "+r"(d[4]), "+r"(d[5]), "+r"(d[6]),
+        "+r"(d[7]), "+r"(d[8]), "+r"(d[9]), "+r"(d[10]), "+r"(d[11]), "+r"(d[12]), "+r"(d[13]),
+        "+r"(d[14]), "+r"(d[15]), "+r"(d[16]), "+r"(d[17]), "+r"(d[18]), "+r"(d[19]), "+r"(d[20]),
+        "+r"(d[21]), "+r"(d[22]), "+r"(d[23]), "+r"(d[24]), "+r"(d[25]), "+r"(d[26]), "+r"(d[27]),
+        "+r"(d[28]), "+r"(d[29]), "+r"(d[30]), "+r"(d[31]), "+r"(d[32]), "+r"(d[33]), "+r"(d[34]),
+        "+r"(d[35]), "+r"(d[36]), "+r"(d[37]), "+r"(d[38]), "+r"(d[39]), "+r"(d[40]), "+r"(d[41]),
+        "+r"(d[42]), "+r"(d[43]), "+r"(d[44]), "+r"(d[45]), "+r"(d[46]), "+r"(d[47])
       : "l"(a), "l"(b)));
 }
 

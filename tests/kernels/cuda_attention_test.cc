@@ -123,6 +123,8 @@ TEST_P(Prefill, HasTheBitsOfEachRowAlone) {
 
 TEST_P(Prefill, HasThem_OverSeveralSplits_AfterAChunkOfThePrompt) {
   expect_each_rows_bits({.rows = {20, 40}, .contexts = {530, 290}, .heads = 4, .group = 2});
+  // More splits than are merged at a time.
+  expect_each_rows_bits({.rows = {17}, .contexts = {2200}, .heads = 1, .head_dim = 16});
 }
 
 TEST_P(Prefill, HasThem_WithASlidingWindow) {

@@ -114,8 +114,7 @@ class Kernels : public ::testing::TestWithParam<const LinearKernel*> {
 
 class FewRows : public Kernels {};
 
-// The emulation has four multiprocessors: one tile of outputs is cut for a cluster of four, two and
-// three for two.
+// The emulation has four multiprocessors.
 TEST_P(FewRows, HaveThePlainKernelsBits_WhateverTheShape) {
   for (const int n : {1, 8, 9, 17, 33, 64}) {
     expect_same_bits({.n = n, .rows = 128, .spans_of_leaf = {9}});
@@ -212,6 +211,14 @@ std::string kernel_name(const ::testing::TestParamInfo<const LinearKernel*>& inf
   return name;
 }
 
+template <int kCluster>
+const LinearKernel* streamed(const char* name) {
+  static const LinearKernel kernel{
+      name, kStreamed.accepts,
+      [](const LinearCall& call, cudaStream_t stream) { run_streamed(call, kCluster, stream); }};
+  return &kernel;
+}
+
 template <int kOutputs, int kCluster>
 const LinearKernel* warp_groups(const char* name) {
   static const LinearKernel kernel{name, kWarpGroups.accepts,
@@ -221,7 +228,10 @@ const LinearKernel* warp_groups(const char* name) {
   return &kernel;
 }
 
-INSTANTIATE_TEST_SUITE_P(Kernels, FewRows, ::testing::Values(&kStreamed, &kFewRows), kernel_name);
+INSTANTIATE_TEST_SUITE_P(Kernels, FewRows,
+                         ::testing::Values(&kFewRows, streamed<1>("streamed by 1"),
+                                           streamed<2>("streamed by 2")),
+                         kernel_name);
 INSTANTIATE_TEST_SUITE_P(Kernels, ManyRows,
                          ::testing::Values(&kManyRows, &kWarpGroups,  //
                                            warp_groups<256, 2>("256 by 2"),

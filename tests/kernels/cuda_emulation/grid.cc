@@ -175,17 +175,20 @@ void Block::barrier_sync(unsigned id, unsigned count, Site site) {
   if (!self->ready) suspend(count == 0 ? "__syncthreads" : "a named barrier", site);
 }
 
-void Block::cluster_sync(Site site) {
-  Cluster& cluster = *cluster_;
-  ++cluster.arrived;
-  const auto all_came = [&cluster, phase = cluster.phase] {
+void Block::cluster_arrive() {
+  ++cluster_->arrived;
+  current->cluster_phase = cluster_->phase;
+}
+
+void Block::cluster_wait(Site site) {
+  const auto all_came = [&cluster = *cluster_, phase = current->cluster_phase] {
     if (cluster.phase == phase && cluster.arrived >= cluster.alive()) {
       cluster.arrived = 0;
       ++cluster.phase;
     }
     return cluster.phase != phase;
   };
-  wait_until(all_came, "cluster_sync", site);
+  wait_until(all_came, "cluster_wait", site);
 }
 
 Block& Block::peer(unsigned rank) {

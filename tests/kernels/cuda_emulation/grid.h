@@ -66,6 +66,7 @@ struct Thread {
   Site site;
   std::vector<std::vector<Copy>> copies;  // asynchronous: closed groups, then the open one
   std::vector<std::vector<std::function<void()>>> products;  // the same of warp groups' products
+  unsigned cluster_phase = 0;                                // in which it arrived last
 
   unsigned lane() const { return rank % kWarp; }
   unsigned warp() const { return rank / kWarp; }
@@ -77,7 +78,7 @@ extern constinit thread_local Thread* current;
 // Blocks that reach into each other's shared memory, neighbours along x.
 struct Cluster {
   std::vector<std::unique_ptr<Block>> blocks;
-  unsigned arrived = 0, phase = 0;  // of cluster_sync
+  unsigned arrived = 0, phase = 0;  // of the cluster's barrier
 
   void run(Dim3 index, const std::function<void()>& kernel);  // index: the first block's
   unsigned alive() const;
@@ -102,7 +103,8 @@ class Block {
   // Meeting points; called by the current thread.
   void barrier_arrive(unsigned id, unsigned count);
   void barrier_sync(unsigned id, unsigned count, Site site);  // count 0: all that have not ended
-  void cluster_sync(Site site);
+  void cluster_arrive();
+  void cluster_wait(Site site);
   // Stops until `done` holds; it is asked again whenever other threads have run. `outside`: other
   // OS threads or processes may make it true.
   void wait_until(const std::function<bool()>& done, const char* what, Site site,

@@ -45,9 +45,14 @@ inline uint32_t shared_address(const void* p) {
   return static_cast<uint32_t>(static_cast<const std::byte*>(p) - dynamic_shared());
 }
 
+inline uint64_t read_once() { return 0; }
+
 // Asynchronous copies.
 inline void copy_async16(void* shared, const void* global, int bytes = 16) {
   cuda_emulation::issue_copy(shared, global, bytes, 16 - bytes);
+}
+inline void copy_async16(void* shared, const void* global, int bytes, uint64_t) {
+  copy_async16(shared, global, bytes);
 }
 inline void commit_copies() { cuda_emulation::current->copies.emplace_back(); }
 template <int kStillFlying>
@@ -104,12 +109,17 @@ inline void barrier_arrive_in(unsigned rank, uint64_t* barrier) {
   cuda_emulation::Block& peer = self.peer(rank);
   cuda_emulation::phase_arrive(static_cast<uint64_t*>(self.place_in(peer, barrier)), 0, peer);
 }
-inline void store_in(unsigned rank, int* shared, int value) {
+inline void store_in(unsigned rank, int2* shared, int2 value) {
   cuda_emulation::Block& self = *cuda_emulation::current->block;
-  *static_cast<int*>(self.place_in(self.peer(rank), shared)) = value;
+  *static_cast<int2*>(self.place_in(self.peer(rank), shared)) = value;
+}
+inline void cluster_arrive() { cuda_emulation::current->block->cluster_arrive(); }
+inline void cluster_wait(Site site = Site::current()) {
+  cuda_emulation::current->block->cluster_wait(site);
 }
 inline void cluster_sync(Site site = Site::current()) {
-  cuda_emulation::current->block->cluster_sync(site);
+  cluster_arrive();
+  cluster_wait(site);
 }
 inline void barrier_arrive_expecting(uint64_t* barrier, int bytes) {
   cuda_emulation::phase_arrive(barrier, bytes);
@@ -120,6 +130,9 @@ inline void barrier_wait(uint64_t* barrier, int parity, Site site = Site::curren
 }
 inline void copy_bulk(void* shared, const void* global, int bytes, uint64_t* barrier) {
   cuda_emulation::issue_bulk_copy(shared, global, bytes, barrier);
+}
+inline void copy_bulk_once(void* shared, const void* global, int bytes, uint64_t* barrier) {
+  copy_bulk(shared, global, bytes, barrier);
 }
 inline void copy_bulk_to_all(unsigned cluster, void* shared, const void* global, int bytes,
                              uint64_t* barrier) {
