@@ -48,7 +48,8 @@ inline cudaLaunchAttribute cluster_attribute(unsigned cluster) {
 
 // Queues kernel(arguments...) on the stream. From compute capability 9.0 on it may start before the
 // kernel in front of it has ended: every kernel calls wait_for_predecessor() before it touches what
-// another one writes or reads; but for weights and norms, which only loading writes. Throws
+// another one writes or reads; but for weights and norms, which only loading writes, and a step's
+// lengths and tables, which are uploaded in front of its kernels. Throws
 // std::runtime_error where CUDA refuses. `cluster` neighbouring blocks along x form a cluster
 // (from 9.0 on; the grid is whole clusters).
 template <typename... Parameters, typename... Arguments>
@@ -258,6 +259,18 @@ __device__ __forceinline__ void barrier_wait(uint64_t* barrier, int parity) {
                    "@!done bra again;\n}\n" ::"r"(shared_address(barrier)),
                    "r"(parity)
                    : "memory"));
+}
+// Has it?
+__device__ __forceinline__ bool barrier_passed(uint64_t* barrier, int parity) {
+  unsigned passed = 0;
+  OCTET_SM90_ONLY(
+      asm volatile("{\n.reg .pred done;\n"
+                   "mbarrier.test_wait.parity.shared::cta.b64 done, [%1], %2;\n"
+                   "selp.u32 %0, 1, 0, done;\n}\n"
+                   : "=r"(passed)
+                   : "r"(shared_address(barrier)), "r"(parity)
+                   : "memory"));
+  return passed != 0;
 }
 // One bulk copy to shared memory: 16-byte aligned, whole 16 bytes; the barrier expects the bytes.
 __device__ __forceinline__ void copy_bulk(void* shared, const void* global, int bytes,

@@ -43,7 +43,7 @@ class Block : Piece {
       barrier_init(empty(i), kMultiplyWarps);
       barrier_init_fence();
     }
-    if (i == 0) *predecessor_ended() = 0;
+    if (i == 0) barrier_init(predecessor_ended(), 1);
     __syncthreads();
     let_successor_start();
     if (plan_.cluster > 1) cluster_arrive();
@@ -54,7 +54,8 @@ class Block : Piece {
     const int bytes = min(plan_.width, call_.padded_rows - tile_ * plan_.width) * kSpan;
     int stages = 0;
     each_stage([&](int span, int count, int stage) {
-      if (stages >= plan_.early && stages < plan_.stages && *predecessor_ended() == 0) {
+      if (stages >= plan_.early && stages < plan_.stages &&
+          !barrier_passed(predecessor_ended(), 0)) {
         barrier_wait(weights_there(stages - plan_.early), 0);
       }
       ++stages;
@@ -67,7 +68,7 @@ class Block : Piece {
   }
   __device__ void copy_inputs(const TileMap& low) const {
     wait_for_predecessor();
-    if (lane() == 0) *predecessor_ended() = 1;
+    if (lane() == 0) barrier_arrive(predecessor_ended());
     each_stage([&](int span, int count, int stage) {
       copy_rows(low, lane() < count, span, inputs(stage, lane()), inputs_there(stage));
     });

@@ -21,7 +21,7 @@ constexpr int kBehindRing = 4096;             // what products may read behind t
 constexpr int kMostMeetingBytes = 48 * 1024;  // beside the ring
 constexpr int kMostStages = 32;
 constexpr int kBarrierBytes = 4 * 8;          // of a stage
-constexpr int kBehindBarriers = 16;           // a flag; 8 bytes that nobody writes
+constexpr int kBehindBarriers = 16;           // one more, and 8 bytes that nobody writes
 constexpr int kEarlyBytes = 32 * 1024;        // in flight while the kernel in front runs
 constexpr int kValueBytes = 2 * kWidest * 4;  // scales and biases; products may read behind them
 constexpr int kMaskWords = kMaxShards * kMaxLeafSpans / 32;
@@ -124,9 +124,7 @@ class Piece {
   __device__ int2* unused() const {
     return reinterpret_cast<int2*>(weights_there(plan_.stages) + 1);
   }
-  __device__ volatile int* predecessor_ended() const {
-    return reinterpret_cast<volatile int*>(weights_there(plan_.stages));
-  }
+  __device__ uint64_t* predecessor_ended() const { return weights_there(plan_.stages); }
   __device__ uint32_t* masks() const {
     return reinterpret_cast<uint32_t*>(dynamic_shared() + plan_.masks);
   }

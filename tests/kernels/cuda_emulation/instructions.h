@@ -128,6 +128,9 @@ inline void barrier_wait(uint64_t* barrier, int parity, Site site = Site::curren
   cuda_emulation::current->block->wait_until(
       [=] { return cuda_emulation::phase_ended(barrier, parity); }, "barrier_wait", site);
 }
+inline bool barrier_passed(uint64_t* barrier, int parity) {
+  return cuda_emulation::phase_ended(barrier, parity);
+}
 inline void copy_bulk(void* shared, const void* global, int bytes, uint64_t* barrier) {
   cuda_emulation::issue_bulk_copy(shared, global, bytes, barrier);
 }
