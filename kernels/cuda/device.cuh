@@ -141,7 +141,7 @@ __device__ __forceinline__ void copy_async16(void* shared, const void* global, i
       "l"(global), "r"(bytes)
       : "memory");
 }
-// The same with a policy of L2.
+// The same with a policy of L2, and without its fetching of whole 128 bytes.
 __device__ __forceinline__ void copy_async16(void* shared, const void* global, int bytes,
                                              uint64_t policy) {
   asm volatile("cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2, %3;\n" ::"r"(
@@ -231,11 +231,11 @@ __device__ __forceinline__ void store_in(unsigned rank, int2* shared, int2 value
       "r"(rank), "r"(value.x), "r"(value.y)
       : "memory"));
 }
-// Until all threads of the cluster that have not ended have come; what they wrote is seen. Every
-// thread arrives, and waits before it arrives again.
+// Says that the thread has come. Every thread arrives, and waits before it arrives again or ends.
 __device__ __forceinline__ void cluster_arrive() {
   OCTET_SM90_ONLY(asm volatile("barrier.cluster.arrive.release;\n" ::: "memory"));
 }
+// Until all threads of the cluster have come; what they wrote is seen.
 __device__ __forceinline__ void cluster_wait() {
   OCTET_SM90_ONLY(asm volatile("barrier.cluster.wait.acquire;\n" ::: "memory"));
 }

@@ -24,7 +24,8 @@ extern const LinearKernel kWarpGroups;  // any number of rows on compute capabil
 extern const LinearKernel kManyRows;    // any number of rows on 8.0 and later
 extern const LinearKernel kAnyRows;     // any shape; slow, and the reference of the others
 
-// kStreamed as it is when it chooses clusters of so many blocks, 1 or 2.
+// kStreamed as it is when it chooses clusters of so many blocks, 1 or 2; 1 where there are several
+// leaves, or the device has no clusters.
 void run_streamed(const LinearCall& call, int cluster, cudaStream_t stream);
 
 // kWarpGroups as it is when it chooses tiles of 256 or 192 outputs and clusters of 2, or 128 and 1.

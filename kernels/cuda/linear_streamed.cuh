@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "kernels/cuda/many_rows.cuh"
@@ -20,9 +22,9 @@ constexpr int kSharedBytes = 224 * 1024;
 constexpr int kBehindRing = 4096;             // what products may read behind the ring's end
 constexpr int kMostMeetingBytes = 48 * 1024;  // beside the ring
 constexpr int kMostStages = 32;
-constexpr int kBarrierBytes = 4 * 8;          // of a stage
-constexpr int kBehindBarriers = 16;           // one more, and 8 bytes that nobody writes
-constexpr int kEarlyBytes = 32 * 1024;        // in flight while the kernel in front runs
+constexpr int kBarrierBytes = 4 * 8;    // of a stage
+constexpr int kBehindBarriers = 16;     // one more, and 8 bytes that nobody writes
+constexpr int kEarlyBytes = 32 * 1024;  // of the ring in flight while the kernel in front runs
 constexpr int kValueBytes = 2 * kWidest * 4;  // scales and biases; products may read behind them
 constexpr int kMaskWords = kMaxShards * kMaxLeafSpans / 32;
 
@@ -61,7 +63,8 @@ struct Plan {
         half(round_up(width / 2, 8)),
         cluster_shift(std::countr_zero(static_cast<unsigned>(cluster))),
         part(round_up(width, 8 * cluster) / cluster),
-        pitch(round_up(part - 8, 16) + 8),  // no two rows of a warp's eight in the same banks
+        pitch(round_up(part - 8, 16) +
+              8),  // no two of the four rows that a half warp writes in the same banks
         pair_shift(std::bit_width(static_cast<unsigned>(part / 2 - 1))),
         row_tile(round_up(call.n, 8)),
         digits(call.mixed ? 2 : 1),
@@ -88,6 +91,11 @@ struct Plan {
     scales = take(kValueBytes);
     row_leaves = take(call.n * call.num_leaves * static_cast<int>(sizeof(RowLeaf)));
     bytes = std::max(end, ring_end + kBehindRing);
+    // A stage is free when the next one's products have begun.
+    if (stages < std::min(2, needed) || bytes > kSharedBytes) {
+      throw std::logic_error("streamed: " + std::to_string(stages) + " stages of " +
+                             std::to_string(needed) + " in " + std::to_string(bytes) + " bytes");
+    }
   }
 };
 

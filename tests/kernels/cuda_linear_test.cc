@@ -123,6 +123,9 @@ TEST_P(FewRows, HaveThePlainKernelsBits_WhateverTheShape) {
   expect_same_bits({.n = 3, .rows = 300, .spans_of_leaf = {40}});
   expect_same_bits({.n = 64, .rows = 600, .spans_of_leaf = {23}});
   expect_same_bits({.n = 30, .rows = 256, .spans_of_leaf = {1}});
+  // The last piece of the outputs is cut short.
+  expect_same_bits({.n = 9, .rows = 896, .spans_of_leaf = {3}});
+  expect_same_bits({.n = 2, .rows = 2048, .spans_of_leaf = {1}});
 }
 
 TEST_P(FewRows, AddLeavesInTheTreesOrder_AndKeepRootsApart) {
@@ -132,6 +135,8 @@ TEST_P(FewRows, AddLeavesInTheTreesOrder_AndKeepRootsApart) {
       {.n = 64, .rows = 40, .spans_of_leaf = {0, 2, 1, 1, 3, 1, 0}, .leaves_of_root = {1, 2, 4}});
   expect_same_bits(
       {.n = 20, .rows = 40, .spans_of_leaf = std::vector<int>(13, 1), .leaves_of_root = {13}});
+  expect_same_bits(
+      {.n = 64, .rows = 760, .spans_of_leaf = {3, 0, 5}, .leaves_of_root = {3}, .mixed = true});
 }
 
 TEST_P(FewRows, MultiplyTheHighDigitsWhereThereAreOutliers) {
@@ -229,7 +234,7 @@ const LinearKernel* warp_groups(const char* name) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kernels, FewRows,
-                         ::testing::Values(&kFewRows, streamed<1>("streamed by 1"),
+                         ::testing::Values(&kFewRows, &kStreamed, streamed<1>("streamed by 1"),
                                            streamed<2>("streamed by 2")),
                          kernel_name);
 INSTANTIATE_TEST_SUITE_P(Kernels, ManyRows,
