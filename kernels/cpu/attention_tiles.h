@@ -16,9 +16,8 @@ inline constexpr int64_t kElementsOfLine = kFormat == FloatFormat::kF32  ? 16
 // Into L2, not L1: more lines can be on their way there.
 template <FloatFormat kFormat>
 inline void fetch_cache(const void* base, int64_t at) {
-  constexpr int kRead = 0, kIntoL2 = 2;
   constexpr int64_t kBytes = 64 / kElementsOfLine<kFormat>;
-  __builtin_prefetch(static_cast<const char*>(base) + at * kBytes, kRead, kIntoL2);
+  fetch_into_l2(static_cast<const char*>(base) + at * kBytes);
 }
 
 template <FloatFormat kFormat>

@@ -56,15 +56,17 @@ class CpuBackend : public Backend {
     scratch_ = {.max_rows = max_rows,
                 .low = cpu::allocate_host(DType::kI8, digits),
                 .high = {},
-                .groups = {},
+                .rest = {},
                 .rows = std::vector<cpu::QuantizedRow>(max_rows * most_shards_),
                 .scans = std::vector<cpu::SketchScan>(max_rows)};
-    if (mixed_) {
-      scratch_.high = cpu::allocate_host(DType::kI8, digits);
-      scratch_.groups.resize(max_rows * widest_ / cpu::kGroup);
-    }
-    for (const Tensor& digits : {scratch_.low, scratch_.high}) {  // pages are taken here
-      std::fill_n(digits.raw_data(), digits.bytes(), std::byte{});
+    const auto allocate_groups = [&](cpu::GroupScratch* lists) {
+      lists->digits = cpu::allocate_host(DType::kI8, digits);
+      lists->groups.resize(max_rows * widest_ / cpu::kGroup);
+    };
+    if (mixed_) allocate_groups(&scratch_.high);
+    if (has_rest()) allocate_groups(&scratch_.rest);
+    for (const Tensor& taken : {scratch_.low, scratch_.high.digits, scratch_.rest.digits}) {
+      std::fill_n(taken.raw_data(), taken.bytes(), std::byte{});  // pages are taken here
     }
     attention_.reserve(max_rows);
     cpu::trim_host_memory();  // what was read to be packed
@@ -77,7 +79,7 @@ class CpuBackend : public Backend {
     return cpu::LinearLayout(weight).bytes();
   }
   size_t scratch_bytes(std::span<const LinearShape> weights, int64_t max_rows) const override {
-    return cpu::linear_scratch_bytes(weights, max_rows) + attention_.bytes();
+    return cpu::linear_scratch_bytes(weights, max_rows, has_rest()) + attention_.bytes();
   }
 
   void embed(const Tensor& ids, const Tensor& table, int32_t first_id, const Tensor& out) override;
@@ -106,6 +108,8 @@ class CpuBackend : public Backend {
     OCTET_CHECK(from.bytes() == to.bytes(), "{} bytes to {}", from.bytes(), to.bytes());
     if (from.bytes() > 0) std::memcpy(to.raw_data(), from.raw_data(), from.bytes());
   }
+
+  bool has_rest() const { return kernels_.take_rest != nullptr; }
 
   // Few rows are not worth waking anybody.
   template <typename Task>

@@ -200,12 +200,13 @@ void CpuLinear::quantize_rows(const KernelTable& kernels, ThreadPool& pool, Line
     const int64_t place = row * row_stride() + shard.place;
     QuantizedRow& quantized = scratch.rows[i];
     quantized.low = scratch.low.data<int8_t>() + place;
-    if (mixed()) {
-      quantized.high = scratch.high.data<int8_t>() + place;
-      quantized.groups = scratch.groups.data() + place / kGroup;
-    }
+    if (mixed()) quantized.high = scratch.high.at(place);
     kernels.quantize(x.data<float>() + row * in_features_ + shard.begin, shard.end - shard.begin,
                      shard.padded, threshold, ratio, &quantized);
+    if (kernels.take_rest != nullptr) {
+      quantized.rest = scratch.rest.at(place);
+      kernels.take_rest(shard.padded, &quantized);
+    }
     return quantized.outliers;
   };
   // Few values are not worth waking anybody. The outliers of a task are counted together.

@@ -17,18 +17,30 @@ namespace octet::cpu {
 
 class Int8Sketch;
 
+// Room for the lists of groups of the rows of one product.
+struct GroupScratch {
+  Tensor digits;                 // digits_shape(max_rows, widest row stride) kI8
+  std::vector<uint16_t> groups;  // [max_rows, widest row stride / kGroup]
+  size_t bytes() const {
+    return allocated_bytes(digits.bytes()) + groups.size() * sizeof(uint16_t);
+  }
+  // An empty list of the groups from value `place` on.
+  DigitGroups at(int64_t place) {
+    return {digits.data<int8_t>() + place, groups.data() + place / kGroup, 0};
+  }
+};
+
 // Room for the quantised rows of one product; grows in reserve() only. Each product lays its rows
 // out by its own row_stride().
 struct LinearScratch {
   int64_t max_rows = 0;
-  Tensor low, high;              // digits_shape(max_rows, widest row stride) kI8; high may be empty
-  std::vector<uint16_t> groups;  // [max_rows, widest row stride / kGroup], where high is not empty
+  Tensor low;                      // digits_shape(max_rows, widest row stride) kI8
+  GroupScratch high, rest;         // each empty where no row has such digits
   std::vector<QuantizedRow> rows;  // [max_rows, most shards]
   std::vector<SketchScan> scans;   // [max_rows]
   size_t bytes() const {
-    return allocated_bytes(low.bytes()) + allocated_bytes(high.bytes()) +
-           groups.size() * sizeof(uint16_t) + rows.size() * sizeof(QuantizedRow) +
-           scans.size() * sizeof(SketchScan);
+    return allocated_bytes(low.bytes()) + high.bytes() + rest.bytes() +
+           rows.size() * sizeof(QuantizedRow) + scans.size() * sizeof(SketchScan);
   }
 };
 

@@ -1,6 +1,8 @@
 // Weights on their way into L2 while others are multiplied. Included only by the files that fill a
 // KernelTable, inside their own unnamed namespace.
 
+inline void fetch_into_l2(const void* line) { __builtin_prefetch(line, /*rw=*/0, /*locality=*/2); }
+
 // Fetches a tile's part of the weights ahead, evenly over its steps along K. Into L2, not L1: more
 // lines can be on their way there, and the rows keep their place in L1.
 class FetchAhead {
@@ -13,9 +15,7 @@ class FetchAhead {
 
   // `weights`: the block's first ones of this tile.
   void fetch(const void* weights) const {
-    constexpr int kRead = 0, kIntoL2 = 2;
-    const int64_t at = ahead_ + (place_ >> kFraction);
-    __builtin_prefetch(static_cast<const char*>(weights) + at, kRead, kIntoL2);
+    fetch_into_l2(static_cast<const char*>(weights) + ahead_ + (place_ >> kFraction));
   }
   void next_step() { place_ += step_; }
 

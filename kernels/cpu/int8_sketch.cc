@@ -28,6 +28,25 @@ float norm_of(double squares, int64_t columns) {
   return std::isfinite(norm) ? static_cast<float>(norm) : std::numeric_limits<float>::infinity();
 }
 
+// A list's digits, one value after the other; 0 where it has none.
+class DigitReader {
+ public:
+  explicit DigitReader(const DigitGroups& list) : list_(list) {}
+  // REQUIRES: k = 0, 1, ...
+  int at(int64_t k) {
+    if (k % kGroup == 0) {
+      const bool has = next_ < list_.count && list_.groups[next_] * kGroup == k;
+      digits_ = has ? list_.digits + kGroup * next_++ : nullptr;
+    }
+    return digits_ == nullptr ? 0 : digits_[k % kGroup];
+  }
+
+ private:
+  const DigitGroups& list_;
+  int32_t next_ = 0;
+  const int8_t* digits_ = nullptr;  // of this group
+};
+
 // Multiplies by the head those of blocks [begin, end) in which the row's largest logit may be.
 // left: how many more may be multiplied; less than 0 ends it.
 void refine(const CpuLinear& head, const KernelTable& kernels, const SketchScan& scan,
@@ -70,15 +89,10 @@ void Int8Sketch::fill_block(const CpuLinear& head, const KernelTable& kernels, i
 SketchScan Int8Sketch::scan_of(const KernelTable& kernels, const QuantizedRow& digits,
                                std::span<const float> x, std::span<float> logits) const {
   double squares = 0, errors = 0;
-  int32_t next = 0;
-  const int8_t* high = nullptr;  // of this group
+  DigitReader high(digits.high), rest(digits.rest);
   const auto columns = std::ssize(x);
   for (int64_t k = 0; k < columns; ++k) {
-    if (k % kGroup == 0) {
-      const bool has = next < digits.num_groups && digits.groups[next] * kGroup == k;
-      high = has ? digits.high + kGroup * next++ : nullptr;
-    }
-    const int q = digits.low[k] + (high == nullptr ? 0 : kHighDigit * high[k % kGroup]);
+    const int q = digits.low[k] + rest.at(k) + kHighDigit * high.at(k);
     const double value = x[k], lost = value - double{digits.scale} * q;
     squares += value * value;
     errors += lost * lost;

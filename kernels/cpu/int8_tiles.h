@@ -14,7 +14,7 @@ inline void store_leaf(const Int8Tile& tile, int r, int b, Ints16 sums) {
   const int at = (r * kMaxBlocks + b) * kBlock;
   const Vec16 scale = mul(all(row.scale), load(tile.scales + b * kBlock));
   Vec16 sum = mul(to_float(sums, 128 * row.low_sum), scale);
-  if (row.num_groups > 0) sum = add(sum, load(tile.high + at));
+  if (row.high.count > 0) sum = add(sum, load(tile.high + at));
   for (int i = tile.leaf.waiting - 1; i >= 0; --i) {
     sum = add(load(tile.leaf.to + i * tile.leaf.stride + at), sum);
   }

@@ -23,15 +23,20 @@ inline constexpr int kGroup = 4;     // values along K that one int8 instruction
 
 enum class FloatFormat { kF32, kBF16, kF16, kI8 };
 
-// A shard of a row in int8: low digits of all its values, high digits of the outliers only, kGroup
-// values along K at a time.
+// Digits of some of a row's groups of kGroup values along K.
+struct DigitGroups {
+  int8_t* digits;    // [count, kGroup]; room for [padded]
+  uint16_t* groups;  // [count]: which these are, ascending; room for [padded / kGroup]
+  int32_t count;
+};
+
+// A shard of a row in int8: low digits of all its values, high digits of the outliers only.
 struct QuantizedRow {
   int8_t* low;       // [padded]
-  int8_t* high;      // [num_groups, kGroup], room for [padded]; unused where no value is an outlier
-  uint16_t* groups;  // [num_groups]: which groups these are; room for [padded / kGroup]
-  int32_t num_groups;
+  DigitGroups high;  // no room where no value is an outlier
+  DigitGroups rest;  // what has to be added to `low`; no room where there is no take_rest()
   float scale;
-  int32_t low_sum, high_sum;
+  int32_t low_sum, high_sum;  // low_sum: with the rest
   int32_t outliers;
 };
 
@@ -65,8 +70,8 @@ struct Int8Tile {
   int rows, blocks;
   int64_t groups;
   WeightFetch fetch;
-  float* high;  // kLlmInt8: scratch [rows][kMaxBlocks][kBlock], and x's `high` and `groups` are
-                // set; kW8A8: nullptr
+  float* high;  // kLlmInt8: scratch [rows][kMaxBlocks][kBlock], and x's `high` is set; kW8A8:
+                // nullptr
   LeafPlace leaf;
 };
 
@@ -163,6 +168,9 @@ struct KernelTable {
   // kW8A8.
   void (*quantize)(const float* x, int64_t n, int64_t padded, float threshold, float ratio,
                    QuantizedRow* row);
+  // Of rows for int8_tile, which multiplies pairs of low digits within 16 bits: moves what is too
+  // large for that to the row's `rest`, an empty list. nullptr: nothing is.
+  void (*take_rest)(int64_t padded, QuantizedRow* row);
   int int8_rows;      // rows of an int8 tile at most
   int int8_row_step;  // a tile takes as long as with its rows rounded up to a multiple of these
   int band_rows;      // rows that go through a column of weights while it is in the cache

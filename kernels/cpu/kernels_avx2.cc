@@ -22,202 +22,239 @@ constexpr int kFloatBlocks = kRows > 2 ? 1 : 4 / kRows;
 #include "kernels/cpu/attention_tiles.h"
 // clang-format on
 
-// Low digits: bytes are widened to 16 bits first, so that no pair sum saturates (255 * 127 * 2 does
-// not fit in 16 bits). A register holds four outputs, two half sums each; they meet at the end.
-constexpr int kVectors = 4;                   // registers of a block
-constexpr int kGroupBytes = kBlock * kGroup;  // of its weights
-// Groups of columns that are multiplied at a time: their inputs, and the weights where these are
-// gone through more than once, stay in L1.
-template <int kRows>
-constexpr int kChunk = 768 / kRows / 4 * 4;
-template <int kRows>
-using WideRow = int64_t[kChunk<kRows>];  // a row's, widened: kGroup values each
-
-inline __m256i widen_weights(const uint8_t* group, int v) {
-  return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(group + v * 16)));
-}
-
-// Not the intrinsics: gcc 12 copies its accumulators around them.
-inline void multiply_add(__m256i& sums, __m256i w, __m256i x) {
-  __m256i products;
-  asm("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(sums), "=&x"(products) : "x"(w), "x"(x));
-}
-
-// hadd joins halves within 128-bit lanes: outputs 0 1 4 5 | 2 3 6 7 of the eight.
-inline __m256i join_halves(__m256i a, __m256i b) {
-  return _mm256_permute4x64_epi64(_mm256_hadd_epi32(a, b), 0xD8);
-}
-inline Ints16 join_halves(const __m256i* sums) {
-  return {join_halves(sums[0], sums[1]), join_halves(sums[2], sums[3])};
-}
-
-// Reads and writes groups up to a multiple of four.
-inline void widen_row(const int8_t* x, int64_t groups, int64_t* wide) {
-  for (int64_t g = 0; g < groups; g += 4) {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x + g * kGroup));
-    _mm256_store_si256(reinterpret_cast<__m256i*>(wide + g), _mm256_cvtepi8_epi16(bytes));
-  }
-}
-
-// The products of kRows rows with kBlocks blocks, kAtOnce registers of each from `first` on; the
-// sums go on from what they are, or start. With one block what lies behind `next` is fetched; two
-// are streams that hardware follows better alone. gcc keeps an array of accumulators in registers
-// only where the loops over it are unrolled early.
-template <int kRows, int kBlocks, int kAtOnce>
-inline void add_products(const uint8_t* const* weights, int64_t groups, const WideRow<kRows>* x,
-                         int first, const uint8_t* next, FetchAhead ahead, bool goes_on,
-                         __m256i (*sums)[kRows][kVectors]) {
-  __m256i acc[kBlocks][kRows][kAtOnce];
-#pragma GCC unroll 8
-  for (int b = 0; b < kBlocks; ++b) {
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-      for (int v = 0; v < kAtOnce; ++v) {
-        acc[b][r][v] = goes_on ? sums[b][r][first + v] : _mm256_setzero_si256();
-      }
-    }
-  }
-  for (int64_t g = 0; g < groups; ++g) {
-    if constexpr (kBlocks == 1) {
-      ahead.fetch(next);
-      ahead.next_step();
-    }
-#pragma GCC unroll 8
-    for (int b = 0; b < kBlocks; ++b) {
-      __m256i w[kAtOnce];
-#pragma GCC unroll 8
-      for (int v = 0; v < kAtOnce; ++v)
-        w[v] = widen_weights(weights[b] + g * kGroupBytes, first + v);
-#pragma GCC unroll 8
-      for (int r = 0; r < kRows; ++r) {
-        const __m256i four = _mm256_set1_epi64x(x[r][g]);
-#pragma GCC unroll 8
-        for (int v = 0; v < kAtOnce; ++v) multiply_add(acc[b][r][v], w[v], four);
-      }
-    }
-  }
-#pragma GCC unroll 8
-  for (int b = 0; b < kBlocks; ++b) {
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-      for (int v = 0; v < kAtOnce; ++v) sums[b][r][first + v] = acc[b][r][v];
-    }
-  }
-}
-
-// Not the intrinsics: see multiply_add(). Pairs of products are added in 16 bits, which is exact
-// for x within -64 to 64: 255 * 64 * 2 fits.
-inline void multiply_add_small(__m256i& sums, __m256i w, __m256i x, __m256i ones) {
+// Not the intrinsics: gcc 12 copies its accumulators around them. Products of unsigned by signed
+// bytes are added in pairs, in 16 bits: exact where max(x, 0) and max(-x, 0) of the two are 128 at
+// most in sum, because 255 * 128 fits. A register holds the sums of eight outputs, two those of a
+// block.
+inline void multiply_add(__m256i* sums, const __m256i* w, __m256i x, __m256i ones) {
   __m256i pairs;
-  asm("vpmaddubsw %3, %2, %1\n\tvpmaddwd %4, %1, %1\n\tvpaddd %1, %0, %0"
-      : "+x"(sums), "=&x"(pairs)
-      : "x"(w), "x"(x), "x"(ones));
+  asm("vpmaddubsw %2, %4, %3\n\tvpmaddubsw %2, %5, %2\n\t"
+      "vpmaddwd %6, %3, %3\n\tvpmaddwd %6, %2, %2\n\t"
+      "vpaddd %3, %0, %0\n\tvpaddd %2, %1, %1"
+      : "+x"(sums[0]), "+x"(sums[1]), "+x"(x), "=&x"(pairs)
+      : "x"(w[0]), "x"(w[1]), "x"(ones));
 }
 
-// Adds the products of a row's high digits: of what they have within -64 to 64, or of the rest.
-// Returns whether there is a rest. A register holds the sums of eight outputs.
-template <int kBlocks, bool kRest>
-inline bool add_high(const Int8Tile& tile, const QuantizedRow& row, __m256i (*sums)[2]) {
+constexpr int kInt8Rows = 5;                  // rows by a block fit the registers
+constexpr int kVectors = 2;                   // registers of a block
+constexpr int kGroupBytes = kBlock * kGroup;  // of its weights
+
+inline __m256i load_weights(const uint8_t* group, int v) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(group) + v);
+}
+
+inline __m256i broadcast_group(const int8_t* digits) {
+  int32_t four;
+  __builtin_memcpy(&four, digits, sizeof four);
+  return _mm256_set1_epi32(four);
+}
+
+// Of 16-bit lanes, 0 or -1: those whose pair of bytes multiply_add() cannot add.
+inline __m256i large_pairs(__m256i x) {
+  const __m256i none = _mm256_setzero_si256(), ones = _mm256_set1_epi8(1);
+  const __m256i positive = _mm256_max_epi8(x, none);
+  const __m256i negative = _mm256_max_epi8(_mm256_sub_epi8(none, x), none);
+  const __m256i most =
+      _mm256_max_epi16(_mm256_maddubs_epi16(positive, ones), _mm256_maddubs_epi16(negative, ones));
+  return _mm256_cmpgt_epi16(most, _mm256_set1_epi16(128));
+}
+
+// floor(x / 2) of each byte.
+inline __m256i halved(__m256i x) {
+  const __m256i sign = _mm256_set1_epi8(-128), bits = _mm256_set1_epi8(0x7f);
+  const __m256i half = _mm256_and_si256(_mm256_srli_epi16(_mm256_xor_si256(x, sign), 1), bits);
+  return _mm256_sub_epi8(half, _mm256_set1_epi8(64));
+}
+
+// Halves the low digits of large pairs, and lists what is left of them.
+void take_rest(int64_t padded, QuantizedRow* row) {
+  constexpr int kBytes = sizeof(__m256i);
+  const auto take = [&](int8_t* low, int64_t at) {
+    auto* bytes = reinterpret_cast<__m256i*>(low);
+    const __m256i x = _mm256_loadu_si256(bytes), large = large_pairs(x);
+    const __m256i small = _mm256_cmpeq_epi32(large, _mm256_setzero_si256());
+    auto left = ~static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(small))) & 0xff;
+    if (left == 0) return;
+    const __m256i low_digits = _mm256_blendv_epi8(x, halved(x), large);
+    _mm256_storeu_si256(bytes, low_digits);
+    alignas(kBytes) int8_t rest[kBytes];
+    _mm256_store_si256(reinterpret_cast<__m256i*>(rest), _mm256_sub_epi8(x, low_digits));
+    for (; left != 0; left &= left - 1) {
+      const int group = __builtin_ctz(left);
+      append(&row->rest, at / kGroup + group, rest + group * kGroup);
+    }
+  };
+  int64_t at = 0;
+  for (; at + kBytes <= padded; at += kBytes) take(row->low + at, at);
+  if (at == padded) return;
+  int8_t last[kBytes] = {};
+  const auto count = static_cast<size_t>(padded - at);
+  __builtin_memcpy(last, row->low + at, count);
+  take(last, at);
+  __builtin_memcpy(row->low + at, last, count);
+}
+
+// The same, which leaves x as it is.
+inline void multiply_add_same(__m256i* sums, __m256i first, __m256i second, __m256i x,
+                              __m256i ones) {
+  asm("vpmaddubsw %4, %2, %2\n\tvpmaddubsw %4, %3, %3\n\t"
+      "vpmaddwd %5, %2, %2\n\tvpmaddwd %5, %3, %3\n\t"
+      "vpaddd %2, %0, %0\n\tvpaddd %3, %1, %1"
+      : "+x"(sums[0]), "+x"(sums[1]), "+x"(first), "+x"(second)
+      : "x"(x), "x"(ones));
+}
+
+// A row's products with the groups that a list has; digits(all) tells which of them.
+template <int kBlocks, typename Digits>
+inline void add_listed(const Int8Tile& tile, const DigitGroups& list, __m256i (*sums)[kVectors],
+                       const Digits& digits) {
   const __m256i ones = _mm256_set1_epi16(1);
-  const __m256i most = _mm256_set1_epi8(64), least = _mm256_set1_epi8(-64);
-  __m256i acc[kBlocks][2], rests = _mm256_setzero_si256();
+  __m256i acc[kBlocks][kVectors];
+  const uint8_t* weights[kBlocks];
 #pragma GCC unroll 8
   for (int b = 0; b < kBlocks; ++b) {
+    weights[b] = tile.weights[b] + tile.begin;
 #pragma GCC unroll 8
-    for (int v = 0; v < 2; ++v) acc[b][v] = kRest ? sums[b][v] : _mm256_setzero_si256();
+    for (int v = 0; v < kVectors; ++v) acc[b][v] = sums[b][v];
   }
-  for (int i = 0; i < row.num_groups; ++i) {
-    int32_t four;
-    __builtin_memcpy(&four, row.high + i * kGroup, sizeof four);
-    const __m256i all = _mm256_set1_epi32(four);
-    const __m256i small = _mm256_max_epi8(_mm256_min_epi8(all, most), least);
-    const __m256i rest = _mm256_sub_epi8(all, small);
-    rests = _mm256_or_si256(rests, rest);
-    const int64_t at = tile.begin + row.groups[i] * kGroupBytes;
+  for (int i = 0; i < list.count; ++i) {
+    const __m256i x = digits(broadcast_group(list.digits + i * kGroup));
+    const int64_t at = list.groups[i] * kGroupBytes;
 #pragma GCC unroll 8
     for (int b = 0; b < kBlocks; ++b) {
-#pragma GCC unroll 8
-      for (int v = 0; v < 2; ++v) {
-        const auto* w = reinterpret_cast<const __m256i*>(tile.weights[b] + at + v * 32);
-        multiply_add_small(acc[b][v], _mm256_loadu_si256(w), kRest ? rest : small, ones);
-      }
+      multiply_add_same(acc[b], load_weights(weights[b] + at, 0), load_weights(weights[b] + at, 1),
+                        x, ones);
     }
   }
 #pragma GCC unroll 8
   for (int b = 0; b < kBlocks; ++b) {
 #pragma GCC unroll 8
-    for (int v = 0; v < 2; ++v) sums[b][v] = acc[b][v];
+    for (int v = 0; v < kVectors; ++v) sums[b][v] = acc[b][v];
   }
-  return !_mm256_testz_si256(rests, rests);
 }
 
+// The products of the high digits: of what they have within -64 to 64, and of the rest, if any.
 template <int kBlocks>
-inline void int8_high_of(const Int8Tile& tile, int r) {
-  const QuantizedRow& row = tile.x[r * tile.x_stride];
-  __m256i sums[kBlocks][2];
-  if (add_high<kBlocks, false>(tile, row, sums)) add_high<kBlocks, true>(tile, row, sums);
+inline void high_of(const Int8Tile& tile, int r) {
+  const DigitGroups& high = tile.x[r * tile.x_stride].high;
+  __m256i sums[kBlocks][kVectors], rests = _mm256_setzero_si256();
 #pragma GCC unroll 8
+  for (int b = 0; b < kBlocks; ++b) sums[b][0] = sums[b][1] = _mm256_setzero_si256();
+  const auto small = [most = _mm256_set1_epi8(64), least = _mm256_set1_epi8(-64)](__m256i x) {
+    return _mm256_max_epi8(_mm256_min_epi8(x, most), least);
+  };
+  add_listed<kBlocks>(tile, high, sums, [&](__m256i x) {
+    rests = _mm256_or_si256(rests, _mm256_sub_epi8(x, small(x)));
+    return small(x);
+  });
+  if (!_mm256_testz_si256(rests, rests)) {
+    add_listed<kBlocks>(tile, high, sums, [&](__m256i x) { return _mm256_sub_epi8(x, small(x)); });
+  }
   for (int b = 0; b < kBlocks; ++b) store_high(tile, r, b, {sums[b][0], sums[b][1]});
 }
 
-// Once, not in each of int8_tile_of().
-[[gnu::noinline]] void int8_high(const Int8Tile& tile, int r) {
-  with_count<kMaxBlocks>(tile.blocks, [&]<int kBlocks>() { int8_high_of<kBlocks>(tile, r); });
+// The first ones of the lists.
+inline void fetch_lists(const Int8Tile& tile) {
+  const auto fetch = [](const DigitGroups& list) {
+    if (list.count == 0) return;
+    __builtin_prefetch(list.digits);
+    __builtin_prefetch(list.groups);
+  };
+  for (int r = 0; r < tile.rows; ++r) {
+    fetch(tile.x[r * tile.x_stride].rest);
+    fetch(tile.x[r * tile.x_stride].high);
+  }
 }
 
-// The high digits come last: their weights are in the cache then.
-template <int kRows>
-inline void int8_tile_of(const Int8Tile& tile) {
-  constexpr int kPasses = kRows <= 2 ? 1 : 2, kAtOnce = kVectors / kPasses;
-  __m256i sums[kMaxBlocks][kRows][kVectors];
-  alignas(32) WideRow<kRows> x[kRows];
-  if (tile.high != nullptr) {
-    for (int r = 0; r < kRows; ++r) {
-      __builtin_prefetch(tile.x[r * tile.x_stride].high);
-      __builtin_prefetch(tile.x[r * tile.x_stride].groups);
+// Of these two one each, not one for each number of rows.
+[[gnu::noinline]] void int8_high(const Int8Tile& tile, int r) {
+  with_count<kMaxBlocks>(tile.blocks, [&]<int kBlocks>() { high_of<kBlocks>(tile, r); });
+}
+[[gnu::noinline]] void add_rest(const Int8Tile& tile, int r, __m256i (*sums)[kVectors]) {
+  with_count<kMaxBlocks>(tile.blocks, [&]<int kBlocks>() {
+    add_listed<kBlocks>(tile, tile.x[r * tile.x_stride].rest, sums, [](__m256i x) { return x; });
+  });
+}
+
+// The products of kRows rows' low digits with kBlocks blocks; fetch() at each group. gcc keeps an
+// array of accumulators in registers only where the loops over it are unrolled early.
+template <int kRows, int kBlocks, typename Fetch>
+inline void multiply(const Int8Tile& tile, int block, const Fetch& fetch,
+                     __m256i (*sums)[kMaxBlocks][kVectors]) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  __m256i acc[kBlocks][kRows][kVectors];
+  const int8_t* x[kRows];
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+    x[r] = tile.x[r * tile.x_stride].low;
+#pragma GCC unroll 8
+    for (int b = 0; b < kBlocks; ++b) {
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) acc[b][r][v] = _mm256_setzero_si256();
     }
   }
-  int64_t begin = 0;
-  do {  // once at least: sums of no columns are zero
-    const int64_t left = tile.groups - begin;
-    const int64_t groups = left < kChunk<kRows> ? left : kChunk<kRows>;
-    for (int r = 0; r < kRows; ++r) {
-      widen_row(tile.x[r * tile.x_stride].low + begin * kGroup, groups, x[r]);
-    }
-    const uint8_t* weights[kMaxBlocks + 1];  // of the chunk; behind them, of the next one
-    const int64_t at = tile.begin + begin * kGroupBytes;
-    for (int b = 0; b < tile.blocks; ++b) weights[b] = tile.weights[b] + at;
-    weights[tile.blocks] = weights[0] + groups * kGroupBytes;
-    int block = 0;
-    if constexpr (kRows == 1) {  // one row waits for memory, which gives more to two streams
-      for (; block + 2 <= tile.blocks; block += 2) {
-        add_products<kRows, 2, kAtOnce>(weights + block, groups, x, 0, nullptr,
-                                        FetchAhead({}, 0, 0), begin > 0, sums + block);
+  const uint8_t* weights[kBlocks];
+  for (int b = 0; b < kBlocks; ++b) weights[b] = tile.weights[block + b] + tile.begin;
+  for (int64_t g = 0; g < tile.groups; ++g) {
+    fetch();
+#pragma GCC unroll 8
+    for (int b = 0; b < kBlocks; ++b) {
+      const uint8_t* group = weights[b] + g * kGroupBytes;
+      const __m256i w[] = {load_weights(group, 0), load_weights(group, 1)};
+#pragma GCC unroll 8
+      for (int r = 0; r < kRows; ++r) {
+        multiply_add(acc[b][r], w, broadcast_group(x[r] + g * kGroup), ones);
       }
     }
-    for (; block < tile.blocks; ++block) {
-      for (int pass = 0; pass < kPasses; ++pass) {
-        const bool soon = tile.fetch.same_column;  // what is multiplied next
-        const int64_t step = (soon ? 0 : begin * kPasses) + pass * groups;
-        const FetchAhead ahead(soon ? WeightFetch{} : tile.fetch, tile.groups * kPasses,
-                               kGroupBytes / kPasses, step);
-        const uint8_t* next = soon ? weights[block + 1] : weights[block] - begin * kGroupBytes;
-        add_products<kRows, 1, kAtOnce>(weights + block, groups, x, pass * kAtOnce, next, ahead,
-                                        begin > 0, sums + block);
-      }
-    }
-    begin += kChunk<kRows>;
-  } while (begin < tile.groups);
+  }
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
-    if (tile.x[r * tile.x_stride].num_groups > 0) int8_high(tile, r);
-    for (int b = 0; b < tile.blocks; ++b) store_leaf(tile, r, b, join_halves(sums[b][r]));
+#pragma GCC unroll 8
+    for (int b = 0; b < kBlocks; ++b) {
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) sums[r][block + b][v] = acc[b][r][v];
+    }
+  }
+}
+
+// What is listed comes last: its weights are in the cache then.
+template <int kRows>
+inline void int8_tile_of(const Int8Tile& tile) {
+  __m256i sums[kRows][kMaxBlocks][kVectors];
+  const auto nothing = [] {};
+  int block = 0;
+  if constexpr (kRows == 1) {  // one row waits for memory, which gives more to two streams
+    for (; block + 2 <= tile.blocks; block += 2) multiply<kRows, 2>(tile, block, nothing, sums);
+  }
+  for (; block < tile.blocks; ++block) {
+    const uint8_t* begin = tile.weights[block] + tile.begin;
+    const uint8_t* soon = block + 1 < tile.blocks
+                              ? tile.weights[block + 1] + tile.begin
+                              : tile.weights[0] + tile.begin + tile.groups * kGroupBytes;
+    if (block + 1 == tile.blocks) fetch_lists(tile);
+    if (tile.fetch.in_cache) {
+      multiply<kRows, 1>(tile, block, nothing, sums);
+    } else if (tile.fetch.same_column) {
+      const auto fetch = [&] { fetch_into_l2(soon), soon += kGroupBytes; };
+      multiply<kRows, 1>(tile, block, fetch, sums);
+    } else {
+      FetchAhead ahead(tile.fetch, tile.groups, kGroupBytes);
+      const auto fetch = [&] { ahead.fetch(begin), ahead.next_step(); };
+      multiply<kRows, 1>(tile, block, fetch, sums);
+    }
+  }
+  for (int r = 0; r < kRows; ++r) {
+    const QuantizedRow& row = tile.x[r * tile.x_stride];
+    if (row.rest.count > 0) add_rest(tile, r, sums[r]);
+    if (row.high.count > 0) int8_high(tile, r);
+    for (int b = 0; b < tile.blocks; ++b) {
+      store_leaf(tile, r, b, {sums[r][b][0], sums[r][b][1]});
+    }
   }
 }
 
 void int8_tile(const Int8Tile& tile) {
-  with_count<6>(tile.rows, [&]<int kRows>() { int8_tile_of<kRows>(tile); });
+  with_count<kInt8Rows>(tile.rows, [&]<int kRows>() { int8_tile_of<kRows>(tile); });
 }
 
 bool supported() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
@@ -225,9 +262,10 @@ bool supported() { return __builtin_cpu_supports("avx2") && __builtin_cpu_suppor
 constexpr KernelTable kTable{.name = "avx2",
                              .supported = supported,
                              .quantize = quantize,
-                             .int8_rows = 6,
+                             .take_rest = take_rest,
+                             .int8_rows = kInt8Rows,
                              .int8_row_step = 1,
-                             .band_rows = 48,
+                             .band_rows = 10 * kInt8Rows,
                              .rows_stay = false,
                              .int8_tile = int8_tile,
                              .float_tile = float_tile,

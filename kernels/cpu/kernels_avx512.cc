@@ -116,15 +116,15 @@ inline void int8_high(const Int8Tile& tile) {
   for (int b = 0; b < kBlocks; ++b) weights[b] = tile.weights[b] + tile.begin;
   for (int r = 0; r < tile.rows; ++r) {
     const QuantizedRow& row = tile.x[r * tile.x_stride];
-    if (row.num_groups == 0) continue;
+    if (row.high.count == 0) continue;
     __m512i sums[kBlocks];
 #pragma GCC unroll 8
     for (int b = 0; b < kBlocks; ++b) sums[b] = _mm512_setzero_si512();
-    for (int i = 0; i < row.num_groups; ++i) {
+    for (int i = 0; i < row.high.count; ++i) {
       int32_t four;
-      __builtin_memcpy(&four, row.high + i * kGroup, sizeof four);
+      __builtin_memcpy(&four, row.high.digits + i * kGroup, sizeof four);
       const __m512i broadcast = _mm512_set1_epi32(four);
-      const int64_t at = row.groups[i] * kBlock * kGroup;
+      const int64_t at = row.high.groups[i] * kBlock * kGroup;
 #pragma GCC unroll 8
       for (int b = 0; b < kBlocks; ++b) {
         avx512::multiply_add(sums[b], _mm512_loadu_si512(weights[b] + at), broadcast);
@@ -166,6 +166,7 @@ bool amx_supported() { return vnni_supported() && amx::available(); }
 constexpr KernelTable kVnni{.name = "avx512-vnni",
                             .supported = vnni_supported,
                             .quantize = quantize,
+                            .take_rest = nullptr,
                             .int8_rows = kVnniRows,
                             .int8_row_step = 1,
                             .band_rows = 48,

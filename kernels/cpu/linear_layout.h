@@ -51,7 +51,8 @@ inline Shape digits_shape(int64_t max_rows, int64_t widest) {
   return {max_rows + kMaxInt8TileRows, widest};
 }
 
-// Of LinearScratch for rows of these layers.
-size_t linear_scratch_bytes(std::span<const LinearShape> weights, int64_t max_rows);
+// Of LinearScratch for rows of these layers. has_rest: have rows a
+// QuantizedRow::rest?
+size_t linear_scratch_bytes(std::span<const LinearShape> weights, int64_t max_rows, bool has_rest);
 
 }  // namespace octet::cpu

@@ -48,6 +48,11 @@ inline void quantize_plain(const float* x, int64_t n, int64_t padded, float inve
   row->low_sum = sum_lanes(sum);
 }
 
+inline void append(DigitGroups* list, int64_t group, const int8_t* digits) {
+  __builtin_memcpy(list->digits + list->count * kGroup, digits, kGroup);
+  list->groups[list->count++] = static_cast<uint16_t>(group);
+}
+
 // The same for the values below the limit; the others in two digits.
 inline void quantize_mixed(const float* x, int64_t n, int64_t padded, float limit, float inverse,
                            QuantizedRow* row) {
@@ -71,8 +76,7 @@ inline void quantize_mixed(const float* x, int64_t n, int64_t padded, float limi
     for (uint32_t left = lanes; left != 0;) {
       const int group = __builtin_ctz(left) / kGroup;
       left &= ~(0xFu << group * kGroup);
-      __builtin_memcpy(row->high + row->num_groups * kGroup, highs + group * kGroup, kGroup);
-      row->groups[row->num_groups++] = static_cast<uint16_t>(at / kGroup + group);
+      append(&row->high, at / kGroup + group, highs + group * kGroup);
     }
   });
   row->low_sum = sum_lanes(low_sum);
@@ -100,7 +104,7 @@ inline void quantize(const float* x, int64_t n, int64_t padded, float threshold,
     for (int v = 0; v < half; ++v) sums[v] = add(sums[v], sums[v + half]);
   }
   const float absmax = max_lanes(max(tops[0], tops[1])), total = sum_lanes(sums[0]);
-  row->high_sum = row->outliers = row->num_groups = 0;
+  row->high_sum = row->outliers = row->high.count = 0;
   if (!(total <= 3.4028235e38f)) {  // an infinity or a NaN: so is the product
     for (int64_t i = 0; i < padded; ++i) row->low[i] = 0;
     row->scale = __builtin_nanf("");
