@@ -19,8 +19,6 @@ constexpr int kMostWaiting = std::bit_width(kMaxShards - 1u);  // subtrees left 
 constexpr int64_t kAhead = 1024;  // bytes that weights are fetched ahead of their use
 // Bytes of a column, so that a lone tile, which is short, fetches the next one.
 constexpr int64_t kMostForOne = 128 << 10;
-// Bytes of a band of rows, so that L2 holds it and two columns.
-constexpr int64_t kMostOfRows = 1280 << 10;
 
 // The first row of a tile: the rows are spread as evenly over `tiles` as multiples of `step` allow,
 // because during a short tile the weights that it fetches do not arrive.
@@ -238,8 +236,7 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
   const int64_t step = quantized() ? kernels.int8_row_step : 1;
   const auto tiles_of = [&](int64_t rows) { return (rows + most - 1) / most; };
   const auto rows_of = [&](int64_t band) { return std::min(n - band * band_rows, band_rows); };
-  const bool rows_stay =
-      kernels.rows_stay && quantized() && rows_of(0) * row_stride() <= kMostOfRows;
+  const bool rows_stay = quantized() && rows_of(0) * row_stride() <= kernels.rows_that_stay;
   pool.run(columns * bands, [&](int, int64_t task) {
     const int64_t band = rows_stay ? task / columns : task % bands;
     const int64_t block = (rows_stay ? task % columns : task / bands) * kMaxBlocks;

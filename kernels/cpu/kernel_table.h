@@ -174,8 +174,9 @@ struct KernelTable {
   int int8_rows;      // rows of an int8 tile at most
   int int8_row_step;  // a tile takes as long as with its rows rounded up to a multiple of these
   int band_rows;      // rows that go through a column of weights while it is in the cache
-  // Does a band of int8 rows that L2 holds go through all columns before the next band does?
-  bool rows_stay;
+  // A band of int8 rows of at most so many bytes goes through all columns before the next band
+  // does: L2 holds it, and two columns.
+  int64_t rows_that_stay;
   void (*int8_tile)(const Int8Tile& tile);  // see Backend::linear
   void (*float_tile)(const FloatTile& tile);
   void (*norm_row)(const NormRow& row);

@@ -170,7 +170,7 @@ constexpr KernelTable kVnni{.name = "avx512-vnni",
                             .int8_rows = kVnniRows,
                             .int8_row_step = 1,
                             .band_rows = 48,
-                            .rows_stay = false,
+                            .rows_that_stay = 0,
                             .int8_tile = vnni_tile,
                             .float_tile = float_tile,
                             .norm_row = norm_row,
@@ -190,7 +190,7 @@ constexpr KernelTable with_amx(KernelTable table) {
   table.int8_rows = kAmxRows;
   table.int8_row_step = amx::kTileRows;
   table.band_rows = 256;
-  table.rows_stay = true;
+  table.rows_that_stay = 1280 << 10;
   table.int8_tile = amx_tile;
   return table;
 }
