@@ -35,7 +35,8 @@ struct GroupScratch {
 struct LinearScratch {
   int64_t max_rows = 0;
   Tensor low;                      // digits_shape(max_rows, widest row stride) kI8
-  GroupScratch high, rest;         // each empty where no row has such digits
+  GroupScratch high, rest;         // high: empty where no product is mixed; rest: where the
+                                   // KernelTable has no take_rest()
   std::vector<QuantizedRow> rows;  // [max_rows, most shards]
   std::vector<SketchScan> scans;   // [max_rows]
   size_t bytes() const {

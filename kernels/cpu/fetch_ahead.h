@@ -7,11 +7,11 @@ inline void fetch_into_l2(const void* line) { __builtin_prefetch(line, /*rw=*/0,
 // lines can be on their way there, and the rows keep their place in L1.
 class FetchAhead {
  public:
-  // From step `first` of `steps` on; one multiplies `bytes` of a block. REQUIRES: fetch.parts >= 1.
-  FetchAhead(const WeightFetch& fetch, int64_t steps, int64_t bytes, int64_t first = 0)
+  // A step multiplies `bytes` of a block. REQUIRES: fetch.parts >= 1.
+  FetchAhead(const WeightFetch& fetch, int64_t steps, int64_t bytes)
       : ahead_(fetch.ahead),
         step_((bytes << kFraction) / fetch.parts),
-        place_((fetch.part * steps + first) * step_) {}
+        place_(fetch.part * steps * step_) {}
 
   // `weights`: the block's first ones of this tile.
   void fetch(const void* weights) const {

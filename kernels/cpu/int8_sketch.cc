@@ -11,7 +11,7 @@ namespace {
 constexpr int64_t kTaskBlocks = 128;
 // For each row one block in so many may be read; rows do not share what they read.
 constexpr int64_t kReadPart = 4;
-constexpr int kMostRest = 15;
+constexpr int kMostPause = 15;
 // Few more outliers than in other products, and half as many blocks to be read as by 6.
 constexpr float kRatio = 3;
 
@@ -114,8 +114,8 @@ SketchScan Int8Sketch::scan_of(const KernelTable& kernels, const QuantizedRow& d
 
 bool Int8Sketch::apply(const CpuLinear& head, const KernelTable& kernels, ThreadPool& pool,
                        LinearScratch& scratch, const Tensor& x, const Tensor& out) {
-  if (rest_ > 0) {
-    --rest_;
+  if (pause_ > 0) {
+    --pause_;
     return false;
   }
   const int64_t rows = x.dim(0), columns = x.dim(1), outputs = head.out_features();
@@ -144,8 +144,8 @@ bool Int8Sketch::apply(const CpuLinear& head, const KernelTable& kernels, Thread
     refine(head, kernels, scratch.scans[row], x_of(row).data(), begin, end, left);
   });
   const bool found = left >= 0;
-  last_rest_ = found ? 0 : std::min(2 * last_rest_ + 1, kMostRest);
-  rest_ = last_rest_;
+  last_pause_ = found ? 0 : std::min(2 * last_pause_ + 1, kMostPause);
+  pause_ = last_pause_;
   return found;
 }
 

@@ -39,7 +39,7 @@ class Int8Sketch {
   float largest_ = 0;                  // sum of the two
   bool filled_ = false;
   // Calls for which it is not tried again, in all and of those to come: more after each failure.
-  int last_rest_ = 0, rest_ = 0;
+  int last_pause_ = 0, pause_ = 0;
 };
 
 }  // namespace octet::cpu

@@ -31,8 +31,18 @@ inline void multiply_add(__m256i* sums, const __m256i* w, __m256i x, __m256i one
   asm("vpmaddubsw %2, %4, %3\n\tvpmaddubsw %2, %5, %2\n\t"
       "vpmaddwd %6, %3, %3\n\tvpmaddwd %6, %2, %2\n\t"
       "vpaddd %3, %0, %0\n\tvpaddd %2, %1, %1"
-      : "+x"(sums[0]), "+x"(sums[1]), "+x"(x), "=&x"(pairs)
+      : "+x"(sums[0]), "+x"(sums[1]), "+&x"(x), "=&x"(pairs)
       : "x"(w[0]), "x"(w[1]), "x"(ones));
+}
+
+// The same, which uses up the weights, not x.
+inline void multiply_add_once(__m256i* sums, __m256i first, __m256i second, __m256i x,
+                              __m256i ones) {
+  asm("vpmaddubsw %4, %2, %2\n\tvpmaddubsw %4, %3, %3\n\t"
+      "vpmaddwd %5, %2, %2\n\tvpmaddwd %5, %3, %3\n\t"
+      "vpaddd %2, %0, %0\n\tvpaddd %3, %1, %1"
+      : "+x"(sums[0]), "+x"(sums[1]), "+&x"(first), "+&x"(second)
+      : "x"(x), "x"(ones));
 }
 
 constexpr int kInt8Rows = 5;                  // rows by a block fit the registers
@@ -94,16 +104,6 @@ void take_rest(int64_t padded, QuantizedRow* row) {
   __builtin_memcpy(row->low + at, last, count);
 }
 
-// The same, which leaves x as it is.
-inline void multiply_add_same(__m256i* sums, __m256i first, __m256i second, __m256i x,
-                              __m256i ones) {
-  asm("vpmaddubsw %4, %2, %2\n\tvpmaddubsw %4, %3, %3\n\t"
-      "vpmaddwd %5, %2, %2\n\tvpmaddwd %5, %3, %3\n\t"
-      "vpaddd %2, %0, %0\n\tvpaddd %3, %1, %1"
-      : "+x"(sums[0]), "+x"(sums[1]), "+x"(first), "+x"(second)
-      : "x"(x), "x"(ones));
-}
-
 // A row's products with the groups that a list has; digits(all) tells which of them.
 template <int kBlocks, typename Digits>
 inline void add_listed(const Int8Tile& tile, const DigitGroups& list, __m256i (*sums)[kVectors],
@@ -122,7 +122,7 @@ inline void add_listed(const Int8Tile& tile, const DigitGroups& list, __m256i (*
     const int64_t at = list.groups[i] * kGroupBytes;
 #pragma GCC unroll 8
     for (int b = 0; b < kBlocks; ++b) {
-      multiply_add_same(acc[b], load_weights(weights[b] + at, 0), load_weights(weights[b] + at, 1),
+      multiply_add_once(acc[b], load_weights(weights[b] + at, 0), load_weights(weights[b] + at, 1),
                         x, ones);
     }
   }
@@ -133,27 +133,27 @@ inline void add_listed(const Int8Tile& tile, const DigitGroups& list, __m256i (*
   }
 }
 
-// The products of the high digits: of what they have within -64 to 64, and of the rest, if any.
+// The products of the high digits: of what they have within -64 to 64, and of what is beyond.
 template <int kBlocks>
 inline void high_of(const Int8Tile& tile, int r) {
   const DigitGroups& high = tile.x[r * tile.x_stride].high;
-  __m256i sums[kBlocks][kVectors], rests = _mm256_setzero_si256();
+  __m256i sums[kBlocks][kVectors], beyond = _mm256_setzero_si256();
 #pragma GCC unroll 8
   for (int b = 0; b < kBlocks; ++b) sums[b][0] = sums[b][1] = _mm256_setzero_si256();
   const auto small = [most = _mm256_set1_epi8(64), least = _mm256_set1_epi8(-64)](__m256i x) {
     return _mm256_max_epi8(_mm256_min_epi8(x, most), least);
   };
   add_listed<kBlocks>(tile, high, sums, [&](__m256i x) {
-    rests = _mm256_or_si256(rests, _mm256_sub_epi8(x, small(x)));
+    beyond = _mm256_or_si256(beyond, _mm256_sub_epi8(x, small(x)));
     return small(x);
   });
-  if (!_mm256_testz_si256(rests, rests)) {
+  if (!_mm256_testz_si256(beyond, beyond)) {
     add_listed<kBlocks>(tile, high, sums, [&](__m256i x) { return _mm256_sub_epi8(x, small(x)); });
   }
   for (int b = 0; b < kBlocks; ++b) store_high(tile, r, b, {sums[b][0], sums[b][1]});
 }
 
-// The first ones of the lists.
+// The first cache line of each list.
 inline void fetch_lists(const Int8Tile& tile) {
   const auto fetch = [](const DigitGroups& list) {
     if (list.count == 0) return;
@@ -166,8 +166,8 @@ inline void fetch_lists(const Int8Tile& tile) {
   }
 }
 
-// Of these two one each, not one for each number of rows.
-[[gnu::noinline]] void int8_high(const Int8Tile& tile, int r) {
+// Not inlined: one copy of each, not one for each number of rows.
+[[gnu::noinline]] void add_high(const Int8Tile& tile, int r) {
   with_count<kMaxBlocks>(tile.blocks, [&]<int kBlocks>() { high_of<kBlocks>(tile, r); });
 }
 [[gnu::noinline]] void add_rest(const Int8Tile& tile, int r, __m256i (*sums)[kVectors]) {
@@ -224,6 +224,7 @@ inline void int8_tile_of(const Int8Tile& tile) {
   const auto nothing = [] {};
   int block = 0;
   if constexpr (kRows == 1) {  // one row waits for memory, which gives more to two streams
+    fetch_lists(tile);
     for (; block + 2 <= tile.blocks; block += 2) multiply<kRows, 2>(tile, block, nothing, sums);
   }
   for (; block < tile.blocks; ++block) {
@@ -231,22 +232,28 @@ inline void int8_tile_of(const Int8Tile& tile) {
     const uint8_t* soon = block + 1 < tile.blocks
                               ? tile.weights[block + 1] + tile.begin
                               : tile.weights[0] + tile.begin + tile.groups * kGroupBytes;
-    if (block + 1 == tile.blocks) fetch_lists(tile);
+    if (kRows > 1 && block + 1 == tile.blocks) fetch_lists(tile);
     if (tile.fetch.in_cache) {
       multiply<kRows, 1>(tile, block, nothing, sums);
     } else if (tile.fetch.same_column) {
-      const auto fetch = [&] { fetch_into_l2(soon), soon += kGroupBytes; };
+      const auto fetch = [&] {
+        fetch_into_l2(soon);
+        soon += kGroupBytes;
+      };
       multiply<kRows, 1>(tile, block, fetch, sums);
     } else {
       FetchAhead ahead(tile.fetch, tile.groups, kGroupBytes);
-      const auto fetch = [&] { ahead.fetch(begin), ahead.next_step(); };
+      const auto fetch = [&] {
+        ahead.fetch(begin);
+        ahead.next_step();
+      };
       multiply<kRows, 1>(tile, block, fetch, sums);
     }
   }
   for (int r = 0; r < kRows; ++r) {
     const QuantizedRow& row = tile.x[r * tile.x_stride];
     if (row.rest.count > 0) add_rest(tile, r, sums[r]);
-    if (row.high.count > 0) int8_high(tile, r);
+    if (row.high.count > 0) add_high(tile, r);
     for (int b = 0; b < tile.blocks; ++b) {
       store_leaf(tile, r, b, {sums[r][b][0], sums[r][b][1]});
     }
@@ -265,7 +272,7 @@ constexpr KernelTable kTable{.name = "avx2",
                              .take_rest = take_rest,
                              .int8_rows = kInt8Rows,
                              .int8_row_step = 1,
-                             .band_rows = 10 * kInt8Rows,
+                             .band_rows = 60,
                              .rows_that_stay = 128 << 10,
                              .int8_tile = int8_tile,
                              .float_tile = float_tile,

@@ -38,6 +38,12 @@ inline void quantize_values(const float* x, int64_t n, int64_t padded, int8_t* l
   for (int64_t k = i; k < padded; ++k) low[k] = last[k - i];
 }
 
+// Adds a group to a list. digits: [kGroup]
+inline void append(DigitGroups* list, int64_t group, const int8_t* digits) {
+  __builtin_memcpy(list->digits + list->count * kGroup, digits, kGroup);
+  list->groups[list->count++] = static_cast<uint16_t>(group);
+}
+
 // low = round(x / scale).
 inline void quantize_plain(const float* x, int64_t n, int64_t padded, float inverse,
                            QuantizedRow* row) {
@@ -46,11 +52,6 @@ inline void quantize_plain(const float* x, int64_t n, int64_t padded, float inve
     sum = add(sum, store_int8(low, mul(values, all(inverse))));
   });
   row->low_sum = sum_lanes(sum);
-}
-
-inline void append(DigitGroups* list, int64_t group, const int8_t* digits) {
-  __builtin_memcpy(list->digits + list->count * kGroup, digits, kGroup);
-  list->groups[list->count++] = static_cast<uint16_t>(group);
 }
 
 // The same for the values below the limit; the others in two digits.

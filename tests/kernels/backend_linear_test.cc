@@ -79,11 +79,11 @@ TEST_P(BackendLinear, OutliersHaveTheReferencesBits_SideBySide) {
   }
 }
 
-// Neighbours' digits of 127 to 130 and of 254 in sum, of one sign and of both, times weights of 127
+// Neighbours' digits of 127 to 130 and of 254 in sum, of the same sign or not, times weights of 127
 // and -127: two of their products are about as much as 16 bits hold, or more.
 TEST_P(BackendLinear, LargeNeighboursHaveTheReferencesBits) {
-  constexpr int kSums[] = {127, 128, 129, 130, 254}, kSigns = 3, kRows = 5 * kSigns;
-  constexpr int64_t kIn = 510, kOut = 70;
+  constexpr int kSums[] = {127, 128, 129, 130, 254}, kSigns = 4, kRows = 5 * kSigns;
+  constexpr int64_t kIn = 530, kOut = 70;
   LinearWeight weight = random_weight(DType::kI8, kOut, kIn);
   for (int64_t i = 0; i < weight.weight.numel(); ++i) {
     weight.weight.data<int8_t>()[i] = (i / kIn + i % kIn / 2) % 3 == 0 ? -127 : 127;
@@ -93,14 +93,19 @@ TEST_P(BackendLinear, LargeNeighboursHaveTheReferencesBits) {
     const int sum = kSums[row / kSigns], sign = row % kSigns;
     for (int pair = 0; pair < kIn / 2; ++pair) {
       const int first = sum == 254 ? 127 : 1 + pair % 127, second = std::min(127, sum - first);
-      const bool negative = sign == 0 ? false : sign == 1 || pair / 3 % 2 == 0;
+      const bool negative = sign == 1 || (sign > 1 && pair / 3 % 2 == 0);
       float* two = x.data<float>() + row * kIn + 2 * pair;  // the digits: the largest is 127
       two[0] = static_cast<float>(negative ? -first : first);
-      two[1] = static_cast<float>(negative ? -second : second);
+      two[1] = static_cast<float>(negative == (sign < 3) ? -second : second);
     }
+    x.data<float>()[row * kIn] = 3;  // no sum is zero, whose sign is not the reference's
   }
-  const Tensor actual = apply(*backend_, weight, x), expected = apply(*reference_, weight, x);
-  EXPECT_TRUE(same_bits(actual.data<float>(), expected.data<float>(), actual.numel()));
+  for (const int64_t rows : {1, 2, 20}) {
+    const Tensor some = x.rows(kRows - rows, kRows);
+    const Tensor actual = apply(*backend_, weight, some);
+    const Tensor expected = apply(*reference_, weight, some);
+    EXPECT_TRUE(same_bits(actual.data<float>(), expected.data<float>(), actual.numel())) << rows;
+  }
 }
 
 TEST_P(BackendLinear, OutliersHaveTheReferencesBits_AtAnyMagnitude) {
