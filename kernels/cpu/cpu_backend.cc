@@ -42,35 +42,18 @@ class CpuBackend : public Backend {
 
   std::unique_ptr<PackedLinear> pack(const LinearWeight& weight) override {
     auto packed = std::make_unique<cpu::CpuLinear>(weight, pool_);
-    const cpu::LinearLayout digits = cpu::digits_layout(shape_of(weight));
-    widest_ = std::max(widest_, digits.row_stride());
-    mixed_ = mixed_ || digits.mixed;
-    most_shards_ = std::max(most_shards_, packed->num_shards());
+    digits_.add(cpu::digits_layout(shape_of(weight)));
     return packed;
   }
 
   bool maps_files() const override { return true; }
 
   size_t reserve(int64_t max_rows) override {
-    const Shape digits = cpu::digits_shape(max_rows, widest_);
-    scratch_ = {.max_rows = max_rows,
-                .low = cpu::allocate_host(DType::kI8, digits),
-                .high = {},
-                .rest = {},
-                .rows = std::vector<cpu::QuantizedRow>(max_rows * most_shards_),
-                .scans = std::vector<cpu::SketchScan>(max_rows)};
-    const auto allocate_groups = [&](cpu::GroupScratch* lists) {
-      lists->digits = cpu::allocate_host(DType::kI8, digits);
-      lists->groups.resize(max_rows * widest_ / cpu::kGroup);
-    };
-    if (mixed_) allocate_groups(&scratch_.high);
-    if (has_rest()) allocate_groups(&scratch_.rest);
-    for (const Tensor& taken : {scratch_.low, scratch_.high.digits, scratch_.rest.digits}) {
-      std::fill_n(taken.raw_data(), taken.bytes(), std::byte{});  // pages are taken here
-    }
+    digits_.max_rows = max_rows;
+    scratch_ = cpu::LinearScratch(digits_);
     attention_.reserve(max_rows);
     cpu::trim_host_memory();  // what was read to be packed
-    return scratch_.bytes() + attention_.bytes();
+    return cpu::LinearScratch::bytes(digits_) + attention_.bytes();
   }
 
   size_t available_bytes() const override { return cpu::available_host_memory(); }
@@ -79,7 +62,9 @@ class CpuBackend : public Backend {
     return cpu::LinearLayout(weight).bytes();
   }
   size_t scratch_bytes(std::span<const LinearShape> weights, int64_t max_rows) const override {
-    return cpu::linear_scratch_bytes(weights, max_rows, has_rest()) + attention_.bytes();
+    cpu::DigitsRoom digits{.listed = digits_.listed, .max_rows = max_rows};
+    for (const LinearShape& weight : weights) digits.add(cpu::digits_layout(weight));
+    return cpu::LinearScratch::bytes(digits) + attention_.bytes();
   }
 
   void embed(const Tensor& ids, const Tensor& table, int32_t first_id, const Tensor& out) override;
@@ -109,8 +94,6 @@ class CpuBackend : public Backend {
     if (from.bytes() > 0) std::memcpy(to.raw_data(), from.raw_data(), from.bytes());
   }
 
-  bool has_rest() const { return kernels_.take_rest != nullptr; }
-
   // Few rows are not worth waking anybody.
   template <typename Task>
   void for_rows(int64_t n, const Task& task) {
@@ -124,10 +107,8 @@ class CpuBackend : public Backend {
 
   const cpu::KernelTable& kernels_;
   cpu::ThreadPool pool_;
-  cpu::LinearScratch scratch_;
-  int64_t widest_ = 0;
-  int most_shards_ = 1;
-  bool mixed_ = false;  // does a product have high digits?
+  cpu::DigitsRoom digits_{.listed = kernels_.take_rest != nullptr};  // for what was packed
+  cpu::LinearScratch scratch_{digits_};
   cpu::CpuAttention attention_;
 };
 
@@ -229,8 +210,10 @@ void CpuBackend::rope_store(const RopeStoreArgs& args) {
     constexpr float kNone = std::numeric_limits<float>::infinity();
     thread_local std::vector<int8_t> digits;
     digits.resize(static_cast<size_t>(d));
-    cpu::QuantizedRow quantized{.low = digits.data()};
-    kernels_.quantize(from, d, d, kNone, kNone, &quantized);
+    cpu::QuantizedRow quantized;
+    kernels_.quantize(from, d, d, kNone, kNone,
+                      {.low = digits.data(), .high = nullptr, .outlier_groups = nullptr},
+                      &quantized);
     for (int64_t k = 0; k < d; ++k) cache.data<int8_t>()[at + k * stride] = digits[k];
     scales.data<float>()[scale_at] = quantized.scale;
   };

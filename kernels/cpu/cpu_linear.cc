@@ -20,13 +20,6 @@ constexpr int64_t kAhead = 1024;  // bytes that weights are fetched ahead of the
 // Bytes of a column, so that a lone tile, which is short, fetches the next one.
 constexpr int64_t kMostForOne = 128 << 10;
 
-// The first row of a tile: the rows are spread as evenly over `tiles` as multiples of `step` allow,
-// because during a short tile the weights that it fetches do not arrive.
-int64_t tile_begin(int64_t rows, int64_t tiles, int64_t tile, int64_t step) {
-  const int64_t even = rows * tile / tiles;
-  return std::min(rows, (even + step - 1) / step * step);
-}
-
 // During tile `part` of the `parts` that a column is multiplied by. The next column is `next` bytes
 // behind this one, 0: there is none.
 WeightFetch fetch_during(int64_t part, int64_t parts, int64_t column_bytes, int64_t next) {
@@ -186,74 +179,46 @@ void CpuLinear::unpack_row(int64_t row, float* out) const {
   }
 }
 
-void CpuLinear::quantize_rows(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch,
-                              const Tensor& x) const {
-  const int64_t n = x.dim(0), slices = n * num_shards();
-  constexpr float kNone = std::numeric_limits<float>::infinity();
-  const float threshold = mixed() ? outlier_threshold_ : kNone;
-  const float ratio = mixed() ? outlier_ratio_ : kNone;
-  const auto quantize = [&](int64_t i) {  // returns how many outliers there are
-    const int64_t row = i / num_shards();
-    const Shard& shard = shards()[i % num_shards()];
-    const int64_t place = row * row_stride() + shard.place;
-    QuantizedRow& quantized = scratch.rows[i];
-    quantized.low = scratch.low.data<int8_t>() + place;
-    if (mixed()) quantized.high = scratch.high.at(place);
-    kernels.quantize(x.data<float>() + row * in_features_ + shard.begin, shard.end - shard.begin,
-                     shard.padded, threshold, ratio, &quantized);
-    if (kernels.take_rest != nullptr) {
-      quantized.rest = scratch.rest.at(place);
-      kernels.take_rest(shard.padded, &quantized);
-    }
-    return quantized.outliers;
-  };
-  // Few values are not worth waking anybody. The outliers of a task are counted together.
-  const int64_t tasks = n * row_stride() < 16384 ? 1 : std::min<int64_t>(slices, 4 * pool.size());
-  pool.run(tasks, [&](int, int64_t task) {
-    uint64_t outliers = 0;
-    const int64_t end = slices * (task + 1) / tasks;
-    for (int64_t i = slices * task / tasks; i < end; ++i) outliers += quantize(i);
-    if (outliers > 0) outliers_ += outliers;
-  });
-}
-
 void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch,
                       const Tensor& x, const Tensor& out) const {
   const int64_t n = x.dim(0);
   OCTET_CHECK(x.dim(1) == in_features_ && out.numel() == num_roots_ * n * out_features_ &&
-                  (!quantized() || n <= scratch.max_rows),
+                  (!quantized() || n <= scratch.rows.max_rows()),
               "x {}, out {}, {} roots, room for {} rows", x.shape().to_string(),
-              out.shape().to_string(), num_roots_, scratch.max_rows);
+              out.shape().to_string(), num_roots_, scratch.rows.max_rows());
   if (n == 0 || out_features_ == 0) return;
-  if (quantized()) quantize_rows(kernels, pool, scratch, x);
+  const RowTiles tiles =
+      quantized() ? RowTiles(n, kernels.band_rows, kernels.int8_rows, kernels.int8_row_step)
+                  : RowTiles(n, kernels.band_rows, kFloatTileRows, 1);
+  if (quantized()) {
+    constexpr float kNone = std::numeric_limits<float>::infinity();
+    outliers_ += scratch.rows.quantize(kernels, pool, x, layout_, tiles,
+                                       mixed() ? outlier_threshold_ : kNone,
+                                       mixed() ? outlier_ratio_ : kNone);
+  }
   // A task is a column of blocks, which stays in the cache while a band of rows goes through it. A
   // thread's columns follow each other: each tile of the first band fetches its part of the next
   // one.
   const int64_t blocks = layout_.num_blocks, columns = (blocks + kMaxBlocks - 1) / kMaxBlocks;
   const int64_t column_bytes = kMaxBlocks * layout_.blocks.block_bytes();
-  const int64_t band_rows = kernels.band_rows, bands = (n + band_rows - 1) / band_rows;
-  const int64_t most = quantized() ? kernels.int8_rows : kFloatTileRows;
-  const int64_t step = quantized() ? kernels.int8_row_step : 1;
-  const auto tiles_of = [&](int64_t rows) { return (rows + most - 1) / most; };
-  const auto rows_of = [&](int64_t band) { return std::min(n - band * band_rows, band_rows); };
-  const bool rows_stay = quantized() && rows_of(0) * row_stride() <= kernels.rows_that_stay;
+  const int64_t bands = tiles.bands(), row_bytes = layout_.row_stride();
+  const bool rows_stay = quantized() && tiles.rows_of(0) * row_bytes <= kernels.rows_that_stay;
   pool.run(columns * bands, [&](int, int64_t task) {
     const int64_t band = rows_stay ? task / columns : task % bands;
     const int64_t block = (rows_stay ? task % columns : task / bands) * kMaxBlocks;
     const bool has_next = block + 2 * kMaxBlocks <= blocks;
     const int64_t next = has_next ? blocks_[block + kMaxBlocks] - blocks_[block] : 0;
-    const int64_t tiles = tiles_of(rows_of(band));
+    const int64_t parts = tiles.tiles_of(band);
     const bool fetches_next = rows_stay || band == 0;
-    for (int64_t t = 0; t < tiles; ++t) {
-      const int64_t begin = tile_begin(rows_of(band), tiles, t, step);
-      const int64_t end = tile_begin(rows_of(band), tiles, t + 1, step);
+    for (int64_t t = 0; t < parts; ++t) {
+      const auto [row, rows] = tiles.at(band, t);
       tile(kernels, scratch, x,
-           {.row = band * band_rows + begin,
-            .rows = static_cast<int>(end - begin),
+           {.row = row,
+            .rows = rows,
             .block = block,
             .blocks = static_cast<int>(std::min<int64_t>(kMaxBlocks, blocks - block)),
             .fetch = fetches_next
-                         ? fetch_during(t, tiles, column_bytes, next)
+                         ? fetch_during(t, parts, column_bytes, next)
                          : WeightFetch{.ahead = kAhead, .same_column = true, .in_cache = true}},
            out);
     }
@@ -308,13 +273,11 @@ void CpuLinear::tile(const KernelTable& kernels, const LinearScratch& scratch, c
 
 void CpuLinear::leaf(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
                      const Place& place, int shard, const LeafPlace& place_in_tree) const {
-  alignas(64) float sums[kMostSums];
   const auto [row, rows, block, blocks, fetch] = place;
   const auto [begin, end, at, padded] = shards()[shard];
   if (quantized()) {
-    return kernels.int8_tile({.x = scratch.rows.data() + row * num_shards() + shard,
-                              .x_stride = num_shards(),
-                              .row_stride = row_stride(),
+    alignas(64) int32_t high[kMostSums];
+    return kernels.int8_tile({.x = scratch.rows.tile({row, rows}, shard),
                               .weights = blocks_.data() + block,
                               .begin = at * kBlock,
                               .scales = scales_.data<float>() + block * kBlock,
@@ -322,9 +285,10 @@ void CpuLinear::leaf(const KernelTable& kernels, const LinearScratch& scratch, c
                               .blocks = blocks,
                               .groups = padded / kGroup,
                               .fetch = fetch,
-                              .high = mixed() ? sums : nullptr,
+                              .high = high,
                               .leaf = place_in_tree});
   }
+  alignas(64) float sums[kMostSums];
   kernels.float_tile({.x = x.data<float>() + row * in_features_ + begin,
                       .x_stride = in_features_,
                       .weights = blocks_.data() + block,

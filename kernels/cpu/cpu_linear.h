@@ -11,38 +11,23 @@
 #include "kernels/cpu/host_memory.h"
 #include "kernels/cpu/kernel_table.h"
 #include "kernels/cpu/linear_layout.h"
+#include "kernels/cpu/quantized_rows.h"
+#include "kernels/cpu/row_tiles.h"
 #include "kernels/cpu/thread_pool.h"
 
 namespace octet::cpu {
 
 class Int8Sketch;
 
-// Room for the lists of groups of the rows of one product.
-struct GroupScratch {
-  Tensor digits;                 // digits_shape(max_rows, widest row stride) kI8
-  std::vector<uint16_t> groups;  // [max_rows, widest row stride / kGroup]
-  size_t bytes() const {
-    return allocated_bytes(digits.bytes()) + groups.size() * sizeof(uint16_t);
-  }
-  // An empty list of the groups from value `place` on.
-  DigitGroups at(int64_t place) {
-    return {digits.data<int8_t>() + place, groups.data() + place / kGroup, 0};
-  }
-};
-
-// Room for the quantised rows of one product; grows in reserve() only. Each product lays its rows
-// out by its own row_stride().
+// Of one product.
 struct LinearScratch {
-  int64_t max_rows = 0;
-  Tensor low;                      // digits_shape(max_rows, widest row stride) kI8
-  GroupScratch high, rest;         // high: empty where no product is mixed; rest: where the
-                                   // KernelTable has no take_rest()
-  std::vector<QuantizedRow> rows;  // [max_rows, most shards]
-  std::vector<SketchScan> scans;   // [max_rows]
-  size_t bytes() const {
-    return allocated_bytes(low.bytes()) + high.bytes() + rest.bytes() +
-           rows.size() * sizeof(QuantizedRow) + scans.size() * sizeof(SketchScan);
+  explicit LinearScratch(const DigitsRoom& room) : rows(room), scans(room.max_rows) {}
+  static size_t bytes(const DigitsRoom& room) {
+    return QuantizedRows::bytes(room) + static_cast<size_t>(room.max_rows) * sizeof(SketchScan);
   }
+
+  QuantizedRows rows;
+  std::vector<SketchScan> scans;  // [max_rows]
 };
 
 FloatFormat format_of(DType dtype);  // REQUIRES: a dtype of FloatFormat
@@ -56,8 +41,6 @@ class CpuLinear : public PackedLinear {
   CpuLinear(const LinearShape& shape, float outlier_ratio);
   ~CpuLinear() override;
 
-  int64_t row_stride() const { return layout_.row_stride(); }
-  int num_shards() const { return static_cast<int>(shards().size()); }
   bool quantized() const { return layout_.quantized; }
   bool mixed() const { return layout_.mixed; }
   uint64_t outliers() const override { return outliers_; }
@@ -105,8 +88,6 @@ class CpuLinear : public PackedLinear {
   void pack(const LinearWeight& weight, ThreadPool& pool);
   void keep(const BlockedWeight& weight);
   int64_t source_row(int64_t packed_row) const;  // -1: padding
-  void quantize_rows(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch,
-                     const Tensor& x) const;
   void tile(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
             const Place& place, const Tensor& out) const;
   void leaf(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,

@@ -1,7 +1,6 @@
-// Low digits of many rows as AMX tiles. Included only by kernels_avx512.cc, after its VNNI kernel,
+// Digits of many rows as AMX tiles. Included only by kernels_avx512.cc, after its VNNI kernel,
 // inside its unnamed namespace.
 
-constexpr int kGroupBytes = kBlock * kGroup;  // of the weights of a block
 constexpr int kTileGroups = amx::kTileBytes / kGroup;
 constexpr int kWeightTileBytes = kTileGroups * kGroupBytes;
 constexpr int kAmxRows = 2 * amx::kTileRows;
@@ -21,59 +20,95 @@ inline void unroll(const Body& body) {
   }
 }
 
+// The low digits' groups, by tiles: weights are loaded where they lie, and fetched.
+class AllTiles : public AllGroups<false> {
+ public:
+  explicit AllTiles(const Int8Tile& tile)
+      : AllGroups(tile), next_(tile.fetch), line_(next_.part * tile.groups / next_.parts) {}
+
+  // kTileGroups groups' weights of a block, side by side.
+  const uint8_t* tile_at(const uint8_t* weights, int64_t group, uint8_t* /*room*/) const {
+    const uint8_t* from = weights + group * kGroupBytes;
+    for (int i = 0; i < kTileGroups; ++i) {
+      _mm_prefetch(from + i * kGroupBytes + kWeightsAhead, _MM_HINT_T0);
+    }
+    return from;
+  }
+
+  // Into L2: this tile's part of the next column. Groups of weights are cache lines.
+  template <int kBlocks>
+  void fetch_next(const uint8_t* const (&weights)[kBlocks], int64_t group) {
+    if (next_.ahead <= kWeightsAhead) return;
+    const int64_t end = (next_.part * count + group + kTileGroups) / next_.parts;
+    for (; line_ < end; ++line_) {
+      for (const uint8_t* block : weights) {
+        _mm_prefetch(block + next_.ahead + line_ * kGroupBytes, _MM_HINT_T1);
+      }
+    }
+  }
+
+ private:
+  WeightFetch next_;
+  int64_t line_;
+};
+
+// The high digits': weights are brought together first.
+class SharedTiles : public SharedGroups {
+ public:
+  using SharedGroups::SharedGroups;
+
+  const uint8_t* tile_at(const uint8_t* weights, int64_t group, uint8_t* room) const {
+    for (int i = 0; i < kTileGroups; ++i) {
+      _mm512_store_si512(room + i * kGroupBytes, _mm512_loadu_si512(weights + place(group + i)));
+    }
+    return room;
+  }
+  template <int kBlocks>
+  void fetch_next(const uint8_t* const (&)[kBlocks], int64_t) {}
+};
+
 // The sums of kRowTiles by kBlocks tiles stay in registers 0 to 3; the others hold the inputs,
 // which each serve kBlocks products, and the weights, which serve kRowTiles.
-template <int kRowTiles, int kBlocks>
-inline void amx_low(const Int8Tile& tile, int first_block) {
+template <int kRowTiles, int kBlocks, typename Groups>
+inline void amx_products(const Int8Tile& tile, Groups groups, int first_block) {
   constexpr int kSums = kRowTiles * kBlocks, kX = 4, kW = kX + kRowTiles, kWeightTiles = 8 - kW;
   static_assert(kSums <= 4);
   unroll<kSums>([]<int t>() { amx::zero<t>(); });
-  const int8_t* x = tile.x->low;
   const uint8_t* weights[kBlocks];
   for (int b = 0; b < kBlocks; ++b) weights[b] = tile.weights[first_block + b] + tile.begin;
-  // Into L2: this tile's part of the next column. Groups of weights are cache lines.
-  const WeightFetch& next = tile.fetch;
-  const bool fetches_next = next.ahead > kWeightsAhead;
-  int64_t line = next.part * tile.groups / next.parts;
-  const auto fetch_next = [&](int64_t group) {
-    if (!fetches_next) return;
-    const int64_t end = (next.part * tile.groups + group + kTileGroups) / next.parts;
-    for (; line < end; ++line) {
-      for (int b = 0; b < kBlocks; ++b) {
-        _mm_prefetch(weights[b] + next.ahead + line * kGroupBytes, _MM_HINT_T1);
-      }
-    }
-  };
   // The products of kTileGroups groups from `group` on, whose weights of block b are at from(b).
   const auto add_products = [&](int64_t group, const auto& from) {
     unroll<kRowTiles>([&]<int r>() {
-      const int8_t* rows = x + group * kGroup + r * amx::kTileRows * tile.row_stride;
-      amx::load<kX + r>(rows, tile.row_stride);
+      const int64_t stride = tile.x.digit_stride;
+      const int8_t* rows = groups.digits + group * kGroup + r * amx::kTileRows * stride;
+      amx::load<kX + r>(rows, stride);
       for (int i = 0; i < amx::kTileRows; ++i) {
-        _mm_prefetch(rows + i * tile.row_stride + kInputsAhead * kGroup, _MM_HINT_T0);
+        _mm_prefetch(rows + i * stride + kInputsAhead * kGroup, _MM_HINT_T0);
       }
     });
     unroll<kBlocks>([&]<int b>() {
       constexpr int w = kW + b % kWeightTiles;
       amx::load<w>(from(b), kGroupBytes);
-      for (int i = 0; i < kTileGroups; ++i) {
-        _mm_prefetch(weights[b] + (group + i) * kGroupBytes + kWeightsAhead, _MM_HINT_T0);
-      }
       unroll<kRowTiles>([&]<int r>() { amx::multiply_add<r * kBlocks + b, kX + r, w>(); });
     });
-    fetch_next(group);
+    groups.fetch_next(weights, group);
   };
+  alignas(64) uint8_t room[kBlocks][kWeightTileBytes];
   int64_t group = 0;
-  for (; group + kTileGroups <= tile.groups; group += kTileGroups) {
-    add_products(group, [&](int b) { return weights[b] + group * kGroupBytes; });
+  for (; group + kTileGroups <= groups.count; group += kTileGroups) {
+    add_products(group, [&](int b) { return groups.tile_at(weights[b], group, room[b]); });
   }
-  if (const int64_t left = (tile.groups - group) * kGroupBytes; left > 0) {
+  if (group < groups.count) {
     // No weights behind the last ones, whatever the inputs there are.
-    alignas(64) uint8_t last[kBlocks * kWeightTileBytes] = {};
     for (int b = 0; b < kBlocks; ++b) {
-      __builtin_memcpy(last + b * kWeightTileBytes, weights[b] + group * kGroupBytes, left);
+      for (int i = 0; i < kTileGroups; ++i) {
+        const __m512i none = _mm512_setzero_si512();
+        const bool has = group + i < groups.count;
+        _mm512_store_si512(room[b] + i * kGroupBytes,
+                           has ? _mm512_loadu_si512(weights[b] + groups.place(group + i)) : none);
+      }
     }
-    add_products(group, [&](int b) { return last + b * kWeightTileBytes; });
+    add_products(group, [&](int b) { return room[b]; });
   }
   alignas(64) int32_t sums[kRowTiles * amx::kTileRows][kBlocks][kBlock];
   unroll<kSums>([&]<int t>() {
@@ -81,26 +116,19 @@ inline void amx_low(const Int8Tile& tile, int first_block) {
   });
   for (int r = 0; r < tile.rows; ++r) {
     for (int b = 0; b < kBlocks; ++b) {
-      store_leaf(tile, r, first_block + b, {_mm512_load_si512(sums[r][b])});
+      Groups::store(tile, r, first_block + b, _mm512_load_si512(sums[r][b]));
     }
   }
 }
 
-void amx_low(const Int8Tile& tile) {
-  if (tile.rows <= kVnniRows) return vnni_low(tile);
-  amx::configure_thread();
+template <typename Groups>
+void amx_products(const Int8Tile& tile, const Groups& groups) {
   if (tile.rows <= amx::kTileRows) {
-    switch (tile.blocks) {
-      case 1:
-        return amx_low<1, 1>(tile, 0);
-      case 2:
-        return amx_low<1, 2>(tile, 0);
-      case 3:
-        return amx_low<1, 3>(tile, 0);
-      default:
-        return amx_low<1, 4>(tile, 0);
-    }
+    return with_count<kMaxBlocks>(
+        tile.blocks, [&]<int kBlocks>() { amx_products<1, kBlocks>(tile, groups, 0); });
   }
-  for (int block = 0; block + 2 <= tile.blocks; block += 2) amx_low<2, 2>(tile, block);
-  if (tile.blocks % 2 != 0) amx_low<2, 1>(tile, tile.blocks - 1);
+  for (int block = 0; block + 2 <= tile.blocks; block += 2) {
+    amx_products<2, 2>(tile, groups, block);
+  }
+  if (tile.blocks % 2 != 0) amx_products<2, 1>(tile, groups, tile.blocks - 1);
 }

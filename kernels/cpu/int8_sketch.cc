@@ -28,25 +28,6 @@ float norm_of(double squares, int64_t columns) {
   return std::isfinite(norm) ? static_cast<float>(norm) : std::numeric_limits<float>::infinity();
 }
 
-// A list's digits, one value after the other; 0 where it has none.
-class DigitReader {
- public:
-  explicit DigitReader(const DigitGroups& list) : list_(list) {}
-  // REQUIRES: k = 0, 1, ...
-  int at(int64_t k) {
-    if (k % kGroup == 0) {
-      const bool has = next_ < list_.count && list_.groups[next_] * kGroup == k;
-      digits_ = has ? list_.digits + kGroup * next_++ : nullptr;
-    }
-    return digits_ == nullptr ? 0 : digits_[k % kGroup];
-  }
-
- private:
-  const DigitGroups& list_;
-  int32_t next_ = 0;
-  const int8_t* digits_ = nullptr;  // of this group
-};
-
 // Multiplies by the head those of blocks [begin, end) in which the row's largest logit may be.
 // left: how many more may be multiplied; less than 0 ends it.
 void refine(const CpuLinear& head, const KernelTable& kernels, const SketchScan& scan,
@@ -86,14 +67,16 @@ void Int8Sketch::fill_block(const CpuLinear& head, const KernelTable& kernels, i
   }
 }
 
-SketchScan Int8Sketch::scan_of(const KernelTable& kernels, const QuantizedRow& digits,
+SketchScan Int8Sketch::scan_of(const KernelTable& kernels, const QuantizedRows& rows, int64_t row,
                                std::span<const float> x, std::span<float> logits) const {
   double squares = 0, errors = 0;
-  DigitReader high(digits.high), rest(digits.rest);
+  const double scale{rows.scale(row)};
   const auto columns = std::ssize(x);
+  thread_local std::vector<int32_t> integers;
+  integers.resize(x.size());
+  rows.integers(row, integers);
   for (int64_t k = 0; k < columns; ++k) {
-    const int q = digits.low[k] + rest.at(k) + kHighDigit * high.at(k);
-    const double value = x[k], lost = value - double{digits.scale} * q;
+    const double value = x[k], lost = value - scale * integers[k];
     squares += value * value;
     errors += lost * lost;
   }
@@ -133,7 +116,7 @@ bool Int8Sketch::apply(const CpuLinear& head, const KernelTable& kernels, Thread
     return x.span<const float>().subspan(row * columns, columns);
   };
   pool.run(rows, [&](int, int64_t row) {
-    scratch.scans[row] = scan_of(kernels, scratch.rows[row], x_of(row),
+    scratch.scans[row] = scan_of(kernels, scratch.rows, row, x_of(row),
                                  out.span<float>().subspan(row * outputs, outputs));
   });
   std::atomic<int64_t> left = (rows * blocks + kReadPart - 1) / kReadPart;

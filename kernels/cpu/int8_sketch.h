@@ -30,8 +30,8 @@ class Int8Sketch {
 
  private:
   void fill_block(const CpuLinear& head, const KernelTable& kernels, int64_t block);
-  // The scan of a row whose quantised form is `digits`. x: [in].
-  SketchScan scan_of(const KernelTable& kernels, const QuantizedRow& digits,
+  // The scan of a row, x: [in], of those that were quantised.
+  SketchScan scan_of(const KernelTable& kernels, const QuantizedRows& rows, int64_t row,
                      std::span<const float> x, std::span<float> logits) const;
 
   CpuLinear product_;

@@ -19,25 +19,36 @@ inline constexpr int kMaxAttentionRows = 24;
 inline constexpr float kLeast = 4e-37f;  // kLeastAbsmax
 inline constexpr float kLeastOutlier = 1e-33f;
 inline constexpr int kChains = 256;  // kMagnitudeChains
-inline constexpr int kGroup = 4;     // values along K that one int8 instruction takes
+inline constexpr int kSmallDigit = 64;
+inline constexpr int kGroup = 4;  // values along K that one int8 instruction takes
 
 enum class FloatFormat { kF32, kBF16, kF16, kI8 };
 
-// Digits of some of a row's groups of kGroup values along K.
-struct DigitGroups {
-  int8_t* digits;    // [count, kGroup]; room for [padded]
-  uint16_t* groups;  // [count]: which these are, ascending; room for [padded / kGroup]
-  int32_t count;
+// Where the digits of a shard of a row go.
+struct RowDigits {
+  int8_t* low;              // [padded]
+  int8_t* high;             // [padded]: written in groups of kGroup values that have outliers
+  uint8_t* outlier_groups;  // [padded / kGroup]: 1: it has. Both nullptr: no value is an outlier
 };
 
-// A shard of a row in int8: low digits of all its values, high digits of the outliers only.
+// What there is to know of them.
 struct QuantizedRow {
-  int8_t* low;       // [padded]
-  DigitGroups high;  // no room where no value is an outlier
-  DigitGroups rest;  // what has to be added to `low`; no room where there is no take_rest()
   float scale;
-  int32_t low_sum, high_sum;  // low_sum: with the rest
-  int32_t outliers;
+  int32_t low_sum, high_sum;
+  bool has_outliers;
+  bool high_small;  // are its high digits within -kSmallDigit to kSmallDigit?
+  uint8_t above;    // rows of its tile before it
+};
+
+// Digits that one row of a tile multiplies by.
+struct ListedGroup {
+  int8_t digits[kGroup];
+  uint16_t group, row;  // of the shard, of the tile
+};
+
+struct GroupList {
+  const ListedGroup* groups;
+  int64_t count;
 };
 
 // Weights to be fetched during a tile, `ahead` bytes behind the ones that are multiplied. Several
@@ -58,20 +69,33 @@ struct LeafPlace {
   int64_t stride;  // floats, at least rows * kMaxBlocks * kBlock
 };
 
+// A shard of the rows of a tile. Behind digits lie those that may be read but are not used:
+// kMaxInt8TileRows rows and kMaxTileColumns columns in all.
+struct TileRows {
+  const QuantizedRow* rows;  // row r is rows[r * stride]
+  int64_t stride;
+  const int8_t* low;  // row r's digits are at r * digit_stride, high ones too
+  int64_t digit_stride;
+  GroupList rest;  // to be added to low digits
+  // High digits of groups that many rows have outliers in, [shared_count, kGroup] a row.
+  const int8_t* high;
+  const uint16_t* shared_groups;
+  int64_t shared_count;
+  bool shared_small;     // are these within -kSmallDigit to kSmallDigit?
+  GroupList few_shared;  // high digits of the other groups, which are within these bounds
+};
+
 // One shard of a tile of int8 products, in fp32: leaves of the reduction tree. Weights are stored
 // as w + 128, unsigned.
 struct Int8Tile {
-  const QuantizedRow* x;  // row r is x[r * x_stride], its low digits x->low + r * row_stride;
-  int64_t x_stride;       // what lies behind them, kMaxInt8TileRows rows and kMaxTileColumns
-  int64_t row_stride;     // columns in all, may be read but is not used
+  TileRows x;
   const uint8_t* const* weights;  // [blocks]: where each is; at `begin` are the shard's
   int64_t begin;                  // [groups][kBlock][kGroup]
   const float* scales;            // [blocks, kBlock]
   int rows, blocks;
   int64_t groups;
   WeightFetch fetch;
-  float* high;  // kLlmInt8: scratch [rows][kMaxBlocks][kBlock], and x's `high` is set; kW8A8:
-                // nullptr
+  int32_t* high;  // scratch [rows][kMaxBlocks][kBlock]
   LeafPlace leaf;
 };
 
@@ -164,13 +188,13 @@ struct SketchScan {
 struct KernelTable {
   const char* name;
   bool (*supported)();
-  // Quantises x to int8, zeros up to `padded`; see Backend::linear. Both limits: infinity for
-  // kW8A8.
-  void (*quantize)(const float* x, int64_t n, int64_t padded, float threshold, float ratio,
-                   QuantizedRow* row);
-  // Of rows for int8_tile, which multiplies pairs of low digits within 16 bits: moves what is too
-  // large for that to the row's `rest`, an empty list. nullptr: nothing is.
-  void (*take_rest)(int64_t padded, QuantizedRow* row);
+  // Quantises x to int8, zeros up to `padded`; see Backend::linear. Returns how many values are
+  // outliers. Both limits: infinity for kW8A8.
+  int64_t (*quantize)(const float* x, int64_t n, int64_t padded, float threshold, float ratio,
+                      const RowDigits& digits, QuantizedRow* row);
+  // For int8_tile, which multiplies pairs of low digits within 16 bits: takes what is too large for
+  // that from row `row` of a tile and lists it. Returns how many groups. nullptr: nothing is.
+  int64_t (*take_rest)(int8_t* low, int64_t padded, uint16_t row, ListedGroup* rest);
   int int8_rows;      // rows of an int8 tile at most
   int int8_row_step;  // a tile takes as long as with its rows rounded up to a multiple of these
   int band_rows;      // rows that go through a column of weights while it is in the cache

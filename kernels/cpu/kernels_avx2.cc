@@ -35,16 +35,6 @@ inline void multiply_add(__m256i* sums, const __m256i* w, __m256i x, __m256i one
       : "x"(w[0]), "x"(w[1]), "x"(ones));
 }
 
-// The same, which uses up the weights, not x.
-inline void multiply_add_once(__m256i* sums, __m256i first, __m256i second, __m256i x,
-                              __m256i ones) {
-  asm("vpmaddubsw %4, %2, %2\n\tvpmaddubsw %4, %3, %3\n\t"
-      "vpmaddwd %5, %2, %2\n\tvpmaddwd %5, %3, %3\n\t"
-      "vpaddd %2, %0, %0\n\tvpaddd %3, %1, %1"
-      : "+x"(sums[0]), "+x"(sums[1]), "+&x"(first), "+&x"(second)
-      : "x"(x), "x"(ones));
-}
-
 constexpr int kInt8Rows = 5;                  // rows by a block fit the registers
 constexpr int kVectors = 2;                   // registers of a block
 constexpr int kGroupBytes = kBlock * kGroup;  // of its weights
@@ -77,133 +67,102 @@ inline __m256i halved(__m256i x) {
 }
 
 // Halves the low digits of large pairs, and lists what is left of them.
-void take_rest(int64_t padded, QuantizedRow* row) {
+int64_t take_rest(int8_t* low, int64_t padded, uint16_t row, ListedGroup* rest) {
   constexpr int kBytes = sizeof(__m256i);
-  const auto take = [&](int8_t* low, int64_t at) {
-    auto* bytes = reinterpret_cast<__m256i*>(low);
+  int64_t count = 0;
+  const auto take = [&](int8_t* from, int64_t at) {
+    auto* bytes = reinterpret_cast<__m256i*>(from);
     const __m256i x = _mm256_loadu_si256(bytes), large = large_pairs(x);
     const __m256i small = _mm256_cmpeq_epi32(large, _mm256_setzero_si256());
     auto left = ~static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(small))) & 0xff;
     if (left == 0) return;
-    const __m256i low_digits = _mm256_blendv_epi8(x, halved(x), large);
-    _mm256_storeu_si256(bytes, low_digits);
-    alignas(kBytes) int8_t rest[kBytes];
-    _mm256_store_si256(reinterpret_cast<__m256i*>(rest), _mm256_sub_epi8(x, low_digits));
+    const __m256i kept = _mm256_blendv_epi8(x, halved(x), large);
+    _mm256_storeu_si256(bytes, kept);
+    alignas(kBytes) int8_t taken[kBytes];
+    _mm256_store_si256(reinterpret_cast<__m256i*>(taken), _mm256_sub_epi8(x, kept));
     for (; left != 0; left &= left - 1) {
       const int group = __builtin_ctz(left);
-      append(&row->rest, at / kGroup + group, rest + group * kGroup);
+      ListedGroup& listed = rest[count++];
+      __builtin_memcpy(listed.digits, taken + group * kGroup, kGroup);
+      listed.group = static_cast<uint16_t>(at / kGroup + group);
+      listed.row = row;
     }
   };
   int64_t at = 0;
-  for (; at + kBytes <= padded; at += kBytes) take(row->low + at, at);
-  if (at == padded) return;
-  int8_t last[kBytes] = {};
-  const auto count = static_cast<size_t>(padded - at);
-  __builtin_memcpy(last, row->low + at, count);
-  take(last, at);
-  __builtin_memcpy(row->low + at, last, count);
+  for (; at + kBytes <= padded; at += kBytes) take(low + at, at);
+  if (at < padded) {
+    int8_t last[kBytes] = {};
+    const auto bytes = static_cast<size_t>(padded - at);
+    __builtin_memcpy(last, low + at, bytes);
+    take(last, at);
+    __builtin_memcpy(low + at, last, bytes);
+  }
+  return count;
 }
 
-// A row's products with the groups that a list has; digits(all) tells which of them.
-template <int kBlocks, typename Digits>
-inline void add_listed(const Int8Tile& tile, const DigitGroups& list, __m256i (*sums)[kVectors],
-                       const Digits& digits) {
-  const __m256i ones = _mm256_set1_epi16(1);
-  __m256i acc[kBlocks][kVectors];
-  const uint8_t* weights[kBlocks];
-#pragma GCC unroll 8
-  for (int b = 0; b < kBlocks; ++b) {
-    weights[b] = tile.weights[b] + tile.begin;
-#pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) acc[b][v] = sums[b][v];
+// Where multiply() finds the weights of the i-th group of digits, in bytes behind a shard's first
+// ones of a block, and what it multiplies them by.
+struct Digits {
+  __m256i digits(__m256i x) const { return x; }
+};
+template <typename Fetch>
+struct AllGroups : Digits {  // fetch() at each
+  explicit AllGroups(const Fetch& fetch) : fetch(fetch) {}
+  int64_t place(int64_t i) const {
+    fetch();
+    return i * kGroupBytes;
   }
-  for (int i = 0; i < list.count; ++i) {
-    const __m256i x = digits(broadcast_group(list.digits + i * kGroup));
-    const int64_t at = list.groups[i] * kGroupBytes;
-#pragma GCC unroll 8
-    for (int b = 0; b < kBlocks; ++b) {
-      multiply_add_once(acc[b], load_weights(weights[b] + at, 0), load_weights(weights[b] + at, 1),
-                        x, ones);
-    }
-  }
-#pragma GCC unroll 8
-  for (int b = 0; b < kBlocks; ++b) {
-#pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) sums[b][v] = acc[b][v];
-  }
-}
+  const Fetch& fetch;
+};
+struct SharedGroups : Digits {
+  explicit SharedGroups(const uint16_t* groups) : groups(groups) {}
+  int64_t place(int64_t i) const { return int64_t{groups[i]} * kGroupBytes; }
+  const uint16_t* groups;
+};
+struct Halves : SharedGroups {
+  using SharedGroups::SharedGroups;
+  __m256i digits(__m256i x) const { return halved(x); }
+};
+struct OtherHalves : SharedGroups {
+  using SharedGroups::SharedGroups;
+  __m256i digits(__m256i x) const { return _mm256_sub_epi8(x, halved(x)); }
+};
 
-// The products of the high digits: of what they have within -64 to 64, and of what is beyond.
-template <int kBlocks>
-inline void high_of(const Int8Tile& tile, int r) {
-  const DigitGroups& high = tile.x[r * tile.x_stride].high;
-  __m256i sums[kBlocks][kVectors], beyond = _mm256_setzero_si256();
-#pragma GCC unroll 8
-  for (int b = 0; b < kBlocks; ++b) sums[b][0] = sums[b][1] = _mm256_setzero_si256();
-  const auto small = [most = _mm256_set1_epi8(64), least = _mm256_set1_epi8(-64)](__m256i x) {
-    return _mm256_max_epi8(_mm256_min_epi8(x, most), least);
-  };
-  add_listed<kBlocks>(tile, high, sums, [&](__m256i x) {
-    beyond = _mm256_or_si256(beyond, _mm256_sub_epi8(x, small(x)));
-    return small(x);
-  });
-  if (!_mm256_testz_si256(beyond, beyond)) {
-    add_listed<kBlocks>(tile, high, sums, [&](__m256i x) { return _mm256_sub_epi8(x, small(x)); });
-  }
-  for (int b = 0; b < kBlocks; ++b) store_high(tile, r, b, {sums[b][0], sums[b][1]});
-}
+// Sums of rows by blocks, [kRows][kMaxBlocks][kVectors].
+using Sums = __m256i (*)[kMaxBlocks][kVectors];
 
-// The first cache line of each list.
-inline void fetch_lists(const Int8Tile& tile) {
-  const auto fetch = [](const DigitGroups& list) {
-    if (list.count == 0) return;
-    __builtin_prefetch(list.digits);
-    __builtin_prefetch(list.groups);
-  };
-  for (int r = 0; r < tile.rows; ++r) {
-    fetch(tile.x[r * tile.x_stride].rest);
-    fetch(tile.x[r * tile.x_stride].high);
-  }
-}
-
-// Not inlined: one copy of each, not one for each number of rows.
-[[gnu::noinline]] void add_high(const Int8Tile& tile, int r) {
-  with_count<kMaxBlocks>(tile.blocks, [&]<int kBlocks>() { high_of<kBlocks>(tile, r); });
-}
-[[gnu::noinline]] void add_rest(const Int8Tile& tile, int r, __m256i (*sums)[kVectors]) {
-  with_count<kMaxBlocks>(tile.blocks, [&]<int kBlocks>() {
-    add_listed<kBlocks>(tile, tile.x[r * tile.x_stride].rest, sums, [](__m256i x) { return x; });
-  });
-}
-
-// The products of kRows rows' low digits with kBlocks blocks; fetch() at each group. gcc keeps an
-// array of accumulators in registers only where the loops over it are unrolled early.
-template <int kRows, int kBlocks, typename Fetch>
-inline void multiply(const Int8Tile& tile, int block, const Fetch& fetch,
-                     __m256i (*sums)[kMaxBlocks][kVectors]) {
+// The products of kRows rows' digits, [count] groups each, with kBlocks blocks from `block` on, as
+// sums or added to them. gcc keeps an array of accumulators in registers only where the loops over
+// it are unrolled early.
+template <int kRows, int kBlocks, bool kAdd, typename Groups>
+inline void multiply(const Int8Tile& tile, const int8_t* digits, int64_t count,
+                     const Groups& groups, int block, Sums sums) {
   const __m256i ones = _mm256_set1_epi16(1);
   __m256i acc[kBlocks][kRows][kVectors];
   const int8_t* x[kRows];
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
-    x[r] = tile.x[r * tile.x_stride].low;
+    x[r] = digits + r * tile.x.digit_stride;
 #pragma GCC unroll 8
     for (int b = 0; b < kBlocks; ++b) {
 #pragma GCC unroll 8
-      for (int v = 0; v < kVectors; ++v) acc[b][r][v] = _mm256_setzero_si256();
+      for (int v = 0; v < kVectors; ++v) {
+        acc[b][r][v] = kAdd ? sums[r][block + b][v] : _mm256_setzero_si256();
+      }
     }
   }
   const uint8_t* weights[kBlocks];
+#pragma GCC unroll 8
   for (int b = 0; b < kBlocks; ++b) weights[b] = tile.weights[block + b] + tile.begin;
-  for (int64_t g = 0; g < tile.groups; ++g) {
-    fetch();
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t place = groups.place(i);
 #pragma GCC unroll 8
     for (int b = 0; b < kBlocks; ++b) {
-      const uint8_t* group = weights[b] + g * kGroupBytes;
+      const uint8_t* group = weights[b] + place;
       const __m256i w[] = {load_weights(group, 0), load_weights(group, 1)};
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
-        multiply_add(acc[b][r], w, broadcast_group(x[r] + g * kGroup), ones);
+        multiply_add(acc[b][r], w, groups.digits(broadcast_group(x[r] + i * kGroup)), ones);
       }
     }
   }
@@ -217,15 +176,76 @@ inline void multiply(const Int8Tile& tile, int block, const Fetch& fetch,
   }
 }
 
+// The first cache line of each list.
+inline void fetch_lists(const Int8Tile& tile) {
+  __builtin_prefetch(tile.x.rest.groups);
+  __builtin_prefetch(tile.x.few_shared.groups);
+  if (tile.x.shared_count == 0) return;
+  __builtin_prefetch(tile.x.shared_groups);
+  for (int r = 0; r < tile.rows; ++r) __builtin_prefetch(tile.x.high + r * tile.x.digit_stride);
+}
+
+// Adds the products of single rows' groups. Not inlined: one copy, not one for each number of rows.
+[[gnu::noinline]] void add_listed(const Int8Tile& tile, const GroupList& list, Sums sums) {
+  with_count<kMaxBlocks>(tile.blocks, [&]<int kBlocks>() {
+    const __m256i ones = _mm256_set1_epi16(1);
+    const uint8_t* weights[kBlocks];
+#pragma GCC unroll 8
+    for (int b = 0; b < kBlocks; ++b) weights[b] = tile.weights[b] + tile.begin;
+    for (int64_t i = 0; i < list.count; ++i) {
+      const ListedGroup& listed = list.groups[i];
+      const __m256i x = broadcast_group(listed.digits);
+      const int64_t place = int64_t{listed.group} * kGroupBytes;
+      auto& row = sums[listed.row];
+#pragma GCC unroll 8
+      for (int b = 0; b < kBlocks; ++b) {
+#pragma GCC unroll 8
+        for (int v = 0; v < kVectors; ++v) {
+          const __m256i pairs = _mm256_maddubs_epi16(load_weights(weights[b] + place, v), x);
+          row[b][v] = _mm256_add_epi32(row[b][v], _mm256_madd_epi16(pairs, ones));
+        }
+      }
+    }
+  });
+}
+
+// The products of high digits. Those of many rows are halved where pairs may be too large.
+template <int kRows>
+inline void multiply_high(const Int8Tile& tile) {
+  const auto sums = reinterpret_cast<Sums>(tile.high);
+  const auto add = [&]<bool kAdd>(const auto& groups) {
+    const auto blocks = [&]<int kBlocks>(int block) {
+      multiply<kRows, kBlocks, kAdd>(tile, tile.x.high, tile.x.shared_count, groups, block, sums);
+    };
+    int block = 0;
+    if constexpr (kRows <= 2) {
+      for (; block + 2 <= tile.blocks; block += 2) blocks.template operator()<2>(block);
+    }
+    for (; block < tile.blocks; ++block) blocks.template operator()<1>(block);
+  };
+  if (tile.x.shared_small) {
+    add.template operator()<false>(SharedGroups(tile.x.shared_groups));
+  } else {
+    add.template operator()<false>(Halves(tile.x.shared_groups));
+    add.template operator()<true>(OtherHalves(tile.x.shared_groups));
+  }
+  if (tile.x.few_shared.count > 0) add_listed(tile, tile.x.few_shared, sums);
+}
+
 // What is listed comes last: its weights are in the cache then.
 template <int kRows>
 inline void int8_tile_of(const Int8Tile& tile) {
   __m256i sums[kRows][kMaxBlocks][kVectors];
+  const auto multiply_all = [&]<int kBlocks>(int block, const auto& fetch) {
+    multiply<kRows, kBlocks, false>(tile, tile.x.low, tile.groups, AllGroups(fetch), block, sums);
+  };
   const auto nothing = [] {};
   int block = 0;
   if constexpr (kRows == 1) {  // one row waits for memory, which gives more to two streams
     fetch_lists(tile);
-    for (; block + 2 <= tile.blocks; block += 2) multiply<kRows, 2>(tile, block, nothing, sums);
+    for (; block + 2 <= tile.blocks; block += 2) {
+      multiply_all.template operator()<2>(block, nothing);
+    }
   }
   for (; block < tile.blocks; ++block) {
     const uint8_t* begin = tile.weights[block] + tile.begin;
@@ -234,29 +254,24 @@ inline void int8_tile_of(const Int8Tile& tile) {
                               : tile.weights[0] + tile.begin + tile.groups * kGroupBytes;
     if (kRows > 1 && block + 1 == tile.blocks) fetch_lists(tile);
     if (tile.fetch.in_cache) {
-      multiply<kRows, 1>(tile, block, nothing, sums);
+      multiply_all.template operator()<1>(block, nothing);
     } else if (tile.fetch.same_column) {
-      const auto fetch = [&] {
+      multiply_all.template operator()<1>(block, [&] {
         fetch_into_l2(soon);
         soon += kGroupBytes;
-      };
-      multiply<kRows, 1>(tile, block, fetch, sums);
+      });
     } else {
       FetchAhead ahead(tile.fetch, tile.groups, kGroupBytes);
-      const auto fetch = [&] {
+      multiply_all.template operator()<1>(block, [&] {
         ahead.fetch(begin);
         ahead.next_step();
-      };
-      multiply<kRows, 1>(tile, block, fetch, sums);
+      });
     }
   }
+  if (tile.x.rest.count > 0) add_listed(tile, tile.x.rest, sums);
+  if (has_high(tile)) multiply_high<kRows>(tile);
   for (int r = 0; r < kRows; ++r) {
-    const QuantizedRow& row = tile.x[r * tile.x_stride];
-    if (row.rest.count > 0) add_rest(tile, r, sums[r]);
-    if (row.high.count > 0) add_high(tile, r);
-    for (int b = 0; b < tile.blocks; ++b) {
-      store_leaf(tile, r, b, {sums[r][b][0], sums[r][b][1]});
-    }
+    for (int b = 0; b < tile.blocks; ++b) store_leaf(tile, r, b, {sums[r][b][0], sums[r][b][1]});
   }
 }
 

@@ -26,38 +26,86 @@ constexpr int kFloatBlocks = 4;
 #include "kernels/cpu/attention_tiles.h"
 // clang-format on
 
+constexpr int kGroupBytes = kBlock * kGroup;  // of the weights of a block
+
+// The low digits' groups: all of a shard. Weights are fetched from L2 into L1, or else into L2.
+template <bool kInCache>
+class AllGroups {
+ public:
+  explicit AllGroups(const Int8Tile& tile)
+      : digits(tile.x.low),
+        count(tile.groups),
+        in_l2_ahead_(tile.fetch.ahead),
+        ahead_(tile.fetch, tile.groups, kGroupBytes) {}
+
+  int64_t place(int64_t i) const { return i * kGroupBytes; }  // of the weights in a block's shard
+  void fetch(const uint8_t* weights, int64_t place) const {
+    if constexpr (kInCache) {
+      _mm_prefetch(reinterpret_cast<const char*>(weights + place + in_l2_ahead_), _MM_HINT_T0);
+    } else {
+      ahead_.fetch(weights);
+    }
+  }
+  void next_step() { ahead_.next_step(); }
+  static void store(const Int8Tile& tile, int r, int b, __m512i sums) {
+    store_leaf(tile, r, b, {sums});
+  }
+
+  const int8_t* const digits;
+  const int64_t count;
+
+ private:
+  int64_t in_l2_ahead_;
+  FetchAhead ahead_;
+};
+
+// The high digits': those that many of the tile's rows have outliers in.
+class SharedGroups {
+ public:
+  explicit SharedGroups(const Int8Tile& tile)
+      : digits(tile.x.high), count(tile.x.shared_count), groups_(tile.x.shared_groups) {}
+
+  int64_t place(int64_t i) const { return int64_t{groups_[i]} * kGroupBytes; }
+  void fetch(const uint8_t*, int64_t) const {}
+  void next_step() {}
+  static void store(const Int8Tile& tile, int r, int b, __m512i sums) {
+    _mm512_storeu_si512(tile.high + (r * kMaxBlocks + b) * kBlock, sums);
+  }
+
+  const int8_t* const digits;
+  const int64_t count;
+
+ private:
+  const uint16_t* groups_;
+};
+
 // gcc keeps an array of accumulators in registers only where the loops over it are unrolled early.
-template <int kRows, int kBlocks, bool kInCache>
-inline void vnni_low(const Int8Tile& tile) {
+template <int kRows, int kBlocks, typename Groups>
+inline void vnni(const Int8Tile& tile, Groups groups) {
   __m512i acc[kRows][kBlocks];
   const int8_t* x[kRows];
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
-    x[r] = tile.x[r * tile.x_stride].low;
+    x[r] = groups.digits + r * tile.x.digit_stride;
 #pragma GCC unroll 8
     for (int b = 0; b < kBlocks; ++b) acc[r][b] = _mm512_setzero_si512();
   }
   const uint8_t* weights[kBlocks];
 #pragma GCC unroll 8
   for (int b = 0; b < kBlocks; ++b) weights[b] = tile.weights[b] + tile.begin;
-  FetchAhead ahead(tile.fetch, tile.groups, kBlock * kGroup);
-  for (int64_t g = 0; g < tile.groups; ++g) {
+  for (int64_t i = 0; i < groups.count; ++i) {
+    const int64_t place = groups.place(i);
     __m512i w[kBlocks];
 #pragma GCC unroll 8
     for (int b = 0; b < kBlocks; ++b) {
-      const uint8_t* at = weights[b] + g * kBlock * kGroup;
-      w[b] = _mm512_loadu_si512(at);
-      if constexpr (kInCache) {
-        _mm_prefetch(reinterpret_cast<const char*>(at + tile.fetch.ahead), _MM_HINT_T0);
-      } else {
-        ahead.fetch(weights[b]);
-      }
+      w[b] = _mm512_loadu_si512(weights[b] + place);
+      groups.fetch(weights[b], place);
     }
-    ahead.next_step();
+    groups.next_step();
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
       int32_t four;
-      __builtin_memcpy(&four, x[r] + g * kGroup, sizeof four);
+      __builtin_memcpy(&four, x[r] + i * kGroup, sizeof four);
       const __m512i broadcast = _mm512_set1_epi32(four);
 #pragma GCC unroll 8
       for (int b = 0; b < kBlocks; ++b) avx512::multiply_add(acc[r][b], w[b], broadcast);
@@ -66,98 +114,62 @@ inline void vnni_low(const Int8Tile& tile) {
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
-    for (int b = 0; b < kBlocks; ++b) {
-      store_leaf(tile, r, b, {acc[r][b]});
-    }
+    for (int b = 0; b < kBlocks; ++b) Groups::store(tile, r, b, acc[r][b]);
   }
 }
 
-template <int kRows, int kBlocks>
-inline void vnni_low(const Int8Tile& tile) {
-  tile.fetch.in_cache ? vnni_low<kRows, kBlocks, true>(tile)
-                      : vnni_low<kRows, kBlocks, false>(tile);
+template <typename Groups>
+void vnni(const Int8Tile& tile, const Groups& groups) {
+  with_count<kVnniRows>(tile.rows, [&]<int kRows>() {
+    with_count<kMaxBlocks>(tile.blocks, [&]<int kBlocks>() { vnni<kRows, kBlocks>(tile, groups); });
+  });
 }
 
-template <int kRows>
-inline void vnni_low(const Int8Tile& tile) {
-  switch (tile.blocks) {
-    case 1:
-      return vnni_low<kRows, 1>(tile);
-    case 2:
-      return vnni_low<kRows, 2>(tile);
-    case 3:
-      return vnni_low<kRows, 3>(tile);
-    default:
-      return vnni_low<kRows, 4>(tile);
-  }
-}
-
-void vnni_low(const Int8Tile& tile) {
-  switch (tile.rows) {
-    case 1:
-      return vnni_low<1>(tile);
-    case 2:
-      return vnni_low<2>(tile);
-    case 3:
-      return vnni_low<3>(tile);
-    case 4:
-      return vnni_low<4>(tile);
-    case 5:
-      return vnni_low<5>(tile);
-    default:
-      return vnni_low<6>(tile);
-  }
-}
-
-template <int kBlocks>
-inline void int8_high(const Int8Tile& tile) {
-  const uint8_t* weights[kBlocks];
+// Adds the products of high digits of single rows.
+void add_few_shared(const Int8Tile& tile) {
+  with_count<kMaxBlocks>(tile.blocks, [&]<int kBlocks>() {
+    const uint8_t* weights[kBlocks];
 #pragma GCC unroll 8
-  for (int b = 0; b < kBlocks; ++b) weights[b] = tile.weights[b] + tile.begin;
-  for (int r = 0; r < tile.rows; ++r) {
-    const QuantizedRow& row = tile.x[r * tile.x_stride];
-    if (row.high.count == 0) continue;
-    __m512i sums[kBlocks];
-#pragma GCC unroll 8
-    for (int b = 0; b < kBlocks; ++b) sums[b] = _mm512_setzero_si512();
-    for (int i = 0; i < row.high.count; ++i) {
+    for (int b = 0; b < kBlocks; ++b) weights[b] = tile.weights[b] + tile.begin;
+    for (int64_t i = 0; i < tile.x.few_shared.count; ++i) {
+      const ListedGroup& listed = tile.x.few_shared.groups[i];
       int32_t four;
-      __builtin_memcpy(&four, row.high.digits + i * kGroup, sizeof four);
+      __builtin_memcpy(&four, listed.digits, sizeof four);
       const __m512i broadcast = _mm512_set1_epi32(four);
-      const int64_t at = row.high.groups[i] * kBlock * kGroup;
+      const int64_t place = int64_t{listed.group} * kGroupBytes;
+      int32_t* sums = tile.high + listed.row * kMaxBlocks * kBlock;
 #pragma GCC unroll 8
       for (int b = 0; b < kBlocks; ++b) {
-        avx512::multiply_add(sums[b], _mm512_loadu_si512(weights[b] + at), broadcast);
+        __m512i sum = _mm512_loadu_si512(sums + b * kBlock);
+        avx512::multiply_add(sum, _mm512_loadu_si512(weights[b] + place), broadcast);
+        _mm512_storeu_si512(sums + b * kBlock, sum);
       }
     }
-#pragma GCC unroll 8
-    for (int b = 0; b < kBlocks; ++b) store_high(tile, r, b, {sums[b]});
-  }
-}
-
-void int8_high(const Int8Tile& tile) {
-  switch (tile.blocks) {
-    case 1:
-      return int8_high<1>(tile);
-    case 2:
-      return int8_high<2>(tile);
-    case 3:
-      return int8_high<3>(tile);
-    default:
-      return int8_high<4>(tile);
-  }
+  });
 }
 
 #include "kernels/cpu/int8_amx.h"
 
 void vnni_tile(const Int8Tile& tile) {
-  if (tile.high != nullptr) int8_high(tile);
-  vnni_low(tile);
+  if (has_high(tile)) {
+    vnni(tile, SharedGroups(tile));
+    add_few_shared(tile);
+  }
+  if (tile.fetch.in_cache) {
+    vnni(tile, AllGroups<true>(tile));
+  } else {
+    vnni(tile, AllGroups<false>(tile));
+  }
 }
 
 void amx_tile(const Int8Tile& tile) {
-  if (tile.high != nullptr) int8_high(tile);
-  amx_low(tile);
+  if (tile.rows <= kVnniRows) return vnni_tile(tile);
+  amx::configure_thread();
+  if (has_high(tile)) {
+    amx_products(tile, SharedTiles(tile));
+    add_few_shared(tile);
+  }
+  amx_products(tile, AllTiles(tile));
 }
 
 bool vnni_supported() { return avx512::available(); }

@@ -57,22 +57,4 @@ std::optional<LinearShape> sketch_shape(const LinearShape& weight) {
                      .product = Int8Product::kLlmInt8};
 }
 
-size_t linear_scratch_bytes(std::span<const LinearShape> weights, int64_t max_rows, bool has_rest) {
-  int64_t widest = 0, most_shards = 1;
-  bool mixed = false;
-  for (const LinearShape& weight : weights) {
-    const LinearLayout layout = digits_layout(weight);
-    widest = std::max(widest, layout.row_stride());
-    most_shards = std::max(most_shards, std::ssize(layout.blocks.shards()));
-    mixed = mixed || layout.mixed;
-  }
-  const size_t digits =
-      allocated_bytes(static_cast<size_t>(digits_shape(max_rows, widest).numel()));
-  const size_t groups = static_cast<size_t>(max_rows * widest / kGroup) * sizeof(uint16_t);
-  const int lists = (mixed ? 1 : 0) + (has_rest ? 1 : 0);
-  return digits + lists * (digits + groups) +
-         static_cast<size_t>(max_rows * most_shards) * sizeof(QuantizedRow) +
-         static_cast<size_t>(max_rows) * sizeof(SketchScan);
-}
-
 }  // namespace octet::cpu

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <vector>
 
 #include "kernels/cpu/kernel_table.h"
@@ -43,15 +42,5 @@ std::optional<LinearShape> sketch_shape(const LinearShape& weight);
 inline LinearLayout digits_layout(const LinearShape& weight) {
   return LinearLayout(sketch_shape(weight).value_or(weight));
 }
-
-// Low, high or other digits of up to max_rows rows, `widest` bytes each. Behind them lies what a
-// tile may read in vain: rows up to kMaxInt8TileRows, and, because a tile's rows are not all
-// beyond, columns.
-inline Shape digits_shape(int64_t max_rows, int64_t widest) {
-  return {max_rows + kMaxInt8TileRows, widest};
-}
-
-// Of LinearScratch for rows of these layers. has_rest: has the KernelTable take_rest()?
-size_t linear_scratch_bytes(std::span<const LinearShape> weights, int64_t max_rows, bool has_rest);
 
 }  // namespace octet::cpu

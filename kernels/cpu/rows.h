@@ -38,28 +38,23 @@ inline void quantize_values(const float* x, int64_t n, int64_t padded, int8_t* l
   for (int64_t k = i; k < padded; ++k) low[k] = last[k - i];
 }
 
-// Adds a group to a list. digits: [kGroup]
-inline void append(DigitGroups* list, int64_t group, const int8_t* digits) {
-  __builtin_memcpy(list->digits + list->count * kGroup, digits, kGroup);
-  list->groups[list->count++] = static_cast<uint16_t>(group);
-}
-
 // low = round(x / scale).
-inline void quantize_plain(const float* x, int64_t n, int64_t padded, float inverse,
+inline void quantize_plain(const float* x, int64_t n, int64_t padded, float inverse, int8_t* to,
                            QuantizedRow* row) {
   Ints16 sum = no_ints();
-  quantize_values(x, n, padded, row->low, [&](Vec16 values, int64_t, int8_t* low) {
+  quantize_values(x, n, padded, to, [&](Vec16 values, int64_t, int8_t* low) {
     sum = add(sum, store_int8(low, mul(values, all(inverse))));
   });
   row->low_sum = sum_lanes(sum);
 }
 
-// The same for the values below the limit; the others in two digits.
-inline void quantize_mixed(const float* x, int64_t n, int64_t padded, float limit, float inverse,
-                           QuantizedRow* row) {
+// The same for the values below the limit; the others, which it counts, in two digits.
+inline int64_t quantize_mixed(const float* x, int64_t n, int64_t padded, float limit, float inverse,
+                              const RowDigits& to, QuantizedRow* row) {
   constexpr float kMost = 127.0f * 254.0f + 126.0f;
   Ints16 low_sum = no_ints(), high_sum = no_ints();
-  quantize_values(x, n, padded, row->low, [&](Vec16 values, int64_t at, int8_t* low) {
+  int64_t count = 0;
+  quantize_values(x, n, padded, to.low, [&](Vec16 values, int64_t at, int8_t* low) {
     const Vec16 outliers = drop_below(values, all(limit));
     const uint32_t lanes = nonzero_lanes(outliers);
     const Vec16 others = mul(keep_below(values, all(limit)), all(inverse));
@@ -73,19 +68,22 @@ inline void quantize_mixed(const float* x, int64_t n, int64_t padded, float limi
     high_sum = add(high_sum, store_int8(highs, high));
     // In each lane one of the two is 0.
     low_sum = add(low_sum, store_int8(low, add(others, fma(high, all(-254.0f), q))));
-    row->outliers += __builtin_popcount(lanes);
+    count += __builtin_popcount(lanes);
     for (uint32_t left = lanes; left != 0;) {
       const int group = __builtin_ctz(left) / kGroup;
       left &= ~(0xFu << group * kGroup);
-      append(&row->high, at / kGroup + group, highs + group * kGroup);
+      __builtin_memcpy(to.high + at + group * kGroup, highs + group * kGroup, kGroup);
+      to.outlier_groups[at / kGroup + group] = 1;
     }
   });
   row->low_sum = sum_lanes(low_sum);
   row->high_sum = sum_lanes(high_sum);
+  row->has_outliers = true;
+  return count;
 }
 
-inline void quantize(const float* x, int64_t n, int64_t padded, float threshold, float ratio,
-                     QuantizedRow* row) {
+inline int64_t quantize(const float* x, int64_t n, int64_t padded, float threshold, float ratio,
+                        const RowDigits& to, QuantizedRow* row) {
   constexpr int kSums = kChains / kBlock;
   Vec16 tops[2] = {zero(), zero()}, sums[kSums];
   for (Vec16& sum : sums) sum = zero();
@@ -105,19 +103,22 @@ inline void quantize(const float* x, int64_t n, int64_t padded, float threshold,
     for (int v = 0; v < half; ++v) sums[v] = add(sums[v], sums[v + half]);
   }
   const float absmax = max_lanes(max(tops[0], tops[1])), total = sum_lanes(sums[0]);
-  row->high_sum = row->outliers = row->high.count = 0;
+  *row = {};
+  row->high_small = true;
+  if (to.outlier_groups != nullptr) {
+    __builtin_memset(to.outlier_groups, 0, static_cast<size_t>(padded / kGroup));
+  }
   if (!(total <= 3.4028235e38f)) {  // an infinity or a NaN: so is the product
-    for (int64_t i = 0; i < padded; ++i) row->low[i] = 0;
+    __builtin_memset(to.low, 0, static_cast<size_t>(padded));
     row->scale = __builtin_nanf("");
-    row->low_sum = 0;
-    return;
+    return 0;
   }
   const float spread = ratio * (total / static_cast<float>(n));
   const float limit = spread < threshold ? spread : threshold;
   if (absmax < limit || absmax < kLeastOutlier) {
     row->scale = absmax / 127.0f;
-    quantize_plain(x, n, padded, absmax >= kLeast ? 127.0f / absmax : 0.0f, row);
-    return;
+    quantize_plain(x, n, padded, absmax >= kLeast ? 127.0f / absmax : 0.0f, to.low, row);
+    return 0;
   }
   Vec16 top_below = zero();
   for (int64_t i = 0; i < n; i += kBlock) {
@@ -125,7 +126,8 @@ inline void quantize(const float* x, int64_t n, int64_t padded, float threshold,
   }
   const float below = max_lanes(top_below), finest = absmax / (127.0f * 254.0f + 126.0f);
   row->scale = below / 127.0f > finest ? below / 127.0f : finest;
-  quantize_mixed(x, n, padded, limit, 1.0f / row->scale, row);
+  row->high_small = absmax < static_cast<float>(kSmallDigit) * 254.0f * row->scale;
+  return quantize_mixed(x, n, padded, limit, 1.0f / row->scale, to, row);
 }
 
 inline void norm_row(const NormRow& row) {

@@ -44,6 +44,7 @@ struct Ints16 {  // sixteen int32
   __m512i v;
 };
 inline Ints16 no_ints() { return {_mm512_setzero_si512()}; }
+inline Ints16 load_ints(const int32_t* p) { return {_mm512_loadu_si512(p)}; }
 inline Ints16 to_ints(Vec16 a) { return {_mm512_cvtps_epi32(a.v)}; }  // rounded
 template <int kBits>
 inline Ints16 shift_left(Ints16 a) {
@@ -154,6 +155,10 @@ struct Ints16 {
   __m256i lo, hi;
 };
 inline Ints16 no_ints() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+inline Ints16 load_ints(const int32_t* p) {
+  const auto* halves = reinterpret_cast<const __m256i*>(p);
+  return {_mm256_loadu_si256(halves), _mm256_loadu_si256(halves + 1)};
+}
 inline Ints16 to_ints(Vec16 a) { return {_mm256_cvtps_epi32(a.lo), _mm256_cvtps_epi32(a.hi)}; }
 template <int kBits>
 inline Ints16 shift_left(Ints16 a) {

@@ -1,0 +1,226 @@
+#include "kernels/cpu/quantized_rows.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstring>
+#include <type_traits>
+
+#include "kernels/backend.h"
+#include "kernels/cpu/host_memory.h"
+
+namespace octet::cpu {
+namespace {
+
+// Digits of max_rows rows, each product's by its own row_stride(), and behind them what may be
+// read: rows up to kMaxInt8TileRows and, because a tile's rows are not all beyond, columns.
+Shape digits_shape(const DigitsRoom& room) {
+  return {room.max_rows + kMaxInt8TileRows, room.widest};
+}
+
+// Do so many of a tile's rows share a group that one product for all of them takes less time than
+// one for each? The latter read and write their sums in memory.
+bool is_shared(int sharing, int rows) { return sharing >= 3 || 2 * sharing >= rows; }
+
+// Calls found(g, sharing) for each group in which so many of the rows have outliers, in order.
+// has: RowDigits::outlier_groups of each row.
+template <typename Found>
+void for_outlier_groups(std::span<const uint8_t* const> has, int64_t groups, const Found& found) {
+  constexpr int64_t kStep = sizeof(uint64_t);
+  static_assert(kMaxInt8TileRows < 256);
+  const auto look_at = [&](int64_t begin, auto bytes) {
+    uint64_t sharing = 0;  // a byte for each group
+    for (const uint8_t* row : has) {
+      uint64_t flags = 0;
+      std::memcpy(&flags, row + begin, bytes);
+      sharing += flags;
+    }
+    for (int64_t g = begin; sharing != 0; ++g, sharing >>= 8) {
+      if ((sharing & 0xff) != 0) found(g, static_cast<int>(sharing & 0xff));
+    }
+  };
+  int64_t g = 0;
+  for (; g + kStep <= groups; g += kStep) look_at(g, std::integral_constant<size_t, kStep>());
+  if (g < groups) look_at(g, static_cast<size_t>(groups - g));
+}
+
+}  // namespace
+
+void DigitsRoom::add(const LinearLayout& product) {
+  widest = std::max(widest, product.row_stride());
+  shards = std::max(shards, std::ssize(product.blocks.shards()));
+  mixed = mixed || product.mixed;
+}
+
+Tensor QuantizedRows::allocate() const {
+  const Tensor digits = allocate_host(DType::kI8, digits_shape(room_));
+  std::fill_n(digits.raw_data(), digits.bytes(), std::byte{});  // pages are taken here
+  return digits;
+}
+
+QuantizedRows::QuantizedRows(const DigitsRoom& room) : room_(room) {
+  const auto groups = static_cast<size_t>(room.max_rows * room.widest / kGroup);
+  const auto slices = static_cast<size_t>(room.max_rows * room.shards);
+  low_ = allocate();
+  rows_.resize(slices);
+  counts_.resize(slices);
+  if (room.listed) rest_.resize(groups);
+  if (!room.mixed) return;
+  high_ = allocate();
+  outlier_groups_.resize(groups);
+  shared_groups_.resize(groups);
+  few_shared_.resize(groups);
+}
+
+size_t QuantizedRows::bytes(const DigitsRoom& room) {
+  const size_t digits = allocated_bytes(static_cast<size_t>(digits_shape(room).numel()));
+  const auto groups = static_cast<size_t>(room.max_rows * room.widest / kGroup);
+  const auto slices = static_cast<size_t>(room.max_rows * room.shards);
+  size_t bytes = digits + slices * (sizeof(QuantizedRow) + sizeof(Counts));
+  if (room.listed) bytes += groups * sizeof(ListedGroup);
+  if (room.mixed) {
+    bytes += digits + groups * (sizeof(uint8_t) + sizeof(uint16_t) + sizeof(ListedGroup));
+  }
+  return bytes;
+}
+
+uint64_t QuantizedRows::quantize(const KernelTable& kernels, ThreadPool& pool, const Tensor& x,
+                                 const LinearLayout& layout, const RowTiles& tiles, float threshold,
+                                 float ratio) {
+  layout_ = &layout;
+  const int64_t rows = x.dim(0), columns = x.dim(1), num_shards = std::ssize(shards());
+  // Calls task(begin, end) for parts of so many slices. Few values are not worth waking anybody.
+  const auto for_slices = [&](int64_t slices, const auto& task) {
+    constexpr int64_t kFewValues = 16384, kTasksOfThread = 4;
+    const int64_t tasks = rows * layout.row_stride() < kFewValues
+                              ? 1
+                              : std::min<int64_t>(slices, kTasksOfThread * pool.size());
+    pool.run(tasks, [&](int, int64_t t) { task(slices * t / tasks, slices * (t + 1) / tasks); });
+  };
+  std::atomic<uint64_t> outliers = 0;
+  for_slices(rows * num_shards, [&](int64_t begin, int64_t end) {
+    int64_t found = 0;
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t row = i / num_shards;
+      const Shard& shard = shards()[i % num_shards];
+      const int64_t at = place(row, i % num_shards);
+      RowDigits digits{.low = low_.data<int8_t>() + at, .high = nullptr, .outlier_groups = nullptr};
+      if (layout.mixed) {
+        digits.high = high_.data<int8_t>() + at;
+        digits.outlier_groups = outlier_groups_.data() + at / kGroup;
+      }
+      found +=
+          kernels.quantize(x.data<float>() + row * columns + shard.begin, shard.end - shard.begin,
+                           shard.padded, threshold, ratio, digits, &rows_[i]);
+    }
+    outliers += static_cast<uint64_t>(found);
+  });
+  if (!room_.listed && !layout.mixed) return 0;
+  for_slices(tiles.count() * num_shards, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const RowTiles::Rows tile = tiles.at(i / num_shards);
+      const int64_t shard = i % num_shards;
+      counts_[slice(tile.begin, shard)] = {};
+      if (room_.listed) take_rest(kernels, tile, shard);
+      if (layout.mixed) gather_outliers(tile, shard);
+    }
+  });
+  return outliers;
+}
+
+void QuantizedRows::take_rest(const KernelTable& kernels, const RowTiles::Rows& rows,
+                              int64_t shard) {
+  ListedGroup* rest = rest_.data() + list_place(rows, shard);
+  int64_t count = 0;
+  for (int r = 0; r < rows.count; ++r) {
+    int8_t* low = low_.data<int8_t>() + place(rows.begin + r, shard);
+    count += kernels.take_rest(low, shards()[shard].padded, static_cast<uint16_t>(r), rest + count);
+  }
+  counts_[slice(rows.begin, shard)].rest = static_cast<int32_t>(count);
+}
+
+void QuantizedRows::gather_outliers(const RowTiles::Rows& rows, int64_t shard) {
+  const int64_t first = place(rows.begin, shard), stride = layout_->row_stride();
+  std::array<int8_t*, kMaxInt8TileRows> high;
+  std::array<const uint8_t*, kMaxInt8TileRows> has;
+  bool all_small = true;
+  for (int r = 0; r < rows.count; ++r) {
+    QuantizedRow& row = rows_[slice(rows.begin + r, shard)];
+    row.above = static_cast<uint8_t>(r);
+    all_small = all_small && row.high_small;
+    high[r] = high_.data<int8_t>() + first + r * stride;
+    has[r] = outlier_groups_.data() + (first + r * stride) / kGroup;
+  }
+  uint16_t* shared = shared_groups_.data() + first / kGroup;
+  ListedGroup* few_shared = few_shared_.data() + list_place(rows, shard);
+  int num_shared = 0, num_few_shared = 0;
+  for_outlier_groups(std::span(has).first(static_cast<size_t>(rows.count)),
+                     shards()[shard].padded / kGroup, [&](int64_t group, int sharing) {
+                       if (is_shared(sharing, rows.count) || !all_small) {
+                         shared[num_shared++] = static_cast<uint16_t>(group);
+                         return;
+                       }
+                       for (int r = 0; r < rows.count; ++r) {
+                         if (has[r][group] == 0) continue;
+                         ListedGroup& listed = few_shared[num_few_shared++];
+                         std::memcpy(listed.digits, high[r] + group * kGroup, kGroup);
+                         listed.group = static_cast<uint16_t>(group);
+                         listed.row = static_cast<uint16_t>(r);
+                       }
+                     });
+  // Digits move forward only: the i-th shared group is not one before i.
+  for (int r = 0; r < rows.count; ++r) {
+    for (int i = 0; i < num_shared; ++i) {
+      uint32_t digits;
+      std::memcpy(&digits, high[r] + shared[i] * kGroup, kGroup);
+      digits &= -uint32_t{has[r][shared[i]]};
+      std::memcpy(high[r] + i * kGroup, &digits, kGroup);
+    }
+  }
+  Counts& counts = counts_[slice(rows.begin, shard)];
+  counts.shared = num_shared;
+  counts.few_shared = num_few_shared;
+  counts.shared_small = all_small;
+}
+
+TileRows QuantizedRows::tile(const RowTiles::Rows& rows, int64_t shard) const {
+  const int64_t first = place(rows.begin, shard), list = list_place(rows, shard);
+  const Counts& counts = counts_[slice(rows.begin, shard)];
+  TileRows tile{};
+  tile.rows = rows_.data() + slice(rows.begin, shard);
+  tile.stride = std::ssize(shards());
+  tile.low = low_.data<int8_t>() + first;
+  tile.digit_stride = layout_->row_stride();
+  if (room_.listed) tile.rest = {rest_.data() + list, counts.rest};
+  if (layout_->mixed) {
+    tile.high = high_.data<int8_t>() + first;
+    tile.shared_groups = shared_groups_.data() + first / kGroup;
+    tile.shared_count = counts.shared;
+    tile.shared_small = counts.shared_small;
+    tile.few_shared = {few_shared_.data() + list, counts.few_shared};
+  }
+  return tile;
+}
+
+void QuantizedRows::integers(int64_t row, std::span<int32_t> out) const {
+  const uint8_t above = rows_[row].above;
+  const TileRows of_tile = tile({row - above, 1}, 0);
+  const int64_t first = place(row, 0);
+  std::copy_n(low_.data<int8_t>() + first, out.size(), out.begin());
+  const auto add = [&](int64_t group, const int8_t* digits, int scale) {
+    const int64_t begin = group * kGroup, end = std::min(begin + kGroup, std::ssize(out));
+    for (int64_t k = begin; k < end; ++k) out[k] += scale * digits[k - begin];
+  };
+  const auto add_listed = [&](const GroupList& list, int scale) {
+    for (const ListedGroup& listed : std::span(list.groups, static_cast<size_t>(list.count))) {
+      if (listed.row == above) add(listed.group, listed.digits, scale);
+    }
+  };
+  add_listed(of_tile.rest, 1);
+  add_listed(of_tile.few_shared, kHighDigit);
+  for (int64_t i = 0; i < of_tile.shared_count; ++i) {
+    add(of_tile.shared_groups[i], high_.data<int8_t>() + first + i * kGroup, kHighDigit);
+  }
+}
+
+}  // namespace octet::cpu
