@@ -53,7 +53,7 @@ class CpuBackend : public Backend {
     scratch_ = cpu::LinearScratch(digits_);
     attention_.reserve(max_rows);
     cpu::trim_host_memory();  // what was read to be packed
-    return cpu::LinearScratch::bytes(digits_) + attention_.bytes();
+    return scratch_.bytes() + attention_.bytes();
   }
 
   size_t available_bytes() const override { return cpu::available_host_memory(); }
@@ -62,7 +62,7 @@ class CpuBackend : public Backend {
     return cpu::LinearLayout(weight).bytes();
   }
   size_t scratch_bytes(std::span<const LinearShape> weights, int64_t max_rows) const override {
-    cpu::DigitsRoom digits{.listed = digits_.listed, .max_rows = max_rows};
+    cpu::DigitsRoom digits{.in_pairs = digits_.in_pairs, .max_rows = max_rows};
     for (const LinearShape& weight : weights) digits.add(cpu::digits_layout(weight));
     return cpu::LinearScratch::bytes(digits) + attention_.bytes();
   }
@@ -107,7 +107,7 @@ class CpuBackend : public Backend {
 
   const cpu::KernelTable& kernels_;
   cpu::ThreadPool pool_;
-  cpu::DigitsRoom digits_{.listed = kernels_.take_rest != nullptr};  // for what was packed
+  cpu::DigitsRoom digits_{.in_pairs = kernels_.take_rest != nullptr};  // for what was packed
   cpu::LinearScratch scratch_{digits_};
   cpu::CpuAttention attention_;
 };

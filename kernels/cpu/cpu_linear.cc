@@ -9,6 +9,7 @@
 #include "kernels/check.h"
 #include "kernels/cpu/host_memory.h"
 #include "kernels/cpu/int8_sketch.h"
+#include "kernels/cpu/row_tiles.h"
 
 namespace octet::cpu {
 namespace {
@@ -201,8 +202,9 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
   // one.
   const int64_t blocks = layout_.num_blocks, columns = (blocks + kMaxBlocks - 1) / kMaxBlocks;
   const int64_t column_bytes = kMaxBlocks * layout_.blocks.block_bytes();
-  const int64_t bands = tiles.bands(), row_bytes = layout_.row_stride();
-  const bool rows_stay = quantized() && tiles.rows_of(0) * row_bytes <= kernels.rows_that_stay;
+  const int64_t bands = tiles.bands();
+  const bool rows_stay =
+      quantized() && tiles.rows_of(0) * layout_.row_stride() <= kernels.rows_that_stay;
   pool.run(columns * bands, [&](int, int64_t task) {
     const int64_t band = rows_stay ? task / columns : task % bands;
     const int64_t block = (rows_stay ? task % columns : task / bands) * kMaxBlocks;

@@ -8,20 +8,20 @@
 #include <vector>
 
 #include "kernels/backend.h"
-#include "kernels/cpu/host_memory.h"
 #include "kernels/cpu/kernel_table.h"
 #include "kernels/cpu/linear_layout.h"
 #include "kernels/cpu/quantized_rows.h"
-#include "kernels/cpu/row_tiles.h"
 #include "kernels/cpu/thread_pool.h"
 
 namespace octet::cpu {
 
 class Int8Sketch;
 
-// Of one product.
+// Of one product. Taken for as many rows as DigitsRoom says.
 struct LinearScratch {
-  explicit LinearScratch(const DigitsRoom& room) : rows(room), scans(room.max_rows) {}
+  explicit LinearScratch(const DigitsRoom& room)
+      : rows(room), scans(static_cast<size_t>(room.max_rows)) {}
+  size_t bytes() const { return rows.bytes() + scans.size() * sizeof(SketchScan); }
   static size_t bytes(const DigitsRoom& room) {
     return QuantizedRows::bytes(room) + static_cast<size_t>(room.max_rows) * sizeof(SketchScan);
   }

@@ -20,6 +20,18 @@ inline void unroll(const Body& body) {
   }
 }
 
+// A tile of the weights of `count` groups, zeros behind.
+template <typename Groups>
+inline const uint8_t* gather(const Groups& groups, const uint8_t* weights, int64_t group,
+                             int64_t count, uint8_t* room) {
+  for (int i = 0; i < kTileGroups; ++i) {
+    const __m512i w =
+        i < count ? _mm512_loadu_si512(weights + groups.place(group + i)) : _mm512_setzero_si512();
+    _mm512_store_si512(room + i * kGroupBytes, w);
+  }
+  return room;
+}
+
 // The low digits' groups, by tiles: weights are loaded where they lie, and fetched.
 class AllTiles : public AllGroups<false> {
  public:
@@ -58,10 +70,7 @@ class SharedTiles : public SharedGroups {
   using SharedGroups::SharedGroups;
 
   const uint8_t* tile_at(const uint8_t* weights, int64_t group, uint8_t* room) const {
-    for (int i = 0; i < kTileGroups; ++i) {
-      _mm512_store_si512(room + i * kGroupBytes, _mm512_loadu_si512(weights + place(group + i)));
-    }
-    return room;
+    return gather(*this, weights, group, kTileGroups, room);
   }
   template <int kBlocks>
   void fetch_next(const uint8_t* const (&)[kBlocks], int64_t) {}
@@ -100,15 +109,9 @@ inline void amx_products(const Int8Tile& tile, Groups groups, int first_block) {
   }
   if (group < groups.count) {
     // No weights behind the last ones, whatever the inputs there are.
-    for (int b = 0; b < kBlocks; ++b) {
-      for (int i = 0; i < kTileGroups; ++i) {
-        const __m512i none = _mm512_setzero_si512();
-        const bool has = group + i < groups.count;
-        _mm512_store_si512(room[b] + i * kGroupBytes,
-                           has ? _mm512_loadu_si512(weights[b] + groups.place(group + i)) : none);
-      }
-    }
-    add_products(group, [&](int b) { return room[b]; });
+    add_products(group, [&](int b) {
+      return gather(groups, weights[b], group, groups.count - group, room[b]);
+    });
   }
   alignas(64) int32_t sums[kRowTiles * amx::kTileRows][kBlocks][kBlock];
   unroll<kSums>([&]<int t>() {

@@ -72,14 +72,11 @@ SketchScan Int8Sketch::scan_of(const KernelTable& kernels, const QuantizedRows& 
   double squares = 0, errors = 0;
   const double scale{rows.scale(row)};
   const auto columns = std::ssize(x);
-  thread_local std::vector<int32_t> integers;
-  integers.resize(x.size());
-  rows.integers(row, integers);
-  for (int64_t k = 0; k < columns; ++k) {
-    const double value = x[k], lost = value - scale * integers[k];
+  rows.for_integers(row, columns, [&](int64_t k, int integer) {
+    const double value = x[k], lost = value - scale * integer;
     squares += value * value;
     errors += lost * lost;
-  }
+  });
   float norm = norm_of(squares, columns);
   const float error = norm_of(errors, columns), rounding = slack(columns) * (norm + error);
   constexpr float kMost = 1e37f;  // no sum of the head's chain, and no product of scales, overflows

@@ -6,7 +6,7 @@ inline const QuantizedRow& row_of(const Int8Tile& tile, int r) {
 }
 
 inline bool has_high(const Int8Tile& tile) {
-  return tile.x.shared_count > 0 || tile.x.few_shared.count > 0;
+  return tile.x.shared_count > 0 || tile.x.unshared.count > 0;
 }
 
 // Of row r and block b, the sums of the low digits' products with the stored weights. REQUIRES:

@@ -18,9 +18,9 @@ inline constexpr int kMaxTileColumns = 64;
 inline constexpr int kMaxAttentionRows = 24;
 inline constexpr float kLeast = 4e-37f;  // kLeastAbsmax
 inline constexpr float kLeastOutlier = 1e-33f;
-inline constexpr int kChains = 256;  // kMagnitudeChains
-inline constexpr int kSmallDigit = 64;
-inline constexpr int kGroup = 4;  // values along K that one int8 instruction takes
+inline constexpr int kChains = 256;     // kMagnitudeChains
+inline constexpr int kSmallDigit = 64;  // two such digits' products fit 16 bits: 2 * 64 * 255
+inline constexpr int kGroup = 4;        // values along K that one int8 instruction takes
 
 enum class FloatFormat { kF32, kBF16, kF16, kI8 };
 
@@ -81,8 +81,8 @@ struct TileRows {
   const int8_t* high;
   const uint16_t* shared_groups;
   int64_t shared_count;
-  bool shared_small;     // are these within -kSmallDigit to kSmallDigit?
-  GroupList few_shared;  // high digits of the other groups, which are within these bounds
+  bool shared_small;   // are these within -kSmallDigit to kSmallDigit?
+  GroupList unshared;  // high digits of the other groups, within these bounds if take_rest
 };
 
 // One shard of a tile of int8 products, in fp32: leaves of the reduction tree. Weights are stored

@@ -100,32 +100,28 @@ int64_t take_rest(int8_t* low, int64_t padded, uint16_t row, ListedGroup* rest) 
   return count;
 }
 
-// Where multiply() finds the weights of the i-th group of digits, in bytes behind a shard's first
-// ones of a block, and what it multiplies them by.
-struct Digits {
-  __m256i digits(__m256i x) const { return x; }
-};
+// The groups that multiply() goes through: where the i-th's weights are, in bytes behind a shard's
+// first ones of a block; what it multiplies them by; what it fetches meanwhile.
 template <typename Fetch>
-struct AllGroups : Digits {  // fetch() at each
-  explicit AllGroups(const Fetch& fetch) : fetch(fetch) {}
-  int64_t place(int64_t i) const {
-    fetch();
-    return i * kGroupBytes;
-  }
-  const Fetch& fetch;
+struct AllGroups {
+  static __m256i digits(__m256i x) { return x; }
+  int64_t place(int64_t i) const { return i * kGroupBytes; }
+  void fetch() const { fetch_weights(); }
+
+  const Fetch& fetch_weights;
 };
-struct SharedGroups : Digits {
-  explicit SharedGroups(const uint16_t* groups) : groups(groups) {}
+struct SharedGroups {
+  static __m256i digits(__m256i x) { return x; }
   int64_t place(int64_t i) const { return int64_t{groups[i]} * kGroupBytes; }
+  void fetch() const {}
+
   const uint16_t* groups;
 };
 struct Halves : SharedGroups {
-  using SharedGroups::SharedGroups;
-  __m256i digits(__m256i x) const { return halved(x); }
+  static __m256i digits(__m256i x) { return halved(x); }
 };
 struct OtherHalves : SharedGroups {
-  using SharedGroups::SharedGroups;
-  __m256i digits(__m256i x) const { return _mm256_sub_epi8(x, halved(x)); }
+  static __m256i digits(__m256i x) { return _mm256_sub_epi8(x, halved(x)); }
 };
 
 // Sums of rows by blocks, [kRows][kMaxBlocks][kVectors].
@@ -156,6 +152,7 @@ inline void multiply(const Int8Tile& tile, const int8_t* digits, int64_t count,
   for (int b = 0; b < kBlocks; ++b) weights[b] = tile.weights[block + b] + tile.begin;
   for (int64_t i = 0; i < count; ++i) {
     const int64_t place = groups.place(i);
+    groups.fetch();
 #pragma GCC unroll 8
     for (int b = 0; b < kBlocks; ++b) {
       const uint8_t* group = weights[b] + place;
@@ -178,8 +175,8 @@ inline void multiply(const Int8Tile& tile, const int8_t* digits, int64_t count,
 
 // The first cache line of each list.
 inline void fetch_lists(const Int8Tile& tile) {
-  __builtin_prefetch(tile.x.rest.groups);
-  __builtin_prefetch(tile.x.few_shared.groups);
+  if (tile.x.rest.count > 0) __builtin_prefetch(tile.x.rest.groups);
+  if (tile.x.unshared.count > 0) __builtin_prefetch(tile.x.unshared.groups);
   if (tile.x.shared_count == 0) return;
   __builtin_prefetch(tile.x.shared_groups);
   for (int r = 0; r < tile.rows; ++r) __builtin_prefetch(tile.x.high + r * tile.x.digit_stride);
@@ -224,12 +221,12 @@ inline void multiply_high(const Int8Tile& tile) {
     for (; block < tile.blocks; ++block) blocks.template operator()<1>(block);
   };
   if (tile.x.shared_small) {
-    add.template operator()<false>(SharedGroups(tile.x.shared_groups));
+    add.template operator()<false>(SharedGroups{tile.x.shared_groups});
   } else {
-    add.template operator()<false>(Halves(tile.x.shared_groups));
-    add.template operator()<true>(OtherHalves(tile.x.shared_groups));
+    add.template operator()<false>(Halves{{tile.x.shared_groups}});
+    add.template operator()<true>(OtherHalves{{tile.x.shared_groups}});
   }
-  if (tile.x.few_shared.count > 0) add_listed(tile, tile.x.few_shared, sums);
+  if (tile.x.unshared.count > 0) add_listed(tile, tile.x.unshared, sums);
 }
 
 // What is listed comes last: its weights are in the cache then.
@@ -237,7 +234,7 @@ template <int kRows>
 inline void int8_tile_of(const Int8Tile& tile) {
   __m256i sums[kRows][kMaxBlocks][kVectors];
   const auto multiply_all = [&]<int kBlocks>(int block, const auto& fetch) {
-    multiply<kRows, kBlocks, false>(tile, tile.x.low, tile.groups, AllGroups(fetch), block, sums);
+    multiply<kRows, kBlocks, false>(tile, tile.x.low, tile.groups, AllGroups{fetch}, block, sums);
   };
   const auto nothing = [] {};
   int block = 0;

@@ -126,13 +126,13 @@ void vnni(const Int8Tile& tile, const Groups& groups) {
 }
 
 // Adds the products of high digits of single rows.
-void add_few_shared(const Int8Tile& tile) {
+void add_unshared(const Int8Tile& tile) {
   with_count<kMaxBlocks>(tile.blocks, [&]<int kBlocks>() {
     const uint8_t* weights[kBlocks];
 #pragma GCC unroll 8
     for (int b = 0; b < kBlocks; ++b) weights[b] = tile.weights[b] + tile.begin;
-    for (int64_t i = 0; i < tile.x.few_shared.count; ++i) {
-      const ListedGroup& listed = tile.x.few_shared.groups[i];
+    for (int64_t i = 0; i < tile.x.unshared.count; ++i) {
+      const ListedGroup& listed = tile.x.unshared.groups[i];
       int32_t four;
       __builtin_memcpy(&four, listed.digits, sizeof four);
       const __m512i broadcast = _mm512_set1_epi32(four);
@@ -153,7 +153,7 @@ void add_few_shared(const Int8Tile& tile) {
 void vnni_tile(const Int8Tile& tile) {
   if (has_high(tile)) {
     vnni(tile, SharedGroups(tile));
-    add_few_shared(tile);
+    add_unshared(tile);
   }
   if (tile.fetch.in_cache) {
     vnni(tile, AllGroups<true>(tile));
@@ -167,7 +167,7 @@ void amx_tile(const Int8Tile& tile) {
   amx::configure_thread();
   if (has_high(tile)) {
     amx_products(tile, SharedTiles(tile));
-    add_few_shared(tile);
+    add_unshared(tile);
   }
   amx_products(tile, AllTiles(tile));
 }

@@ -1,6 +1,6 @@
 #include "kernels/cpu/linear_layout.h"
 
-#include <algorithm>
+#include <vector>
 
 #include "kernels/check.h"
 #include "kernels/cpu/host_memory.h"

@@ -4,11 +4,9 @@
 
 #include <cstdint>
 #include <optional>
-#include <vector>
 
 #include "kernels/cpu/kernel_table.h"
 #include "kernels/linear_shape.h"
-#include "kernels/tensor.h"
 #include "kernels/weight_blocks.h"
 
 namespace octet::cpu {

@@ -4,9 +4,9 @@
 #include <array>
 #include <atomic>
 #include <cstring>
+#include <span>
 #include <type_traits>
 
-#include "kernels/backend.h"
 #include "kernels/cpu/host_memory.h"
 
 namespace octet::cpu {
@@ -62,26 +62,34 @@ QuantizedRows::QuantizedRows(const DigitsRoom& room) : room_(room) {
   const auto groups = static_cast<size_t>(room.max_rows * room.widest / kGroup);
   const auto slices = static_cast<size_t>(room.max_rows * room.shards);
   low_ = allocate();
+  tiles_.resize(static_cast<size_t>(room.max_rows));
   rows_.resize(slices);
   counts_.resize(slices);
-  if (room.listed) rest_.resize(groups);
+  if (room.in_pairs) rest_.resize(groups);
   if (!room.mixed) return;
   high_ = allocate();
   outlier_groups_.resize(groups);
   shared_groups_.resize(groups);
-  few_shared_.resize(groups);
+  unshared_.resize(groups);
 }
 
 size_t QuantizedRows::bytes(const DigitsRoom& room) {
   const size_t digits = allocated_bytes(static_cast<size_t>(digits_shape(room).numel()));
   const auto groups = static_cast<size_t>(room.max_rows * room.widest / kGroup);
   const auto slices = static_cast<size_t>(room.max_rows * room.shards);
-  size_t bytes = digits + slices * (sizeof(QuantizedRow) + sizeof(Counts));
-  if (room.listed) bytes += groups * sizeof(ListedGroup);
+  size_t bytes = digits + slices * (sizeof(QuantizedRow) + sizeof(Counts)) +
+                 static_cast<size_t>(room.max_rows) * sizeof(RowTiles::Rows);
+  if (room.in_pairs) bytes += groups * sizeof(ListedGroup);
   if (room.mixed) {
     bytes += digits + groups * (sizeof(uint8_t) + sizeof(uint16_t) + sizeof(ListedGroup));
   }
   return bytes;
+}
+
+size_t QuantizedRows::bytes() const {
+  const auto of = [](const auto& list) { return list.size() * sizeof(list[0]); };
+  return allocated_bytes(low_.bytes()) + allocated_bytes(high_.bytes()) + of(outlier_groups_) +
+         of(shared_groups_) + of(rest_) + of(unshared_) + of(tiles_) + of(rows_) + of(counts_);
 }
 
 uint64_t QuantizedRows::quantize(const KernelTable& kernels, ThreadPool& pool, const Tensor& x,
@@ -115,13 +123,14 @@ uint64_t QuantizedRows::quantize(const KernelTable& kernels, ThreadPool& pool, c
     }
     outliers += static_cast<uint64_t>(found);
   });
-  if (!room_.listed && !layout.mixed) return 0;
+  if (!room_.in_pairs && !layout.mixed) return 0;
   for_slices(tiles.count() * num_shards, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const RowTiles::Rows tile = tiles.at(i / num_shards);
       const int64_t shard = i % num_shards;
       counts_[slice(tile.begin, shard)] = {};
-      if (room_.listed) take_rest(kernels, tile, shard);
+      if (shard == 0) std::fill_n(tiles_.begin() + tile.begin, tile.count, tile);
+      if (room_.in_pairs) take_rest(kernels, tile, shard);
       if (layout.mixed) gather_outliers(tile, shard);
     }
   });
@@ -143,32 +152,34 @@ void QuantizedRows::gather_outliers(const RowTiles::Rows& rows, int64_t shard) {
   const int64_t first = place(rows.begin, shard), stride = layout_->row_stride();
   std::array<int8_t*, kMaxInt8TileRows> high;
   std::array<const uint8_t*, kMaxInt8TileRows> has;
-  bool all_small = true;
+  bool any = false, all_small = true;
   for (int r = 0; r < rows.count; ++r) {
-    QuantizedRow& row = rows_[slice(rows.begin + r, shard)];
-    row.above = static_cast<uint8_t>(r);
+    const QuantizedRow& row = rows_[slice(rows.begin + r, shard)];
+    any = any || row.has_outliers;
     all_small = all_small && row.high_small;
     high[r] = high_.data<int8_t>() + first + r * stride;
     has[r] = outlier_groups_.data() + (first + r * stride) / kGroup;
   }
+  if (!any) return;
   uint16_t* shared = shared_groups_.data() + first / kGroup;
-  ListedGroup* few_shared = few_shared_.data() + list_place(rows, shard);
-  int num_shared = 0, num_few_shared = 0;
+  ListedGroup* unshared = unshared_.data() + list_place(rows, shard);
+  int num_shared = 0, num_unshared = 0;
+  const auto found = [&](int64_t group, int sharing) {
+    if (is_shared(sharing, rows.count) || (room_.in_pairs && !all_small)) {
+      shared[num_shared++] = static_cast<uint16_t>(group);
+      return;
+    }
+    for (int r = 0; r < rows.count; ++r) {
+      if (has[r][group] == 0) continue;
+      ListedGroup& listed = unshared[num_unshared++];
+      std::memcpy(listed.digits, high[r] + group * kGroup, kGroup);
+      listed.group = static_cast<uint16_t>(group);
+      listed.row = static_cast<uint16_t>(r);
+    }
+  };
   for_outlier_groups(std::span(has).first(static_cast<size_t>(rows.count)),
-                     shards()[shard].padded / kGroup, [&](int64_t group, int sharing) {
-                       if (is_shared(sharing, rows.count) || !all_small) {
-                         shared[num_shared++] = static_cast<uint16_t>(group);
-                         return;
-                       }
-                       for (int r = 0; r < rows.count; ++r) {
-                         if (has[r][group] == 0) continue;
-                         ListedGroup& listed = few_shared[num_few_shared++];
-                         std::memcpy(listed.digits, high[r] + group * kGroup, kGroup);
-                         listed.group = static_cast<uint16_t>(group);
-                         listed.row = static_cast<uint16_t>(r);
-                       }
-                     });
-  // Digits move forward only: the i-th shared group is not one before i.
+                     shards()[shard].padded / kGroup, found);
+  // To the front, in order: i <= shared[i].
   for (int r = 0; r < rows.count; ++r) {
     for (int i = 0; i < num_shared; ++i) {
       uint32_t digits;
@@ -179,7 +190,7 @@ void QuantizedRows::gather_outliers(const RowTiles::Rows& rows, int64_t shard) {
   }
   Counts& counts = counts_[slice(rows.begin, shard)];
   counts.shared = num_shared;
-  counts.few_shared = num_few_shared;
+  counts.unshared = num_unshared;
   counts.shared_small = all_small;
 }
 
@@ -191,36 +202,15 @@ TileRows QuantizedRows::tile(const RowTiles::Rows& rows, int64_t shard) const {
   tile.stride = std::ssize(shards());
   tile.low = low_.data<int8_t>() + first;
   tile.digit_stride = layout_->row_stride();
-  if (room_.listed) tile.rest = {rest_.data() + list, counts.rest};
+  if (room_.in_pairs) tile.rest = {rest_.data() + list, counts.rest};
   if (layout_->mixed) {
     tile.high = high_.data<int8_t>() + first;
     tile.shared_groups = shared_groups_.data() + first / kGroup;
     tile.shared_count = counts.shared;
     tile.shared_small = counts.shared_small;
-    tile.few_shared = {few_shared_.data() + list, counts.few_shared};
+    tile.unshared = {unshared_.data() + list, counts.unshared};
   }
   return tile;
-}
-
-void QuantizedRows::integers(int64_t row, std::span<int32_t> out) const {
-  const uint8_t above = rows_[row].above;
-  const TileRows of_tile = tile({row - above, 1}, 0);
-  const int64_t first = place(row, 0);
-  std::copy_n(low_.data<int8_t>() + first, out.size(), out.begin());
-  const auto add = [&](int64_t group, const int8_t* digits, int scale) {
-    const int64_t begin = group * kGroup, end = std::min(begin + kGroup, std::ssize(out));
-    for (int64_t k = begin; k < end; ++k) out[k] += scale * digits[k - begin];
-  };
-  const auto add_listed = [&](const GroupList& list, int scale) {
-    for (const ListedGroup& listed : std::span(list.groups, static_cast<size_t>(list.count))) {
-      if (listed.row == above) add(listed.group, listed.digits, scale);
-    }
-  };
-  add_listed(of_tile.rest, 1);
-  add_listed(of_tile.few_shared, kHighDigit);
-  for (int64_t i = 0; i < of_tile.shared_count; ++i) {
-    add(of_tile.shared_groups[i], high_.data<int8_t>() + first + i * kGroup, kHighDigit);
-  }
 }
 
 }  // namespace octet::cpu
