@@ -17,7 +17,7 @@ namespace octet::cpu {
 
 class Int8Sketch;
 
-// Of one product. Taken for as many rows as DigitsRoom says.
+// Room for the inputs of one product at a time; taken in reserve() only.
 struct LinearScratch {
   explicit LinearScratch(const DigitsRoom& room)
       : rows(room), scans(static_cast<size_t>(room.max_rows)) {}

@@ -20,7 +20,7 @@ inline void unroll(const Body& body) {
   }
 }
 
-// A tile of the weights of `count` groups, zeros behind.
+// Copies the weights of `count` groups from `group` on into `room`, a tile, zeros behind them.
 template <typename Groups>
 inline const uint8_t* gather(const Groups& groups, const uint8_t* weights, int64_t group,
                              int64_t count, uint8_t* room) {
