@@ -94,17 +94,6 @@ class CpuBackend : public Backend {
     if (from.bytes() > 0) std::memcpy(to.raw_data(), from.raw_data(), from.bytes());
   }
 
-  // Few rows are not worth waking anybody.
-  template <typename Task>
-  void for_rows(int64_t n, const Task& task) {
-    constexpr int64_t kRowsOfTask = 8;
-    const int64_t tasks = n < 2 * kRowsOfTask ? 1 : (n + kRowsOfTask - 1) / kRowsOfTask;
-    pool_.run(tasks, [&](int, int64_t t) {
-      const int64_t end = tasks == 1 ? n : std::min(n, (t + 1) * kRowsOfTask);
-      for (int64_t i = t * kRowsOfTask; i < end; ++i) task(i);
-    });
-  }
-
   const cpu::KernelTable& kernels_;
   cpu::ThreadPool pool_;
   cpu::DigitsRoom digits_{.in_pairs = kernels_.take_rest != nullptr};  // for what was packed
@@ -115,7 +104,7 @@ class CpuBackend : public Backend {
 void CpuBackend::embed(const Tensor& ids, const Tensor& table, int32_t first_id,
                        const Tensor& out) {
   const int64_t h = out.dim(1);
-  for_rows(ids.numel(), [&](int64_t i) {
+  pool_.for_each(ids.numel(), out.numel(), [&](int64_t i) {
     const int64_t row = int64_t{ids.data<int32_t>()[i]} - first_id;
     float* to = out.data<float>() + i * h;
     if (row < 0 || row >= table.dim(0)) {
@@ -136,7 +125,7 @@ void CpuBackend::embed(const Tensor& ids, const Tensor& table, int32_t first_id,
 void CpuBackend::embed(const Tensor& ids, const PackedLinear& table, int32_t first_id,
                        const Tensor& out) {
   const int64_t h = out.dim(1);
-  for_rows(ids.numel(), [&](int64_t i) {
+  pool_.for_each(ids.numel(), out.numel(), [&](int64_t i) {
     const int64_t row = int64_t{ids.data<int32_t>()[i]} - first_id;
     float* to = out.data<float>() + i * h;
     std::fill_n(to, h, 0.0f);
@@ -151,7 +140,10 @@ void CpuBackend::add_norm(const AddNormArgs& args) {
   const auto row_of = [&](const Tensor& tensor, int64_t i) {
     return tensor.empty() ? nullptr : tensor.data<float>() + i * h;
   };
-  for_rows(args.residual.dim(0), [&](int64_t i) {
+  const auto* next = static_cast<const cpu::CpuLinear*>(args.next);
+  const bool takes_rows = next != nullptr && next->quantized();
+  if (takes_rows) next->start_rows(scratch_, args.residual.dim(0));
+  pool_.for_each(args.residual.dim(0), args.residual.numel(), [&](int64_t i) {
     const float* delta = row_of(args.delta, i);
     if (!args.unfolded.empty()) {
       static thread_local std::vector<float> sum;
@@ -168,6 +160,7 @@ void CpuBackend::add_norm(const AddNormArgs& args) {
                        .h = h,
                        .eps = args.eps,
                        .layer_norm = args.kind == NormKind::kLayer});
+    if (takes_rows) next->take_row(kernels_, scratch_, i, row_of(args.out, i));
   });
 }
 
@@ -217,7 +210,7 @@ void CpuBackend::rope_store(const RopeStoreArgs& args) {
     for (int64_t k = 0; k < d; ++k) cache.data<int8_t>()[at + k * stride] = digits[k];
     scales.data<float>()[scale_at] = quantized.scale;
   };
-  for_rows(args.positions.numel(), [&](int64_t i) {
+  pool_.for_each(args.positions.numel(), args.qkv.numel(), [&](int64_t i) {
     float* row = args.qkv.data<float>() + i * width;
     const float* cosines =
         rotary > 0 ? args.cos_sin.data<float>() + args.positions.data<int32_t>()[i] * rotary

@@ -5,6 +5,7 @@
 #include <bit>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 #include "kernels/check.h"
 #include "kernels/cpu/host_memory.h"
@@ -180,22 +181,45 @@ void CpuLinear::unpack_row(int64_t row, float* out) const {
   }
 }
 
+void CpuLinear::start_rows(LinearScratch& scratch, int64_t rows) const {
+  scratch.rows.start(layout_, rows);
+  scratch.taken_for = this;
+}
+
+void CpuLinear::take_slice(const KernelTable& kernels, LinearScratch& scratch, int64_t row,
+                           int64_t shard, const float* x) const {
+  constexpr float kNone = std::numeric_limits<float>::infinity();
+  const int64_t found =
+      scratch.rows.take(kernels, row, shard, x, mixed() ? outlier_threshold_ : kNone,
+                        mixed() ? outlier_ratio_ : kNone);
+  if (found > 0) outliers_ += static_cast<uint64_t>(found);
+}
+
+void CpuLinear::take_row(const KernelTable& kernels, LinearScratch& scratch, int64_t row,
+                         const float* x) const {
+  for (int64_t s = 0; s < std::ssize(shards()); ++s) take_slice(kernels, scratch, row, s, x);
+}
+
 void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch,
                       const Tensor& x, const Tensor& out) const {
   const int64_t n = x.dim(0);
-  OCTET_CHECK(x.dim(1) == in_features_ && out.numel() == num_roots_ * n * out_features_ &&
-                  (!quantized() || n <= scratch.rows.max_rows()),
-              "x {}, out {}, {} roots, room for {} rows", x.shape().to_string(),
-              out.shape().to_string(), num_roots_, scratch.rows.max_rows());
+  OCTET_CHECK(x.dim(1) == in_features_ && out.numel() == num_roots_ * n * out_features_,
+              "x {}, out {}, {} roots", x.shape().to_string(), out.shape().to_string(), num_roots_);
+  const bool taken = std::exchange(scratch.taken_for, nullptr) == this;
   if (n == 0 || out_features_ == 0) return;
   const RowTiles tiles =
       quantized() ? RowTiles(n, kernels.band_rows, kernels.int8_rows, kernels.int8_row_step)
                   : RowTiles(n, kernels.band_rows, kFloatTileRows, 1);
   if (quantized()) {
-    constexpr float kNone = std::numeric_limits<float>::infinity();
-    outliers_ += scratch.rows.quantize(kernels, pool, x, layout_, tiles,
-                                       mixed() ? outlier_threshold_ : kNone,
-                                       mixed() ? outlier_ratio_ : kNone);
+    if (!taken) {
+      const int64_t num_shards = std::ssize(shards());
+      scratch.rows.start(layout_, n);
+      pool.for_each(n * num_shards, n * layout_.row_stride(), [&](int64_t i) {
+        const int64_t row = i / num_shards;
+        take_slice(kernels, scratch, row, i % num_shards, x.data<float>() + row * in_features_);
+      });
+    }
+    scratch.rows.list(kernels, pool, n, tiles);
   }
   // A task is a column of blocks, which stays in the cache while a band of rows goes through it. A
   // thread's columns follow each other: each tile of the first band fetches its part of the next

@@ -15,6 +15,7 @@
 
 namespace octet::cpu {
 
+class CpuLinear;
 class Int8Sketch;
 
 // Room for the inputs of one product at a time; taken in reserve() only.
@@ -27,7 +28,8 @@ struct LinearScratch {
   }
 
   QuantizedRows rows;
-  std::vector<SketchScan> scans;  // [max_rows]
+  const CpuLinear* taken_for = nullptr;  // the product whose rows were taken before its apply()
+  std::vector<SketchScan> scans;         // [max_rows]
 };
 
 FloatFormat format_of(DType dtype);  // REQUIRES: a dtype of FloatFormat
@@ -55,6 +57,11 @@ class CpuLinear : public PackedLinear {
   }
   float* block_scales(int64_t i) { return scales_.data<float>() + i * kBlock; }
 
+  // Takes rows of the next apply()'s x before it, in place of it: start_rows(), then each row once,
+  // by any thread. REQUIRES: quantized(), room, the next apply() is this product's.
+  void start_rows(LinearScratch& scratch, int64_t rows) const;
+  void take_row(const KernelTable& kernels, LinearScratch& scratch, int64_t row,
+                const float* x) const;  // [in]
   void apply(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch, const Tensor& x,
              const Tensor& out) const;
   // Backend::linear_top(): by way of the sketch, where there is one.
@@ -88,6 +95,8 @@ class CpuLinear : public PackedLinear {
   void pack(const LinearWeight& weight, ThreadPool& pool);
   void keep(const BlockedWeight& weight);
   int64_t source_row(int64_t packed_row) const;  // -1: padding
+  void take_slice(const KernelTable& kernels, LinearScratch& scratch, int64_t row, int64_t shard,
+                  const float* x) const;
   void tile(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
             const Place& place, const Tensor& out) const;
   void leaf(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cstring>
 #include <span>
 #include <type_traits>
 
+#include "kernels/check.h"
 #include "kernels/cpu/host_memory.h"
 
 namespace octet::cpu {
@@ -92,49 +92,38 @@ size_t QuantizedRows::bytes() const {
          of(shared_groups_) + of(rest_) + of(unshared_) + of(tiles_) + of(rows_) + of(counts_);
 }
 
-uint64_t QuantizedRows::quantize(const KernelTable& kernels, ThreadPool& pool, const Tensor& x,
-                                 const LinearLayout& layout, const RowTiles& tiles, float threshold,
-                                 float ratio) {
+void QuantizedRows::start(const LinearLayout& layout, int64_t rows) {
+  OCTET_CHECK(rows <= room_.max_rows && layout.row_stride() <= room_.widest,
+              "{} rows of {}, room for {} of {}", rows, layout.row_stride(), room_.max_rows,
+              room_.widest);
   layout_ = &layout;
-  const int64_t rows = x.dim(0), columns = x.dim(1), num_shards = std::ssize(shards());
-  // Calls task(begin, end) for parts of so many slices. Few values are not worth waking anybody.
-  const auto for_slices = [&](int64_t slices, const auto& task) {
-    constexpr int64_t kFewValues = 16384, kTasksOfThread = 4;
-    const int64_t tasks = rows * layout.row_stride() < kFewValues
-                              ? 1
-                              : std::min<int64_t>(slices, kTasksOfThread * pool.size());
-    pool.run(tasks, [&](int, int64_t t) { task(slices * t / tasks, slices * (t + 1) / tasks); });
-  };
-  std::atomic<uint64_t> outliers = 0;
-  for_slices(rows * num_shards, [&](int64_t begin, int64_t end) {
-    int64_t found = 0;
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t row = i / num_shards;
-      const Shard& shard = shards()[i % num_shards];
-      const int64_t at = place(row, i % num_shards);
-      RowDigits digits{.low = low_.data<int8_t>() + at, .high = nullptr, .outlier_groups = nullptr};
-      if (layout.mixed) {
-        digits.high = high_.data<int8_t>() + at;
-        digits.outlier_groups = outlier_groups_.data() + at / kGroup;
-      }
-      found +=
-          kernels.quantize(x.data<float>() + row * columns + shard.begin, shard.end - shard.begin,
-                           shard.padded, threshold, ratio, digits, &rows_[i]);
-    }
-    outliers += static_cast<uint64_t>(found);
+}
+
+int64_t QuantizedRows::take(const KernelTable& kernels, int64_t row, int64_t shard, const float* x,
+                            float threshold, float ratio) {
+  const auto [begin, end, _, padded] = shards()[shard];
+  const int64_t at = place(row, shard);
+  RowDigits digits{.low = low_.data<int8_t>() + at, .high = nullptr, .outlier_groups = nullptr};
+  if (layout_->mixed) {
+    digits.high = high_.data<int8_t>() + at;
+    digits.outlier_groups = outlier_groups_.data() + at / kGroup;
+  }
+  return kernels.quantize(x + begin, end - begin, padded, threshold, ratio, digits,
+                          &rows_[slice(row, shard)]);
+}
+
+void QuantizedRows::list(const KernelTable& kernels, ThreadPool& pool, int64_t rows,
+                         const RowTiles& tiles) {
+  if (!room_.in_pairs && !layout_->mixed) return;
+  const int64_t num_shards = std::ssize(shards());
+  pool.for_each(tiles.count() * num_shards, rows * layout_->row_stride(), [&](int64_t i) {
+    const RowTiles::Rows tile = tiles.at(i / num_shards);
+    const int64_t shard = i % num_shards;
+    counts_[slice(tile.begin, shard)] = {};
+    if (shard == 0) std::fill_n(tiles_.begin() + tile.begin, tile.count, tile);
+    if (room_.in_pairs) take_rest(kernels, tile, shard);
+    if (layout_->mixed) gather_outliers(tile, shard);
   });
-  if (!room_.in_pairs && !layout.mixed) return 0;
-  for_slices(tiles.count() * num_shards, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const RowTiles::Rows tile = tiles.at(i / num_shards);
-      const int64_t shard = i % num_shards;
-      counts_[slice(tile.begin, shard)] = {};
-      if (shard == 0) std::fill_n(tiles_.begin() + tile.begin, tile.count, tile);
-      if (room_.in_pairs) take_rest(kernels, tile, shard);
-      if (layout.mixed) gather_outliers(tile, shard);
-    }
-  });
-  return outliers;
 }
 
 void QuantizedRows::take_rest(const KernelTable& kernels, const RowTiles::Rows& rows,

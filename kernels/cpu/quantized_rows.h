@@ -35,14 +35,14 @@ class QuantizedRows {
   size_t bytes() const;
   static size_t bytes(const DigitsRoom& room);  // what it will take
 
-  int64_t max_rows() const { return room_.max_rows; }
-
-  // Takes the inputs of a product, x: [rows, columns] fp32; returns how many values are outliers.
-  // Limits: see Backend::linear, infinity for kW8A8. REQUIRES: room; `layout` lives as long as
-  // these rows are read.
-  uint64_t quantize(const KernelTable& kernels, ThreadPool& pool, const Tensor& x,
-                    const LinearLayout& layout, const RowTiles& tiles, float threshold,
-                    float ratio);
+  // The inputs of a product are taken row by row, then listed by tiles. take(): of a shard of row
+  // `row`, x: [columns] fp32; returns how many values are outliers; any threads at once. Limits:
+  // see Backend::linear, infinity for kW8A8. REQUIRES: room; `layout` lives as long as these rows
+  // are read.
+  void start(const LinearLayout& layout, int64_t rows);
+  int64_t take(const KernelTable& kernels, int64_t row, int64_t shard, const float* x,
+               float threshold, float ratio);
+  void list(const KernelTable& kernels, ThreadPool& pool, int64_t rows, const RowTiles& tiles);
 
   // A shard of one of the tiles.
   TileRows tile(const RowTiles::Rows& rows, int64_t shard) const;

@@ -3,6 +3,7 @@
 // of microseconds, then sleep. One thread calls run(); no allocation in it.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <thread>
@@ -25,6 +26,18 @@ class ThreadPool {
   void run(int64_t count, const Task& task) {
     run_erased(count, &task, [](const void* t, int thread, int64_t i) {
       (*static_cast<const Task*>(t))(thread, i);
+    });
+  }
+
+  // Calls task(i) for each i in [0, count), which go through so many values in all: few of them are
+  // not worth waking anybody.
+  template <typename Task>
+  void for_each(int64_t count, int64_t values, const Task& task) {
+    constexpr int64_t kFewValues = 4096, kPartsOfThread = 4;
+    const int64_t parts =
+        values < kFewValues ? 1 : std::min<int64_t>(count, kPartsOfThread * size());
+    run(parts, [&](int, int64_t part) {
+      for (int64_t i = count * part / parts; i < count * (part + 1) / parts; ++i) task(i);
     });
   }
 
