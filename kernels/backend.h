@@ -234,7 +234,7 @@ class Backend {
 
   // Weights. pack: copies, but for what is in blocks. reserve: takes all scratch that operations on
   // up to max_rows rows with the weights packed so far need, and returns its bytes. REQUIRES:
-  // reserve before the first linear; no pack after it.
+  // reserve before the first linear, and the first add_norm with `next`; no pack after it.
   virtual std::unique_ptr<PackedLinear> pack(const LinearWeight& weight) = 0;
   virtual size_t reserve(int64_t max_rows) = 0;
   // Is this device's memory the host's, so that a BlockedWeight, or a table for embed(), may be a

@@ -142,7 +142,7 @@ void CpuBackend::add_norm(const AddNormArgs& args) {
   };
   const auto* next = static_cast<const cpu::CpuLinear*>(args.next);
   const bool takes_rows = next != nullptr && next->quantized();
-  if (takes_rows) next->start_rows(scratch_, args.residual.dim(0));
+  if (takes_rows) next->start_rows(scratch_, args.out);
   pool_.for_each(args.residual.dim(0), args.residual.numel(), [&](int64_t i) {
     const float* delta = row_of(args.delta, i);
     if (!args.unfolded.empty()) {

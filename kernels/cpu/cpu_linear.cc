@@ -181,9 +181,11 @@ void CpuLinear::unpack_row(int64_t row, float* out) const {
   }
 }
 
-void CpuLinear::start_rows(LinearScratch& scratch, int64_t rows) const {
-  scratch.rows.start(layout_, rows);
+void CpuLinear::start_rows(LinearScratch& scratch, const Tensor& x) const {
+  OCTET_CHECK(x.dim(1) == in_features_, "x {}, {} inputs", x.shape().to_string(), in_features_);
+  scratch.rows.start(layout_, x.dim(0));
   scratch.taken_for = this;
+  scratch.taken = x;
 }
 
 void CpuLinear::take_slice(const KernelTable& kernels, LinearScratch& scratch, int64_t row,
@@ -206,6 +208,8 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
   OCTET_CHECK(x.dim(1) == in_features_ && out.numel() == num_roots_ * n * out_features_,
               "x {}, out {}, {} roots", x.shape().to_string(), out.shape().to_string(), num_roots_);
   const bool taken = std::exchange(scratch.taken_for, nullptr) == this;
+  OCTET_CHECK(!taken || (scratch.taken.raw_data() == x.raw_data() && scratch.taken.dim(0) == n),
+              "{} rows were taken, {} others are multiplied", scratch.taken.dim(0), n);
   if (n == 0 || out_features_ == 0) return;
   const RowTiles tiles =
       quantized() ? RowTiles(n, kernels.band_rows, kernels.int8_rows, kernels.int8_row_step)

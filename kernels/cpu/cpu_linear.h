@@ -28,8 +28,10 @@ struct LinearScratch {
   }
 
   QuantizedRows rows;
-  const CpuLinear* taken_for = nullptr;  // the product whose rows were taken before its apply()
-  std::vector<SketchScan> scans;         // [max_rows]
+  std::vector<SketchScan> scans;  // [max_rows]
+  // The product whose rows were taken before its apply(), or null; and its x.
+  const CpuLinear* taken_for = nullptr;
+  Tensor taken;
 };
 
 FloatFormat format_of(DType dtype);  // REQUIRES: a dtype of FloatFormat
@@ -57,9 +59,10 @@ class CpuLinear : public PackedLinear {
   }
   float* block_scales(int64_t i) { return scales_.data<float>() + i * kBlock; }
 
-  // Takes rows of the next apply()'s x before it, in place of it: start_rows(), then each row once,
-  // by any thread. REQUIRES: quantized(), room, the next apply() is this product's.
-  void start_rows(LinearScratch& scratch, int64_t rows) const;
+  // What apply() does first, before it: start_rows(), then each row of its x once, different ones
+  // by any threads at once. x: [n, in], the values may come later. REQUIRES: quantized(); the next
+  // apply() is this product's, of x.
+  void start_rows(LinearScratch& scratch, const Tensor& x) const;
   void take_row(const KernelTable& kernels, LinearScratch& scratch, int64_t row,
                 const float* x) const;  // [in]
   void apply(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch, const Tensor& x,

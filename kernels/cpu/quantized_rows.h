@@ -35,10 +35,11 @@ class QuantizedRows {
   size_t bytes() const;
   static size_t bytes(const DigitsRoom& room);  // what it will take
 
-  // The inputs of a product are taken row by row, then listed by tiles. take(): of a shard of row
-  // `row`, x: [columns] fp32; returns how many values are outliers; any threads at once. Limits:
-  // see Backend::linear, infinity for kW8A8. REQUIRES: room; `layout` lives as long as these rows
-  // are read.
+  // The inputs of a product: start(), then take() of each shard of each row once, different ones by
+  // any threads at once, then list(), which changes digits in place. take(): x is the whole row,
+  // [columns] fp32; returns how many values are outliers. Limits: see Backend::linear, infinity for
+  // kW8A8. REQUIRES: `layout` lives as long as these rows are read; `rows` and `tiles` are of all
+  // rows of start().
   void start(const LinearLayout& layout, int64_t rows);
   int64_t take(const KernelTable& kernels, int64_t row, int64_t shard, const float* x,
                float threshold, float ratio);

@@ -414,30 +414,6 @@ TEST_P(BackendLinear, RootsOfAnySplitFoldToTheBitsOfOneRank) {
   }
 }
 
-TEST_P(BackendLinear, ANormThatKnowsItsProductChangesNoBit) {
-  for (const int64_t h : {140, 5001, 12288}) {
-    LinearWeight weight = random_weight(DType::kI8, 40, h);
-    weight.product = h == 5001 ? Int8Product::kW8A8 : Int8Product::kLlmInt8;
-    weight.outlier_threshold = 2.5f;
-    const auto packed = backend_->pack(weight);
-    backend_->reserve(5);
-    const Tensor rows = random({5, h}), norm = random({h});
-    const Tensor told = Tensor::host(DType::kF32, {1, 5, 40}),
-                 not_told = Tensor::host(DType::kF32, {1, 5, 40});
-    for (const Tensor& out : {told, not_told}) {
-      testing::OnDevice on(*backend_);
-      const Tensor x = backend_->allocate(DType::kF32, {5, h});
-      backend_->add_norm({.residual = on(copy(rows)),
-                          .weight = on(norm),
-                          .kind = NormKind::kLayer,
-                          .out = x,
-                          .next = out.raw_data() == told.raw_data() ? packed.get() : nullptr});
-      backend_->linear(x, *packed, on(out));
-    }
-    EXPECT_TRUE(same_bits(told.data<float>(), not_told.data<float>(), told.numel()));
-  }
-}
-
 TEST_P(BackendLinear, NothingIsALegalSize) {
   const LinearWeight weight = random_weight(DType::kI8, 32, 16);
   apply(*backend_, weight, Tensor::host(DType::kF32, {0, 16}));

@@ -1,4 +1,8 @@
 // The backend contract suite: embedding, norms, rotation and cache, attention, rows.
+#include <array>
+#include <utility>
+#include <vector>
+
 #include "tests/kernels/backend_fixture.h"
 
 namespace octet {
@@ -167,6 +171,65 @@ TEST_P(BackendOps, RowsOfANormAreAlone) {
         {.residual = copy(rows.rows(i, i + 1)), .weight = weight, .out = alone.rows(i, i + 1)});
   }
   EXPECT_TRUE(same_bits(together.data<float>(), alone.data<float>(), 4000));
+}
+
+TEST_P(BackendOps, ANormThatKnowsItsProductChangesNoBit) {
+  struct Case {
+    int64_t rows, h;
+    Int8Product product;
+    NormKind norm = NormKind::kLayer;
+    std::vector<int64_t> cuts;  // or one shard
+  };
+  const std::vector<Case> cases = {
+      {5, 12288, Int8Product::kLlmInt8},
+      {5, 5001, Int8Product::kW8A8, NormKind::kRms},
+      {70, 140, Int8Product::kLlmInt8, NormKind::kRms},
+      {1, 140, Int8Product::kW8A8},
+      {0, 140, Int8Product::kLlmInt8},
+      {5, 140, Int8Product::kW8A16},
+      {5, 140, Int8Product::kLlmInt8, NormKind::kLayer, {0, 40, 40, 100, 140}},
+  };
+  for (const Case& c : cases) {
+    LinearWeight weight = random_weight(DType::kI8, 40, c.h);
+    weight.product = c.product;
+    weight.outlier_threshold = 2.5f;
+    if (!c.cuts.empty()) {
+      weight.num_shards = static_cast<int>(c.cuts.size()) - 1;
+      weight.shards = {0, weight.num_shards};
+      weight.cuts = c.cuts;
+    }
+    const auto packed = backend_->pack(weight);
+    backend_->reserve(c.rows + 2);
+    const Tensor residual = random({c.rows, c.h}), delta = random({c.rows, c.h}),
+                 delta_bias = random({c.h}), norm = random({c.h}), bias = random({c.h}),
+                 others = random({c.rows + 2, c.h});
+    const auto run = [&](const PackedLinear* next) {
+      const std::array outs{Tensor::host(DType::kF32, {1, c.rows, 40}),
+                            Tensor::host(DType::kF32, {1, c.rows + 2, 40})};
+      const uint64_t before = packed->outliers();
+      {
+        testing::OnDevice on(*backend_);
+        const Tensor x = backend_->allocate(DType::kF32, {c.rows, c.h});
+        backend_->add_norm({.residual = on(copy(residual)),
+                            .delta = on(delta),
+                            .delta_bias = on(delta_bias),
+                            .weight = on(norm),
+                            .bias = on(bias),
+                            .kind = c.norm,
+                            .out = x,
+                            .next = next});
+        backend_->linear(x, *packed, on(outs[0]));
+        backend_->linear(on(others), *packed, on(outs[1]));
+      }
+      return std::pair(outs, packed->outliers() - before);
+    };
+    const auto [told, told_outliers] = run(packed.get());
+    const auto [not_told, outliers] = run(nullptr);
+    EXPECT_EQ(told_outliers, outliers);
+    for (int i = 0; i < 2; ++i) {
+      EXPECT_TRUE(same_bits(told[i].data<float>(), not_told[i].data<float>(), told[i].numel()));
+    }
+  }
 }
 
 TEST_P(BackendOps, RotationAndCacheAgreeWithTheReference) {
