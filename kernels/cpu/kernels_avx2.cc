@@ -238,11 +238,11 @@ inline void int8_tile_of(const Int8Tile& tile) {
   };
   const auto nothing = [] {};
   int block = 0;
-  if constexpr (kRows == 1) {  // one row waits for memory, which gives more to two streams
+  if constexpr (kRows == 1) {  // one row waits for memory, which gives the most to four streams
     fetch_lists(tile);
-    for (; block + 2 <= tile.blocks; block += 2) {
-      multiply_all.template operator()<2>(block, nothing);
-    }
+    with_count<kMaxBlocks>(
+        tile.blocks, [&]<int kBlocks>() { multiply_all.template operator()<kBlocks>(0, nothing); });
+    block = tile.blocks;
   }
   for (; block < tile.blocks; ++block) {
     const uint8_t* begin = tile.weights[block] + tile.begin;
