@@ -237,32 +237,31 @@ inline void int8_tile_of(const Int8Tile& tile) {
     multiply<kRows, kBlocks, false>(tile, tile.x.low, tile.groups, AllGroups{fetch}, block, sums);
   };
   const auto nothing = [] {};
-  int block = 0;
   if constexpr (kRows == 1) {  // one row waits for memory, which gives the most to four streams
     fetch_lists(tile);
     with_count<kMaxBlocks>(
         tile.blocks, [&]<int kBlocks>() { multiply_all.template operator()<kBlocks>(0, nothing); });
-    block = tile.blocks;
-  }
-  for (; block < tile.blocks; ++block) {
-    const uint8_t* begin = tile.weights[block] + tile.begin;
-    const uint8_t* soon = block + 1 < tile.blocks
-                              ? tile.weights[block + 1] + tile.begin
-                              : tile.weights[0] + tile.begin + tile.groups * kGroupBytes;
-    if (kRows > 1 && block + 1 == tile.blocks) fetch_lists(tile);
-    if (tile.fetch.in_cache) {
-      multiply_all.template operator()<1>(block, nothing);
-    } else if (tile.fetch.same_column) {
-      multiply_all.template operator()<1>(block, [&] {
-        fetch_into_l2(soon);
-        soon += kGroupBytes;
-      });
-    } else {
-      FetchAhead ahead(tile.fetch, tile.groups, kGroupBytes);
-      multiply_all.template operator()<1>(block, [&] {
-        ahead.fetch(begin);
-        ahead.next_step();
-      });
+  } else {
+    for (int block = 0; block < tile.blocks; ++block) {
+      const uint8_t* begin = tile.weights[block] + tile.begin;
+      const uint8_t* soon = block + 1 < tile.blocks
+                                ? tile.weights[block + 1] + tile.begin
+                                : tile.weights[0] + tile.begin + tile.groups * kGroupBytes;
+      if (block + 1 == tile.blocks) fetch_lists(tile);
+      if (tile.fetch.in_cache) {
+        multiply_all.template operator()<1>(block, nothing);
+      } else if (tile.fetch.same_column) {
+        multiply_all.template operator()<1>(block, [&] {
+          fetch_into_l2(soon);
+          soon += kGroupBytes;
+        });
+      } else {
+        FetchAhead ahead(tile.fetch, tile.groups, kGroupBytes);
+        multiply_all.template operator()<1>(block, [&] {
+          ahead.fetch(begin);
+          ahead.next_step();
+        });
+      }
     }
   }
   if (tile.x.rest.count > 0) add_listed(tile, tile.x.rest, sums);

@@ -1,7 +1,6 @@
 // ThreadPool: the threads of one CPU back end. Each has an equal run of an operation's tasks, which
 // it does in order; who is done takes the last ones of another. Waiting threads spin for some tens
-// of microseconds, then sleep. One thread calls run() and for_each(); no allocation in
-// them.
+// of microseconds, then sleep. One thread calls run() and for_each(); neither allocates.
 #pragma once
 
 #include <algorithm>
