@@ -41,9 +41,38 @@ inline Vec16 read_cache(const void* base, int64_t at, int n) {
   return load_bf16(lanes);
 }
 
-// Where the scale of a position is.
-inline int64_t scale_at(const AttentionTile& tile, int position) {
-  return tile.table[position / tile.block_size] * tile.scale_stride + position % tile.block_size;
+// Keys that lie side by side in a block of the cache, kBlock or, at a block's end, fewer. K is
+// [d][size], V is [size][d], both from element `at` on. `next`: where the keys are that come a
+// split later, if any do.
+struct KeyGroup {
+  int begin, size;  // position of the first
+  int64_t at, next;
+  int64_t scale;  // of the first
+};
+
+// The groups that hold positions [begin, end), in order. `last`: what rows see at most.
+// Returns how many.
+inline int list_groups(const AttentionTile& tile, int begin, int end, int last, KeyGroup* groups) {
+  const int size = tile.block_size;
+  const auto at = [&](int block, int place) {
+    return tile.table[block] * tile.block_stride + int64_t{place} * tile.d;
+  };
+  int count = 0, block = begin / size, place = begin % size / kBlock * kBlock;
+  for (begin = block * size + place; begin < end;) {
+    KeyGroup& group = groups[count++];
+    group.begin = begin;
+    group.size = size - place < kBlock ? size - place : kBlock;
+    group.at = group.next = at(block, place);
+    group.scale = tile.table[block] * tile.scale_stride + place;
+    const int later = begin + kSplit;
+    if (later <= last) group.next = at(later / size, later % size);
+    begin += group.size;
+    place += group.size;
+    if (place < size) continue;
+    place = 0;
+    ++block;
+  }
+  return count;
 }
 
 // Of a row, by the key's place in the split; room for a group that begins before it or ends behind.
@@ -51,18 +80,19 @@ inline float* scores_of(const AttentionTile& tile, int row) {
   return tile.scores + row * kScoreStride + kBlock;
 }
 
-// Scores of kRows rows with the keys of kGroups groups, `begin` being the first key.
+// Scores of kRows rows with the keys of kGroups groups of `keys` each.
 template <FloatFormat kFormat, int kRows, int kGroups>
-inline void score_groups(const AttentionTile& tile, int split, int begin, int keys) {
+inline void score_groups(const AttentionTile& tile, int split, const KeyGroup* groups, int keys) {
   Vec16 dots[kRows][kGroups];
+  const float* q[kRows];
   int64_t at[kGroups];
 #pragma GCC unroll 8
-  for (int g = 0; g < kGroups; ++g) {
-    const int p = begin + g * kBlock;
-    at[g] = tile.table[p / tile.block_size] * tile.block_stride +
-            static_cast<int64_t>(p % tile.block_size) * tile.d;
+  for (int g = 0; g < kGroups; ++g) at[g] = groups[g].at;
 #pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) dots[r][g] = zero();
+  for (int r = 0; r < kRows; ++r) {
+    q[r] = tile.rows[r].q;
+#pragma GCC unroll 8
+    for (int g = 0; g < kGroups; ++g) dots[r][g] = zero();
   }
   for (int k = 0; k < tile.d; ++k) {
     if (k * kBlock % kElementsOfLine<kFormat> == 0) {
@@ -77,45 +107,41 @@ inline void score_groups(const AttentionTile& tile, int split, int begin, int ke
     }
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-      const Vec16 q = all(tile.rows[r].q[k]);
+      const Vec16 value = all(q[r][k]);
 #pragma GCC unroll 8
-      for (int g = 0; g < kGroups; ++g) dots[r][g] = fma(q, key[g], dots[r][g]);
+      for (int g = 0; g < kGroups; ++g) dots[r][g] = fma(value, key[g], dots[r][g]);
     }
   }
   if constexpr (kFormat == FloatFormat::kI8) {
     for (int g = 0; g < kGroups; ++g) {
-      const Vec16 scales = read(tile.k_scales + scale_at(tile, begin + g * kBlock), keys);
+      const Vec16 scales = read(tile.k_scales + groups[g].scale, keys);
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) dots[r][g] = mul(dots[r][g], scales);
     }
   }
   for (int r = 0; r < kRows; ++r) {
     const AttentionRow& row = tile.rows[r];
-    float* scores = scores_of(tile, r) + begin - split;
     for (int g = 0; g < kGroups; ++g) {
-      const Vec16 distance = ramp(static_cast<float>(begin + g * kBlock - row.position));
-      store(scores + g * kBlock,
+      const int begin = groups[g].begin;
+      const Vec16 distance = ramp(static_cast<float>(begin - row.position));
+      store(scores_of(tile, r) + begin - split,
             add(mul(dots[r][g], all(tile.scale)), mul(all(row.slope), distance)));
     }
   }
 }
 
+// A group is scored whole; what is outside a row's range is not read.
 template <FloatFormat kFormat, int kRows>
-inline void score_rows(const AttentionTile& tile, int split, int begin, int end) {
-  while (begin < end) {
-    const int place = begin % tile.block_size;
-    const int keys = tile.block_size - place / kBlock * kBlock < kBlock
-                         ? tile.block_size - place / kBlock * kBlock
-                         : kBlock;
-    begin -= place % kBlock;  // a group is scored whole; what is outside a row's range is not read
-    if (keys == kBlock && tile.block_size % kBlock == 0 &&
-        begin + kFloatBlocks<kRows> * kBlock <= end) {
-      score_groups<kFormat, kRows, kFloatBlocks<kRows>>(tile, split, begin, kBlock);
-      begin += kFloatBlocks<kRows> * kBlock;
-    } else {
-      score_groups<kFormat, kRows, 1>(tile, split, begin, keys);
-      begin += keys;
+inline void score_rows(const AttentionTile& tile, int split, const KeyGroup* groups, int count) {
+  constexpr int kGroups = kFloatBlocks<kRows>;
+  int g = 0;
+  if (tile.block_size % kBlock == 0) {
+    for (; g + kGroups <= count; g += kGroups) {
+      score_groups<kFormat, kRows, kGroups>(tile, split, groups + g, kBlock);
     }
+  }
+  for (; g < count; ++g) {
+    score_groups<kFormat, kRows, 1>(tile, split, groups + g, groups[g].size);
   }
 }
 
@@ -147,10 +173,10 @@ inline AttentionSum soften(float* scores, int count) {
 }
 
 // part[row] += weights of the keys [begin, end) times their values, elements [element, element +
-// kBlocks * kBlock), of the last block only `lanes`.
+// kBlocks * kBlock), of the last block only `lanes`. `group` holds the first key.
 template <FloatFormat kFormat, int kRows, int kBlocks>
-inline void mix_blocks(const AttentionTile& tile, int first_row, int split, int begin, int end,
-                       int element, int lanes) {
+inline void mix_blocks(const AttentionTile& tile, int first_row, int split, const KeyGroup* group,
+                       int begin, int end, int element, int lanes) {
   Vec16 sums[kRows][kBlocks];
   float* parts = tile.parts + first_row * tile.padded + element;
 #pragma GCC unroll 8
@@ -159,18 +185,13 @@ inline void mix_blocks(const AttentionTile& tile, int first_row, int split, int 
     for (int b = 0; b < kBlocks; ++b) sums[r][b] = load(parts + r * tile.padded + b * kBlock);
   }
   const float* weights = scores_of(tile, first_row) + begin - split;
-  const int last = tile.rows[first_row + kRows - 1].position;
-  while (begin < end) {
-    const int place = begin % tile.block_size;
-    const int run = tile.block_size - place < end - begin ? tile.block_size - place : end - begin;
-    const auto place_of = [&](int position) {
-      return tile.table[position / tile.block_size] * tile.block_stride +
-             static_cast<int64_t>(position % tile.block_size) * tile.d + element;
-    };
-    int64_t at = place_of(begin);
-    int64_t next = begin + kSplit <= last ? place_of(begin + kSplit) : at;  // as if in one block
+  for (; begin < end; ++group) {
+    const int first = begin - group->begin;
+    const int run = group->size - first < end - begin ? group->size - first : end - begin;
+    const int64_t skipped = int64_t{first} * tile.d + element;
+    int64_t at = group->at + skipped, next = group->next + skipped;
     const float* scales = nullptr;
-    if constexpr (kFormat == FloatFormat::kI8) scales = tile.v_scales + scale_at(tile, begin);
+    if constexpr (kFormat == FloatFormat::kI8) scales = tile.v_scales + group->scale + first;
     for (int i = 0; i < run; ++i, at += tile.d, next += tile.d, ++weights) {
 #pragma GCC unroll 8
       for (int64_t k = 0; k < kBlocks * kBlock; k += kElementsOfLine<kFormat>) {
@@ -200,15 +221,17 @@ inline void mix_blocks(const AttentionTile& tile, int first_row, int split, int 
 }
 
 template <FloatFormat kFormat, int kRows>
-inline void mix_rows(const AttentionTile& tile, int first_row, int split, int begin, int end) {
+inline void mix_rows(const AttentionTile& tile, int first_row, int split, const KeyGroup* group,
+                     int begin, int end) {
   if (begin >= end) return;
+  while (group->begin + group->size <= begin) ++group;
   int element = 0;
   constexpr int kBlocks = kFloatBlocks<kRows>;
   for (; element + kBlocks * kBlock <= tile.d; element += kBlocks * kBlock) {
-    mix_blocks<kFormat, kRows, kBlocks>(tile, first_row, split, begin, end, element, kBlock);
+    mix_blocks<kFormat, kRows, kBlocks>(tile, first_row, split, group, begin, end, element, kBlock);
   }
   for (; element < tile.d; element += kBlock) {
-    mix_blocks<kFormat, kRows, 1>(tile, first_row, split, begin, end, element,
+    mix_blocks<kFormat, kRows, 1>(tile, first_row, split, group, begin, end, element,
                                   lanes_left(tile.d, element));
   }
 }
@@ -246,7 +269,7 @@ inline void write_out(const AttentionTile& tile, int r, const AttentionSum& tota
 // own.
 template <FloatFormat kFormat, int kRows>
 inline void attend_split(const AttentionTile& tile, int split) {
-  int begin[kRows], end[kRows], least = split + kSplit, most = split;
+  int begin[kRows], end[kRows], least = split + kSplit, most = split, last = 0;
   int common_begin = split, common_end = split + kSplit;
   for (int r = 0; r < kRows; ++r) {
     const AttentionRow& row = tile.rows[r];
@@ -257,8 +280,11 @@ inline void attend_split(const AttentionTile& tile, int split) {
     if (end[r] > most) most = end[r];
     if (begin[r] > common_begin) common_begin = begin[r];
     if (end[r] < common_end) common_end = end[r];
+    if (row.position > last) last = row.position;
   }
-  score_rows<kFormat, kRows>(tile, split, least, most);
+  KeyGroup groups[kSplit];
+  const int count = list_groups(tile, least, most, last, groups);
+  score_rows<kFormat, kRows>(tile, split, groups, count);
   const bool common = common_begin < common_end;
   for (int r = 0; r < kRows; ++r) {
     float* part = tile.parts + r * tile.padded;
@@ -266,12 +292,12 @@ inline void attend_split(const AttentionTile& tile, int split) {
     tile.sums[r] = {};
     if (begin[r] >= end[r]) continue;
     tile.sums[r] = soften(scores_of(tile, r) + begin[r] - split, end[r] - begin[r]);
-    mix_rows<kFormat, 1>(tile, r, split, begin[r], common ? common_begin : end[r]);
+    mix_rows<kFormat, 1>(tile, r, split, groups, begin[r], common ? common_begin : end[r]);
   }
   if (common) {
-    mix_rows<kFormat, kRows>(tile, 0, split, common_begin, common_end);
+    mix_rows<kFormat, kRows>(tile, 0, split, groups, common_begin, common_end);
     for (int r = 0; r < kRows; ++r) {
-      mix_rows<kFormat, 1>(tile, r, split, common_end, end[r]);
+      mix_rows<kFormat, 1>(tile, r, split, groups, common_end, end[r]);
     }
   }
 }
