@@ -9,7 +9,8 @@
 
 llama.cpp reads a GGUF file of the shape (Q8_0; random weights will do), CTranslate2 makes its own; Octet has dummy weights.
 llama.cpp is built here for this machine's instruction set with AMX off (gcc 12 loses AMX's tile configuration); oneDNN's
-yardstick needs libdnnl-dev. Each measurement is the median of five; commands and spreads go into --store.
+yardstick needs libdnnl-dev. Each measurement is the median of five; commands and spreads go into --store. Where a machine
+is shared, measure several series, minutes apart: the table takes medians of them, and of their ratios.
 """
 import argparse
 import json
@@ -179,26 +180,35 @@ def start(args, store):
 
 
 def table(args, store):
-    latest, beside = {}, {}  # beside: what was measured in one run with a peer
+    """One row for who did what: the median of all its series, and of the ratios to Octet's in the same series."""
+    cases = {}  # {(shape, what): {who: {group: record}}}
     for record in store.records():
-        latest[record["shape"], record["what"], record["who"]] = record
-        beside[record["shape"], record["what"], record["who"], record["group"]] = record
-    lines = ["| shape | what | who | median | min to max | share of the limit | Octet is faster by |", "|---|---|---|---|---|---|---|"]
+        whos = cases.setdefault((record["shape"], record["what"]), {})
+        whos.setdefault(record["who"], {})[record["group"]] = record
+    lines = ["| shape | what | who | series | median | min to max | share of the limit | Octet is faster by |",
+             "|---|---|---|---|---|---|---|---|"]
     commands = []
-    for (shape, what, who), record in sorted(latest.items()):
-        ours = latest.get((shape, what, "Octet"), latest.get((shape, what, "tp=2 x 1")))
-        ours = beside.get((shape, what, "Octet", record["group"]), ours)
-        least, most = record["spread"]
-        if record["tokens"]:
-            rates = [record["tokens"] / s for s in (record["median"], most, least)]
-            shown = f"{rates[0]:.2f} tok/s | {rates[1]:.2f} to {rates[2]:.2f}"
-        else:
-            shown = f"{record['median'] * 1e6:.2f} us | {least * 1e6:.2f} to {most * 1e6:.2f}"
-        share = f"{record['share']:.0f}%" if record.get("share") else ""
-        ratio = f"{record['median'] / ours['median']:.2f}x" if ours and record["who"] != ours["who"] else ""
-        lines.append(f"| {shape} | {what} | {who} | {shown} | {share} | {ratio} |")
-        if record["command"] not in commands:
-            commands.append(record["command"])
+    for (shape, what), whos in sorted(cases.items()):
+        ours = whos.get("Octet") or whos.get("tp=2 x 1") or {}
+        for who, series in sorted(whos.items()):
+            records = list(series.values())
+            median = statistics.median(record["median"] for record in records)
+            least = min(record["spread"][0] for record in records)
+            most = max(record["spread"][1] for record in records)
+            tokens = records[-1]["tokens"]
+            if tokens:
+                shown = f"{tokens / median:.2f} tok/s | {tokens / most:.2f} to {tokens / least:.2f}"
+            else:
+                shown = f"{median * 1e6:.2f} us | {least * 1e6:.2f} to {most * 1e6:.2f}"
+            shares = [record["share"] for record in records if record.get("share")]
+            share = f"{statistics.median(shares):.0f}%" if shares else ""
+            ratios = [record["median"] / ours[group]["median"] for group, record in series.items() if group in ours]
+            ratio = f"{statistics.median(ratios):.2f}x" if ratios and series is not ours else ""
+            if ratio and len(ratios) > 1:
+                ratio += f" ({min(ratios):.2f} to {max(ratios):.2f})"
+            lines.append(f"| {shape} | {what} | {who} | {len(records)} | {shown} | {share} | {ratio} |")
+            if records[-1]["command"] not in commands:
+                commands.append(records[-1]["command"])
     text = "\n".join(lines) + "\n\nCommands:\n\n```\n" + "\n".join(commands) + "\n```\n"
     if args.out:
         with open(args.out, "w") as out:

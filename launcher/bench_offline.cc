@@ -10,6 +10,7 @@
 #include "launcher/engine_group.h"
 #include "launcher/exit_codes.h"
 #include "launcher/flag_checks.h"
+#include "launcher/interrupts.h"
 #include "launcher/load_flags.h"
 #include "launcher/mpirun.h"
 #include "launcher/progress.h"
@@ -42,7 +43,7 @@ int run_group(const char* verb, const OfflineFlags& flags,
   if (needs_mpirun(flags.engine, flags.tensor_parallel_size)) {
     return run_under_mpirun(flags.tensor_parallel_size);
   }
-  catch_interrupts();
+  keep_interrupts(SecondInterrupt::kEnds);
   const auto work = [&](Engine& engine) {
     nlohmann::ordered_json result = measure(engine);
     result["interrupted"] = was_interrupted();

@@ -12,6 +12,7 @@
 #include "launcher/bench_verbs.h"
 #include "launcher/exit_codes.h"
 #include "launcher/flag_checks.h"
+#include "launcher/interrupts.h"
 #include "launcher/load_flags.h"
 #include "runtime/bench/octet_target.h"
 #include "runtime/bench/openai_target.h"
@@ -131,7 +132,7 @@ void require_result_folder(const BenchServeFlags& flags) {
 }
 
 int run(const BenchServeFlags& flags, const CLI::App& command) {
-  catch_interrupts();
+  keep_interrupts(SecondInterrupt::kEnds);
   LoadOptions options = options_of(flags);
   require_result_folder(flags);
   const std::unique_ptr<Target> target = make_target(flags);

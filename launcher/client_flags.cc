@@ -1,26 +1,14 @@
 #include "launcher/client_flags.h"
 
-#include <signal.h>
-#include <unistd.h>
-
 #include <chrono>
 #include <cstdio>
 
 #include "kernels/say.h"
-#include "launcher/exit_codes.h"
 #include "launcher/flag_checks.h"
 #include "runtime/request/error.h"
 
 namespace octet {
 namespace {
-
-// Ends the process at once, whatever the call waits for: the server sees the connection close and
-// cancels the request. A signal handler.
-void end_interrupted(int) {
-  constexpr char kLine[] = "\noctet: error: interrupted\n";
-  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, kLine, sizeof kLine - 1);
-  _exit(kExitInterrupted);
-}
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -55,10 +43,6 @@ void add_client_flags(CLI::App& command, ClientFlags& flags) {
 }
 
 std::string stream_answer(Client& client, const ClientFlags& flags) {
-  struct sigaction action {};
-  action.sa_handler = end_interrupted;
-  struct sigaction before;
-  sigaction(SIGINT, &action, &before);
   const auto start = std::chrono::steady_clock::now();
   double first = 0;
   bool writable = true;
@@ -78,7 +62,6 @@ std::string stream_answer(Client& client, const ClientFlags& flags) {
   }
   if (!writable) throw InputError("standard output takes no more");
   const double total = seconds_since(start);
-  sigaction(SIGINT, &before, nullptr);
   std::fputc('\n', stdout);
   std::fflush(stdout);
   if (flags.stats) {

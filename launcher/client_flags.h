@@ -16,7 +16,7 @@ struct ClientFlags {
 
 void add_client_flags(CLI::App& command, ClientFlags& flags);
 
-// Streams the answer to stdout; Ctrl-C ends the process and cancels it. With flags.stats the time
+// Streams the answer to stdout; a process that ends meanwhile cancels it. With flags.stats the time
 // to the first token and tokens/s go to stderr. Returns the answer's text.
 std::string stream_answer(Client& client, const ClientFlags& flags);
 

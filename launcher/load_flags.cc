@@ -1,21 +1,17 @@
 #include "launcher/load_flags.h"
 
 #include <fmt/format.h>
-#include <signal.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 
 #include "kernels/say.h"
-#include "launcher/exit_codes.h"
 #include "launcher/flag_checks.h"
+#include "launcher/interrupts.h"
 #include "runtime/bench/numbers.h"
 
 namespace octet {
 namespace {
-
-std::atomic<bool> interrupted = false;
 
 Trace read_trace(const LoadFlags& flags, size_t most) {
   const Malformed malformed = flags.skip_malformed ? Malformed::kSkip : Malformed::kRefuse;
@@ -155,7 +151,7 @@ LoadOptions load_options(const LoadFlags& flags) {
   for (const std::string& limit : flags.slo) {
     options.statistic_limits.push_back(parse_statistic_limit(limit));
   }
-  options.interrupted = &interrupted;
+  options.interrupted = &interrupt_flag();
   return options;
 }
 
@@ -168,16 +164,5 @@ void LoadProgress::update(const std::string& label, size_t done, size_t total) {
   }
   progress_->update(label, done, total);
 }
-
-void catch_interrupts() {
-  struct sigaction action {};
-  action.sa_handler = [](int) {
-    if (interrupted.exchange(true)) _exit(kExitInterrupted);
-  };
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-}
-
-bool was_interrupted() { return interrupted; }
 
 }  // namespace octet

@@ -56,8 +56,4 @@ class LoadProgress {
   std::optional<Progress> progress_;
 };
 
-// SIGINT and SIGTERM set the flag that load_options() hands on; a second one ends the process.
-void catch_interrupts();
-bool was_interrupted();
-
 }  // namespace octet

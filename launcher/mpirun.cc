@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <limits.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,13 +27,12 @@
 
 #include "kernels/say.h"
 #include "launcher/exit_codes.h"
+#include "launcher/interrupts.h"
 #include "launcher/process_group.h"
 #include "runtime/request/error.h"
 
 namespace octet {
 namespace {
-
-std::atomic<int> caught_signal = 0;
 
 std::string find_mpirun() {
   const char* path = std::getenv("PATH");
@@ -153,26 +151,26 @@ int run_under_mpirun(int ranks, const std::vector<std::string>& arguments) {
   }
   const std::vector<std::string> command = mpirun_command(ranks, arguments);
   // The terminal's signals reach mpirun by themselves; what is sent to this process is passed on.
+  keep_interrupts(SecondInterrupt::kIgnored);
   OutputRelay relay;
   ProcessGroup mpirun(command, ProcessGroup::Terminal::kShared, relay.input());
   relay.start();
-  struct sigaction action {};
-  action.sa_handler = [](int signal) { caught_signal = signal; };
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
   while (!relay.failed() && !(mpirun.poll() && relay.done())) {
-    if (caught_signal != 0) {
-      // A second signal would make it leave at once, and files of its ranks behind.
+    if (was_interrupted()) {
+      // A second signal would make mpirun leave at once, and files of its ranks behind.
       if (!mpirun.wait(std::chrono::milliseconds(400))) mpirun.terminate(std::chrono::seconds(5));
       relay.wait(std::chrono::milliseconds(400));
-      return kExitInterrupted;
+      throw InputError("interrupted", ErrorCode::kCancelled);
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   const int status =
       mpirun.terminate(std::chrono::seconds(5));  // which has ended, but for a failure
   if (relay.failed()) throw InputError("standard output takes no more");
-  const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+  if (!WIFEXITED(status)) {
+    throw InputError("mpirun " + describe_status(status), ErrorCode::kUnavailable);
+  }
+  const int code = WEXITSTATUS(status);
   return code >= 128 ? kExitGroupLost : code;  // 128 and more: a rank ended by a signal
 }
 

@@ -12,6 +12,7 @@
 #include "launcher/engine_flags.h"
 #include "launcher/exit_codes.h"
 #include "launcher/flag_checks.h"
+#include "launcher/interrupts.h"
 #include "launcher/load_flags.h"
 #include "launcher/served_group.h"
 #include "launcher/verbs.h"
@@ -178,7 +179,7 @@ class Scale {
 };
 
 int run(ScaleFlags& flags, const CLI::App& command) {
-  catch_interrupts();
+  keep_interrupts(SecondInterrupt::kEnds);
   if (flags.rates.empty() && flags.grid.concurrencies.empty()) flags.rates = {"inf"};
   for (const std::string& rate : flags.rates) {
     flags.grid.rates.push_back(parse_rate(rate, "--request-rates"));

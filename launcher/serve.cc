@@ -1,6 +1,5 @@
 // octet serve: the coordinator in this process, and one worker group under mpirun, supervised.
 #include <fmt/format.h>
-#include <signal.h>
 
 #include <atomic>
 #include <chrono>
@@ -13,6 +12,7 @@
 #include "launcher/engine_flags.h"
 #include "launcher/exit_codes.h"
 #include "launcher/flag_checks.h"
+#include "launcher/interrupts.h"
 #include "launcher/mpirun.h"
 #include "launcher/process_group.h"
 #include "launcher/verbs.h"
@@ -36,8 +36,6 @@ struct ServeFlags {
   double grace = 5;                           // seconds
   std::vector<std::string> engine_arguments;  // as given, for the workers
 };
-
-std::atomic<int> caught_signal = 0;
 
 // What the coordinator's threads tell the supervisor.
 struct GroupState {
@@ -75,11 +73,11 @@ int supervise(Coordinator& coordinator, ProcessGroup* group, GroupState& state,
               const ServeFlags& flags, Clock::time_point start) {
   bool announced = false;
   while (true) {
-    if (const int signal = caught_signal.load()) {
+    if (was_interrupted()) {
       const auto grace = milliseconds(static_cast<int64_t>(flags.grace * 1000));
       coordinator.shutdown(grace);
       if (group != nullptr) group->terminate(std::chrono::seconds(5));
-      return signal == SIGINT || signal == SIGTERM ? kExitOk : kExitBug;
+      return kExitOk;
     }
     if (state.lost || (group != nullptr && group->poll())) {
       const int code = end_lost_group(group, state, announced);
@@ -100,10 +98,7 @@ int supervise(Coordinator& coordinator, ProcessGroup* group, GroupState& state,
 int run(ServeFlags& flags) {
   const auto start = Clock::now();
   require_tokenizer(flags.engine, "give a folder that has one");
-  struct sigaction action {};
-  action.sa_handler = [](int signal) { caught_signal = signal; };
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+  keep_interrupts(SecondInterrupt::kIgnored);
 
   GroupState state;
   flags.coordinator.model = flags.engine.model;

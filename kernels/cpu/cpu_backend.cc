@@ -53,7 +53,7 @@ class CpuBackend : public Backend {
     scratch_ = cpu::LinearScratch(digits_);
     attention_.reserve(max_rows);
     cpu::trim_host_memory();  // what was read to be packed
-    return scratch_.bytes() + attention_.bytes();
+    return cpu::LinearScratch::bytes(digits_) + attention_.bytes();
   }
 
   size_t available_bytes() const override { return cpu::available_host_memory(); }

@@ -22,7 +22,6 @@ class Int8Sketch;
 struct LinearScratch {
   explicit LinearScratch(const DigitsRoom& room)
       : rows(room), scans(static_cast<size_t>(room.max_rows)) {}
-  size_t bytes() const { return rows.bytes() + scans.size() * sizeof(SketchScan); }
   static size_t bytes(const DigitsRoom& room) {
     return QuantizedRows::bytes(room) + static_cast<size_t>(room.max_rows) * sizeof(SketchScan);
   }

@@ -58,38 +58,34 @@ Tensor QuantizedRows::allocate() const {
   return digits;
 }
 
+template <typename Take>
+void QuantizedRows::for_lists(const DigitsRoom& room, const Take& take) {
+  const auto rows = static_cast<size_t>(room.max_rows);
+  const size_t slices = rows * static_cast<size_t>(room.shards);
+  const size_t groups = rows * static_cast<size_t>(room.widest) / kGroup;
+  const size_t of_high = room.mixed ? groups : 0;
+  take(&QuantizedRows::tiles_, rows);
+  take(&QuantizedRows::rows_, slices);
+  take(&QuantizedRows::counts_, slices);
+  take(&QuantizedRows::rest_, room.in_pairs ? groups : 0);
+  take(&QuantizedRows::outlier_groups_, of_high);
+  take(&QuantizedRows::shared_groups_, of_high);
+  take(&QuantizedRows::unshared_, of_high);
+}
+
 QuantizedRows::QuantizedRows(const DigitsRoom& room) : room_(room) {
-  const auto groups = static_cast<size_t>(room.max_rows * room.widest / kGroup);
-  const auto slices = static_cast<size_t>(room.max_rows * room.shards);
   low_ = allocate();
-  tiles_.resize(static_cast<size_t>(room.max_rows));
-  rows_.resize(slices);
-  counts_.resize(slices);
-  if (room.in_pairs) rest_.resize(groups);
-  if (!room.mixed) return;
-  high_ = allocate();
-  outlier_groups_.resize(groups);
-  shared_groups_.resize(groups);
-  unshared_.resize(groups);
+  if (room.mixed) high_ = allocate();
+  for_lists(room, [this](auto list, size_t size) { (this->*list).resize(size); });
 }
 
 size_t QuantizedRows::bytes(const DigitsRoom& room) {
   const size_t digits = allocated_bytes(static_cast<size_t>(digits_shape(room).numel()));
-  const auto groups = static_cast<size_t>(room.max_rows * room.widest / kGroup);
-  const auto slices = static_cast<size_t>(room.max_rows * room.shards);
-  size_t bytes = digits + slices * (sizeof(QuantizedRow) + sizeof(Counts)) +
-                 static_cast<size_t>(room.max_rows) * sizeof(RowTiles::Rows);
-  if (room.in_pairs) bytes += groups * sizeof(ListedGroup);
-  if (room.mixed) {
-    bytes += digits + groups * (sizeof(uint8_t) + sizeof(uint16_t) + sizeof(ListedGroup));
-  }
+  size_t bytes = room.mixed ? 2 * digits : digits;
+  for_lists(room, [&]<typename T>(std::vector<T> QuantizedRows::*, size_t size) {
+    bytes += size * sizeof(T);
+  });
   return bytes;
-}
-
-size_t QuantizedRows::bytes() const {
-  const auto of = [](const auto& list) { return list.size() * sizeof(list[0]); };
-  return allocated_bytes(low_.bytes()) + allocated_bytes(high_.bytes()) + of(outlier_groups_) +
-         of(shared_groups_) + of(rest_) + of(unshared_) + of(tiles_) + of(rows_) + of(counts_);
 }
 
 void QuantizedRows::start(const LinearLayout& layout, int64_t rows) {

@@ -32,8 +32,7 @@ struct DigitsRoom {
 class QuantizedRows {
  public:
   explicit QuantizedRows(const DigitsRoom& room);
-  size_t bytes() const;
-  static size_t bytes(const DigitsRoom& room);  // what it will take
+  static size_t bytes(const DigitsRoom& room);  // what it takes
 
   // The inputs of a product: start(), then take() of each shard of each row once, different ones by
   // any threads at once, then list(), which changes digits in place. take(): x is the whole row,
@@ -62,6 +61,9 @@ class QuantizedRows {
   };
   using Shard = WeightBlocks::Shard;
 
+  // Calls take(list, size) for each of the lists below.
+  template <typename Take>
+  static void for_lists(const DigitsRoom& room, const Take& take);
   Tensor allocate() const;
   const std::vector<Shard>& shards() const { return layout_->blocks.shards(); }
   int64_t slice(int64_t row, int64_t shard) const { return row * std::ssize(shards()) + shard; }

@@ -8,6 +8,7 @@ import subprocess
 import termios
 import time
 import unittest
+from pathlib import Path
 
 from octet_process import OCTET, SOURCE, TINYSTORIES, ArtefactTest, run
 
@@ -61,6 +62,34 @@ class Streams(ArtefactTest):
         octet.send_signal(signal.SIGTERM)
         self.assertEqual(octet.wait(timeout=60), 130)
         octet.stdout.close()
+
+    def generating(self, ranks):
+        """`octet generate --json` with far more to do than a test waits for, once it has written a line."""
+        prompts = f"{self.folder.name}/many.jsonl"
+        with open(prompts, "w") as file:
+            file.write("[5, 6]\n" * 20_000)
+        octet = subprocess.Popen([OCTET, "generate", self.artefact, "--prompt-ids-file", prompts, "--max-tokens", "20",
+                                  "--ignore-eos", "--json", "--tp", str(ranks)],
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertTrue(octet.stdout.readline())
+        return octet
+
+    def test_signals_end_one_process_as_they_end_ranks(self):
+        for ranks in (1, 2):
+            for sent in (signal.SIGINT, signal.SIGTERM):
+                octet = self.generating(ranks)
+                octet.send_signal(sent)
+                errors = octet.communicate(timeout=60)[1].decode()
+                self.assertEqual(octet.returncode, 130, (ranks, sent, errors))
+                self.assertRegex(errors.splitlines()[-1], r"^octet( generate)?: error: interrupted$", (ranks, sent))
+
+    def test_a_killed_mpirun_is_told(self):
+        octet = self.generating(2)
+        mpirun, = Path(f"/proc/{octet.pid}/task/{octet.pid}/children").read_text().split()
+        os.kill(int(mpirun), signal.SIGKILL)
+        errors = octet.communicate(timeout=60)[1].decode()
+        self.assertEqual(octet.returncode, 3, errors)
+        self.assertRegex(errors, r"(?m)^octet generate: error: mpirun was killed by signal 9$")
 
     def test_no_file_takes_the_place_of_a_closed_stderr(self):
         out = f"{self.folder.name}/again"
