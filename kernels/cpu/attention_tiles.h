@@ -6,39 +6,53 @@
 // While a split's keys are scored its values are fetched into L2, and while those are added up, the
 // next split's keys.
 //
-// Of a cache block, K lies by groups of up to kBlock keys: [groups][d][keys of the group].
+// Of a cache block, K lies by groups of up to kBlock keys, [groups][d][keys of the group], and V
+// [keys][d]; kBF16Pairs: [groups][d / 2][keys of the group][2] and [keys / 2][d][2], so that one
+// load has two steps of the chains along d and along the keys.
 
-template <FloatFormat kFormat>
-inline constexpr int64_t kElementsOfLine = kFormat == FloatFormat::kF32  ? 16
-                                           : kFormat == FloatFormat::kI8 ? 64
+template <CacheFormat kFormat>
+inline constexpr int64_t kElementsOfLine = kFormat == CacheFormat::kF32  ? 16
+                                           : kFormat == CacheFormat::kI8 ? 64
                                                                          : 32;
 
 // Into L2, not L1: more lines can be on their way there.
-template <FloatFormat kFormat>
+template <CacheFormat kFormat>
 inline void fetch_cache(const void* base, int64_t at) {
   constexpr int64_t kBytes = 64 / kElementsOfLine<kFormat>;
   fetch_into_l2(static_cast<const char*>(base) + at * kBytes);
 }
 
-template <FloatFormat kFormat>
-inline Vec16 read_cache(const void* base, int64_t at) {
-  if constexpr (kFormat == FloatFormat::kF32) return load(static_cast<const float*>(base) + at);
-  if constexpr (kFormat == FloatFormat::kI8) return load_i8(static_cast<const int8_t*>(base) + at);
-  return load_bf16(static_cast<const uint16_t*>(base) + at);
+// Neighbours whose elements alternate.
+template <CacheFormat kFormat>
+inline constexpr int kTogether = kFormat == CacheFormat::kBF16Pairs ? 2 : 1;
+
+// Sixteen lanes from element `at` on, of the `neighbour`th of those together. kSums: how many
+// accumulators there are beside.
+template <CacheFormat kFormat, int kSums>
+inline Vec16 read_cache(const void* base, int64_t at, int neighbour) {
+  if constexpr (kFormat == CacheFormat::kF32) return load(static_cast<const float*>(base) + at);
+  if constexpr (kFormat == CacheFormat::kI8) return load_i8(static_cast<const int8_t*>(base) + at);
+  const auto* from = static_cast<const uint16_t*>(base) + at;
+  if constexpr (kFormat == CacheFormat::kBF16Pairs)
+    return load_of_pairs<(kSums > 4)>(from, neighbour == 1);
+  return load_bf16(from);
 }
 
-template <FloatFormat kFormat>
-inline Vec16 read_cache(const void* base, int64_t at, int n) {
-  if constexpr (kFormat == FloatFormat::kF32)
+template <CacheFormat kFormat, typename Element>
+inline Vec16 read_first(const Element* from, int neighbour, int n) {
+  Element lanes[kTogether<kFormat> * kBlock] = {};
+  for (int i = 0; i < kTogether<kFormat> * n; ++i) lanes[i] = from[i];
+  return read_cache<kFormat, 1>(lanes, 0, neighbour);
+}
+
+// The first n of them, zeros behind.
+template <CacheFormat kFormat>
+inline Vec16 read_some(const void* base, int64_t at, int neighbour, int n) {
+  if constexpr (kFormat == CacheFormat::kF32)
     return load_first(static_cast<const float*>(base) + at, n);
-  if constexpr (kFormat == FloatFormat::kI8) {
-    int8_t lanes[kBlock] = {};
-    for (int i = 0; i < n; ++i) lanes[i] = static_cast<const int8_t*>(base)[at + i];
-    return load_i8(lanes);
-  }
-  uint16_t lanes[kBlock] = {};
-  for (int i = 0; i < n; ++i) lanes[i] = static_cast<const uint16_t*>(base)[at + i];
-  return load_bf16(lanes);
+  if constexpr (kFormat == CacheFormat::kI8)
+    return read_first<kFormat>(static_cast<const int8_t*>(base) + at, neighbour, n);
+  return read_first<kFormat>(static_cast<const uint16_t*>(base) + at, neighbour, n);
 }
 
 // Keys that lie side by side in a block of the cache, kBlock or, at a block's end, fewer. K is
@@ -81,7 +95,7 @@ inline float* scores_of(const AttentionTile& tile, int row) {
 }
 
 // Scores of kRows rows with the keys of kGroups groups of `keys` each.
-template <FloatFormat kFormat, int kRows, int kGroups>
+template <CacheFormat kFormat, int kRows, int kGroups>
 inline void score_groups(const AttentionTile& tile, int split, const KeyGroup* groups, int keys) {
   Vec16 dots[kRows][kGroups];
   const float* q[kRows];
@@ -94,25 +108,29 @@ inline void score_groups(const AttentionTile& tile, int split, const KeyGroup* g
 #pragma GCC unroll 8
     for (int g = 0; g < kGroups; ++g) dots[r][g] = zero();
   }
-  for (int k = 0; k < tile.d; ++k) {
+  for (int k = 0; k < tile.d; k += kTogether<kFormat>) {
     if (k * kBlock % kElementsOfLine<kFormat> == 0) {
 #pragma GCC unroll 8
       for (int g = 0; g < kGroups; ++g) fetch_cache<kFormat>(tile.v, at[g] + k * kBlock);
     }
-    Vec16 key[kGroups];
+#pragma GCC unroll 2
+    for (int i = 0; i < kTogether<kFormat>; ++i) {
+      Vec16 key[kGroups];
 #pragma GCC unroll 8
-    for (int g = 0; g < kGroups; ++g) {
-      key[g] = keys == kBlock ? read_cache<kFormat>(tile.k, at[g] + k * kBlock)
-                              : read_cache<kFormat>(tile.k, at[g] + k * keys, keys);
-    }
+      for (int g = 0; g < kGroups; ++g) {
+        key[g] = keys == kBlock
+                     ? read_cache<kFormat, kRows * kGroups>(tile.k, at[g] + k * kBlock, i)
+                     : read_some<kFormat>(tile.k, at[g] + k * keys, i, keys);
+      }
 #pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-      const Vec16 value = all(q[r][k]);
+      for (int r = 0; r < kRows; ++r) {
+        const Vec16 value = all(q[r][k + i]);
 #pragma GCC unroll 8
-      for (int g = 0; g < kGroups; ++g) dots[r][g] = fma(value, key[g], dots[r][g]);
+        for (int g = 0; g < kGroups; ++g) dots[r][g] = fma(value, key[g], dots[r][g]);
+      }
     }
   }
-  if constexpr (kFormat == FloatFormat::kI8) {
+  if constexpr (kFormat == CacheFormat::kI8) {
     for (int g = 0; g < kGroups; ++g) {
       const Vec16 scales = read(tile.k_scales + groups[g].scale, keys);
 #pragma GCC unroll 8
@@ -131,7 +149,7 @@ inline void score_groups(const AttentionTile& tile, int split, const KeyGroup* g
 }
 
 // A group is scored whole; what is outside a row's range is not read.
-template <FloatFormat kFormat, int kRows>
+template <CacheFormat kFormat, int kRows>
 inline void score_rows(const AttentionTile& tile, int split, const KeyGroup* groups, int count) {
   constexpr int kGroups = kFloatBlocks<kRows>;
   int g = 0;
@@ -173,10 +191,12 @@ inline AttentionSum soften(float* scores, int count) {
 }
 
 // part[row] += weights of the keys [begin, end) times their values, elements [element, element +
-// kBlocks * kBlock), of the last block only `lanes`. `group` holds the first key.
-template <FloatFormat kFormat, int kRows, int kBlocks>
+// kBlocks * kBlock), of the last block only `lanes`. `group` holds the first key. Of keys that are
+// together, it is those from the kFirst-th to before the kEnd-th.
+template <CacheFormat kFormat, int kRows, int kBlocks, int kFirst, int kEnd>
 inline void mix_blocks(const AttentionTile& tile, int first_row, int split, const KeyGroup* group,
                        int begin, int end, int element, int lanes) {
+  constexpr int kKeys = kTogether<kFormat>;
   Vec16 sums[kRows][kBlocks];
   float* parts = tile.parts + first_row * tile.padded + element;
 #pragma GCC unroll 8
@@ -188,28 +208,34 @@ inline void mix_blocks(const AttentionTile& tile, int first_row, int split, cons
   for (; begin < end; ++group) {
     const int first = begin - group->begin;
     const int run = group->size - first < end - begin ? group->size - first : end - begin;
-    const int64_t skipped = int64_t{first} * tile.d + element;
+    const int64_t skipped = int64_t{first - kFirst} * tile.d + kKeys * element;
     int64_t at = group->at + skipped, next = group->next + skipped;
     const float* scales = nullptr;
-    if constexpr (kFormat == FloatFormat::kI8) scales = tile.v_scales + group->scale + first;
-    for (int i = 0; i < run; ++i, at += tile.d, next += tile.d, ++weights) {
+    if constexpr (kFormat == CacheFormat::kI8) scales = tile.v_scales + group->scale + first;
+    for (int i = 0; i < run; i += kEnd - kFirst, weights += kEnd - kFirst) {
 #pragma GCC unroll 8
-      for (int64_t k = 0; k < kBlocks * kBlock; k += kElementsOfLine<kFormat>) {
+      for (int64_t k = 0; k < kKeys * kBlocks * kBlock; k += kElementsOfLine<kFormat>) {
         fetch_cache<kFormat>(tile.k, next + k);
       }
-      Vec16 value[kBlocks];
+#pragma GCC unroll 2
+      for (int key = kFirst; key < kEnd; ++key) {
+        Vec16 value[kBlocks];
 #pragma GCC unroll 8
-      for (int b = 0; b < kBlocks; ++b) {
-        value[b] = lanes == kBlock ? read_cache<kFormat>(tile.v, at + b * kBlock)
-                                   : read_cache<kFormat>(tile.v, at + b * kBlock, lanes);
-        if constexpr (kFormat == FloatFormat::kI8) value[b] = mul(value[b], all(scales[i]));
+        for (int b = 0; b < kBlocks; ++b) {
+          const int64_t place = at + kKeys * b * kBlock;
+          value[b] = lanes == kBlock ? read_cache<kFormat, kRows * kBlocks>(tile.v, place, key)
+                                     : read_some<kFormat>(tile.v, place, key, lanes);
+          if constexpr (kFormat == CacheFormat::kI8) value[b] = mul(value[b], all(scales[i]));
+        }
+#pragma GCC unroll 8
+        for (int r = 0; r < kRows; ++r) {
+          const Vec16 weight = all(weights[r * kScoreStride + key - kFirst]);
+#pragma GCC unroll 8
+          for (int b = 0; b < kBlocks; ++b) sums[r][b] = fma(weight, value[b], sums[r][b]);
+        }
       }
-#pragma GCC unroll 8
-      for (int r = 0; r < kRows; ++r) {
-        const Vec16 weight = all(weights[r * kScoreStride]);
-#pragma GCC unroll 8
-        for (int b = 0; b < kBlocks; ++b) sums[r][b] = fma(weight, value[b], sums[r][b]);
-      }
+      at += kKeys * tile.d;
+      next += kKeys * tile.d;
     }
     begin += run;
   }
@@ -220,19 +246,34 @@ inline void mix_blocks(const AttentionTile& tile, int first_row, int split, cons
   }
 }
 
-template <FloatFormat kFormat, int kRows>
-inline void mix_rows(const AttentionTile& tile, int first_row, int split, const KeyGroup* group,
+template <CacheFormat kFormat, int kRows, int kFirst, int kEnd>
+inline void mix_keys(const AttentionTile& tile, int first_row, int split, const KeyGroup* group,
                      int begin, int end) {
   if (begin >= end) return;
   while (group->begin + group->size <= begin) ++group;
   int element = 0;
   constexpr int kBlocks = kFloatBlocks<kRows>;
   for (; element + kBlocks * kBlock <= tile.d; element += kBlocks * kBlock) {
-    mix_blocks<kFormat, kRows, kBlocks>(tile, first_row, split, group, begin, end, element, kBlock);
+    mix_blocks<kFormat, kRows, kBlocks, kFirst, kEnd>(tile, first_row, split, group, begin, end,
+                                                      element, kBlock);
   }
   for (; element < tile.d; element += kBlock) {
-    mix_blocks<kFormat, kRows, 1>(tile, first_row, split, group, begin, end, element,
-                                  lanes_left(tile.d, element));
+    mix_blocks<kFormat, kRows, 1, kFirst, kEnd>(tile, first_row, split, group, begin, end, element,
+                                                lanes_left(tile.d, element));
+  }
+}
+
+template <CacheFormat kFormat, int kRows>
+inline void mix_rows(const AttentionTile& tile, int first_row, int split, const KeyGroup* group,
+                     int begin, int end) {
+  if (begin >= end) return;
+  if constexpr (kTogether<kFormat> == 1) {
+    mix_keys<kFormat, kRows, 0, 1>(tile, first_row, split, group, begin, end);
+  } else {  // half a pair, whole ones, half a pair
+    const int whole = begin + begin % 2, rest = end - end % 2;
+    mix_keys<kFormat, kRows, 1, 2>(tile, first_row, split, group, begin, whole);
+    mix_keys<kFormat, kRows, 0, 2>(tile, first_row, split, group, whole, rest);
+    mix_keys<kFormat, kRows, 0, 1>(tile, first_row, split, group, rest, end);
   }
 }
 
@@ -267,7 +308,7 @@ inline void write_out(const AttentionTile& tile, int r, const AttentionSum& tota
 // The tile's kRows rows over the split that begins at `split`: parts and sums. What all of them see
 // is one product; the keys before and after it, where windows and causes differ, are each row's
 // own.
-template <FloatFormat kFormat, int kRows>
+template <CacheFormat kFormat, int kRows>
 inline void attend_split(const AttentionTile& tile, int split) {
   int begin[kRows], end[kRows], least = split + kSplit, most = split, last = 0;
   int common_begin = split, common_end = split + kSplit;
@@ -302,7 +343,7 @@ inline void attend_split(const AttentionTile& tile, int split) {
   }
 }
 
-template <FloatFormat kFormat, int kRows>
+template <CacheFormat kFormat, int kRows>
 inline void attend_rows(const AttentionTile& tile) {
   int first = tile.rows[0].first, last = tile.rows[0].position;
   for (int r = 1; r < kRows; ++r) {
@@ -323,7 +364,7 @@ inline void attend_rows(const AttentionTile& tile) {
 
 // Calls body.operator()<format, rows>(group) for groups of the tile's rows, as many as fit the
 // registers, as equal as can be. `keeps`: each has its own parts and sums.
-template <FloatFormat kFormat, typename Body>
+template <CacheFormat kFormat, typename Body>
 inline void for_row_groups(const AttentionTile& tile, bool keeps, const Body& body) {
   static_assert(kFloatRows <= kFloatTileRows);
   AttentionTile group = tile;
@@ -342,23 +383,25 @@ inline void for_row_groups(const AttentionTile& tile, bool keeps, const Body& bo
 template <typename Body>
 inline void for_row_groups(const AttentionTile& tile, bool keeps, const Body& body) {
   switch (tile.format) {
-    case FloatFormat::kF32:
-      return for_row_groups<FloatFormat::kF32>(tile, keeps, body);
-    case FloatFormat::kI8:
-      return for_row_groups<FloatFormat::kI8>(tile, keeps, body);
-    default:
-      return for_row_groups<FloatFormat::kBF16>(tile, keeps, body);
+    case CacheFormat::kF32:
+      return for_row_groups<CacheFormat::kF32>(tile, keeps, body);
+    case CacheFormat::kBF16:
+      return for_row_groups<CacheFormat::kBF16>(tile, keeps, body);
+    case CacheFormat::kBF16Pairs:
+      return for_row_groups<CacheFormat::kBF16Pairs>(tile, keeps, body);
+    case CacheFormat::kI8:
+      return for_row_groups<CacheFormat::kI8>(tile, keeps, body);
   }
 }
 
 inline void attention_tile(const AttentionTile& tile) {
-  for_row_groups(tile, false, []<FloatFormat kFormat, int kRows>(const AttentionTile& group) {
+  for_row_groups(tile, false, []<CacheFormat kFormat, int kRows>(const AttentionTile& group) {
     attend_rows<kFormat, kRows>(group);
   });
 }
 
 inline void attention_split(const AttentionTile& tile, int split) {
-  for_row_groups(tile, true, [split]<FloatFormat kFormat, int kRows>(const AttentionTile& group) {
+  for_row_groups(tile, true, [split]<CacheFormat kFormat, int kRows>(const AttentionTile& group) {
     attend_split<kFormat, kRows>(group, split);
   });
 }

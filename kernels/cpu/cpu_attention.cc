@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "kernels/cpu/cpu_linear.h"
+#include "kernels/check.h"
 #include "kernels/cpu/host_memory.h"
 
 namespace octet::cpu {
@@ -81,7 +81,7 @@ class CpuAttention::Call {
             .v = cache.v.raw_data() + at,
             .k_scales = scales_of(cache.k_scales),
             .v_scales = scales_of(cache.v_scales),
-            .format = format_of(cache.k.dtype()),
+            .format = cache_format(cache),
             .block_stride = heads.num_kv() * head_stride_,
             .scale_stride = heads.num_kv() * block_size_,
             .block_size = static_cast<int>(block_size_),
@@ -97,6 +97,19 @@ class CpuAttention::Call {
   const AttentionArgs& args_;
   int64_t d_, padded_, tiles_of_head_, block_size_, head_stride_;
 };
+
+CacheFormat cache_format(const KVCacheView& cache) {
+  switch (cache.k.dtype()) {
+    case DType::kF32:
+      return CacheFormat::kF32;
+    case DType::kI8:
+      return CacheFormat::kI8;
+    default:
+      OCTET_CHECK(cache.k.dtype() == DType::kBF16, "dtype {}", dtype_name(cache.k.dtype()));
+      const bool even = cache.k.dim(2) % 2 == 0 && cache.k.dim(3) % 2 == 0;
+      return even ? CacheFormat::kBF16Pairs : CacheFormat::kBF16;
+  }
+}
 
 CpuAttention::CpuAttention() : splits_(allocate_host(DType::kF32, {kSplitFloats})) {}
 

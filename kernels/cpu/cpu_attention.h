@@ -15,6 +15,9 @@
 
 namespace octet::cpu {
 
+// How a cache's elements lie.
+CacheFormat cache_format(const KVCacheView& cache);
+
 class CpuAttention {
  public:
   CpuAttention();

@@ -186,11 +186,25 @@ void store_every(T* __restrict to, int64_t stride, const float* __restrict from,
   }
 }
 
+// A key and a value as kBF16Pairs. to: where the key's first pair goes, [d / 2] of them `stride`
+// elements apart; the first of the value's elements, each beside one of a neighbour's.
+void store_key_pairs(uint16_t* __restrict to, int64_t stride, const float* __restrict from,
+                     int64_t d) {
+  for (int64_t k = 0; k < d; k += 2, to += stride) {
+    to[0] = f32_to_bf16(from[k]);
+    to[1] = f32_to_bf16(from[k + 1]);
+  }
+}
+void store_value_of_pairs(uint16_t* __restrict to, const float* __restrict from, int64_t d) {
+  for (int64_t k = 0; k < d; ++k) to[2 * k] = f32_to_bf16(from[k]);
+}
+
 void CpuBackend::rope_store(const RopeStoreArgs& args) {
   const int64_t d = args.head_dim, num_q = args.heads.num_q(), num_kv = args.heads.num_kv();
   const int64_t width = (num_q + 2 * num_kv) * d, block_size = args.cache.k.dim(2);
   const int64_t rotary = args.style == RopeStyle::kNone ? 0 : args.cos_sin.dim(1);
   const int64_t half = rotary / 2;
+  const cpu::CacheFormat format = cpu::cache_format(args.cache);
   const auto store = [d](const Tensor& cache, int64_t at, const float* from, int64_t stride) {
     if (cache.dtype() == DType::kF32) {
       store_every(cache.data<float>() + at, stride, from, d, std::identity{});
@@ -244,7 +258,11 @@ void CpuBackend::rope_store(const RopeStoreArgs& args) {
       const int64_t k_at = (first + group) * d + place - group, v_at = (first + place) * d;
       const float* k = row + (num_q + head) * d;
       const float* v = k + num_kv * d;
-      if (args.cache.k.dtype() == DType::kI8) {
+      if (format == cpu::CacheFormat::kBF16Pairs) {
+        const int64_t pair = place / 2 * 2, of_pair = place % 2;
+        store_key_pairs(args.cache.k.data<uint16_t>() + k_at + place - group, 2 * keys, k, d);
+        store_value_of_pairs(args.cache.v.data<uint16_t>() + (first + pair) * d + of_pair, v, d);
+      } else if (format == cpu::CacheFormat::kI8) {
         store_int8(args.cache.k, args.cache.k_scales, first + place, k_at, k, keys);
         store_int8(args.cache.v, args.cache.v_scales, first + place, v_at, v, 1);
       } else {

@@ -23,6 +23,8 @@ inline constexpr int kSmallDigit = 64;  // two such digits' products fit 16 bits
 inline constexpr int kGroup = 4;        // values along K that one int8 instruction takes
 
 enum class FloatFormat { kF32, kBF16, kF16, kI8 };
+// kBF16Pairs: the elements of two neighbours alternate.
+enum class CacheFormat { kF32, kBF16, kBF16Pairs, kI8 };
 
 // Where the digits of a shard of a row go.
 struct RowDigits {
@@ -151,7 +153,7 @@ struct AttentionTile {
   const void* v;             // table[p / block_size], block_stride elements from block to block
   const float* k_scales;     // kI8: of position p, scale [p % block_size] of block table[p /
   const float* v_scales;     // block_size], scale_stride floats from block to block
-  FloatFormat format;        // kF32, kBF16 or kI8
+  CacheFormat format;
   int64_t block_stride, scale_stride;
   int block_size;
   const int32_t* table;

@@ -66,6 +66,13 @@ inline Vec16 load_bf16(const uint16_t* p) {
   const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))};
 }
+// Of sixteen pairs, the firsts or the seconds.
+template <bool kReload>
+inline Vec16 load_of_pairs(const uint16_t* p, bool second) {
+  const __m512i bits = _mm512_loadu_si512(p);
+  return {_mm512_castsi512_ps(second ? _mm512_and_si512(bits, _mm512_set1_epi32(-65536))
+                                     : _mm512_slli_epi32(bits, 16))};
+}
 inline Vec16 load_f16(const uint16_t* p) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
 }
@@ -196,6 +203,26 @@ inline __m256 widen_bf16(const uint16_t* p) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
 }
 inline Vec16 load_bf16(const uint16_t* p) { return {widen_bf16(p), widen_bf16(p + 8)}; }
+// kReload: the seconds are loaded anew, not kept beside the firsts. gcc 12 never does so by itself,
+// and keeps a sum in memory instead where there are many.
+template <bool kReload>
+inline __m256 widen_of_pairs(const uint16_t* p, bool second) {
+  alignas(32) static constexpr uint32_t kHigh[] = {0xffff0000, 0xffff0000, 0xffff0000, 0xffff0000,
+                                                   0xffff0000, 0xffff0000, 0xffff0000, 0xffff0000};
+  const auto* pairs = reinterpret_cast<const __m256i_u*>(p);
+  if (!second) return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_loadu_si256(pairs), 16));
+  const auto* high = reinterpret_cast<const __m256i*>(kHigh);
+  if constexpr (!kReload) {
+    return _mm256_castsi256_ps(_mm256_and_si256(_mm256_loadu_si256(pairs), *high));
+  }
+  __m256 wide;
+  asm("vmovups %1, %0\n\tvandps %2, %0, %0" : "=x"(wide) : "m"(*pairs), "m"(*high));
+  return wide;
+}
+template <bool kReload>
+inline Vec16 load_of_pairs(const uint16_t* p, bool second) {
+  return {widen_of_pairs<kReload>(p, second), widen_of_pairs<kReload>(p + kBlock, second)};
+}
 inline Vec16 load_f16(const uint16_t* p) {
   return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))),
           _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8)))};

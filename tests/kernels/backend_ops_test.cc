@@ -291,6 +291,7 @@ TEST_P(BackendOps, AttentionAgreesWithTheReference) {
                                 {{0, 4, 0, 1, 4}, 64, 300, 16, true, DType::kBF16},
                                 {{0, 20, 0, 1, 20}, 96, 0, 64, false, DType::kBF16},
                                 {{0, 2, 0, 1, 2}, 32, 0, 3, false, DType::kBF16},
+                                {{1, 6, 0, 2, 3}, 20, 37, 24, false, DType::kBF16},
                                 {{0, 4, 0, 2, 2}, 64, 0, 16, true, DType::kI8},
                                 {{1, 6, 0, 2, 3}, 20, 37, 24, false, DType::kI8},
                                 {{0, 2, 0, 1, 2}, 32, 0, 3, false, DType::kI8}};
