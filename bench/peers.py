@@ -5,15 +5,17 @@
     bench/peers.py models --gguf 1.1b.gguf --shape 1.1b ...  decode and prefill of whole models: ours, then each peer's
     bench/peers.py linear | comm | ranks --shape 1.1b        one int8 product; all-reduces; tp=2 x 1 thread, tp=1 x 2
     bench/peers.py start --gguf 1.1b.gguf --artefact FOLDER  from nothing to a first token
-    bench/peers.py table --out bench/results/cpu-speed.md    of all that is in --store
+    bench/peers.py table --out table.md                      of all that is in --store, with a chart table.svg
 
 llama.cpp reads a GGUF file of the shape (Q8_0; random weights will do), CTranslate2 makes its own; Octet has dummy weights.
 llama.cpp is built here for this machine's instruction set with AMX off (gcc 12 loses AMX's tile configuration); oneDNN's
 yardstick needs libdnnl-dev. Each measurement is the median of five; commands and spreads go into --store. Where a machine
-is shared, measure several series, minutes apart: the table takes medians of them, and of their ratios.
+is shared, measure several series, minutes apart: the table takes medians of them, and of their ratios. A store is for
+one build and one setting.
 """
 import argparse
 import json
+import math
 import os
 import re
 import statistics
@@ -179,40 +181,90 @@ def start(args, store):
                                              "command": command})
 
 
-def table(args, store):
-    """One row for who did what: the median of all its series, and of the ratios to Octet's in the same series."""
-    cases = {}  # {(shape, what): {who: {group: record}}}
+def middle(series):
+    return statistics.median(record["median"] for record in series.values())
+
+
+def cases(store):
+    """[(shape, what, who, its series, ratios to Octet's in the same series)]; a series is {group: record}."""
+    found = {}
     for record in store.records():
-        whos = cases.setdefault((record["shape"], record["what"]), {})
+        whos = found.setdefault((record["shape"], record["what"]), {})
         whos.setdefault(record["who"], {})[record["group"]] = record
+    rows = []
+    by_number = lambda case: [int(word) if word.isdigit() else word for word in re.split(r"(\d+)", case[0][1])]
+    for (shape, what), whos in sorted(sorted(found.items(), key=by_number), key=lambda case: case[0][0]):
+        ours = whos.get("Octet") or whos.get("tp=2 x 1") or {}
+        for who, series in sorted(whos.items()):
+            ratios = [record["median"] / ours[group]["median"] for group, record in series.items() if group in ours]
+            if ours and not ratios:  # measured apart
+                ratios = [middle(series) / middle(ours)]
+            if series is ours:
+                ratios = []
+            rows.append((shape, what, who, series, ratios))
+    return rows
+
+
+def chart(rows, path):
+    """The ratios to the best of the others as bars on a logarithmic scale, lines from the least to the most."""
+    best = {}
+    for shape, what, who, _, ratios in rows:
+        if ratios and statistics.median(ratios) < best.get((shape, what), (math.inf,))[0]:
+            best[shape, what] = (statistics.median(ratios), min(ratios), max(ratios), who)
+    ticks = [tick for tick in (0.5, 1, 2, 4, 8, 16, 32, 64) if tick / 2 < max(entry[2] for entry in best.values())]
+    left, step, width, height = 270, 80, 22, 22 * len(best)
+
+    def x(ratio):
+        return left + step * (1 + math.log2(max(ratio, 0.5)))
+
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{x(ticks[-1]) + 60:.0f}" height="{height + 40}" '
+             'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>']
+    for tick in ticks:
+        stroke = "black" if tick == 1 else "#ddd"
+        parts.append(f'<path d="M{x(tick):.0f} 8V{height + 12}" stroke="{stroke}"/>'
+                     f'<text x="{x(tick):.0f}" y="{height + 28}" text-anchor="middle">{tick:g}x</text>')
+    for i, ((shape, what), (median, least, most, who)) in enumerate(best.items()):
+        y = 20 + width * i
+        label = what if what.startswith(shape) else f"{shape} {what}"
+        parts.append(f'<text x="{left - 8}" y="{y + 4}" text-anchor="end">{label}, {who}</text>')
+        parts.append(f'<text x="{max(x(most), x(1)) + 6:.0f}" y="{y + 4}">{median:.2f}</text>')
+        parts.append(f'<rect x="{min(x(1), x(median)):.1f}" y="{y - 7}" width="{abs(x(median) - x(1)):.1f}" height="14" '
+                     f'fill="{"#4a7fb5" if median >= 1 else "#c0504d"}"/>')
+        parts.append(f'<path d="M{x(least):.1f} {y}H{x(most):.1f}" stroke="black"/>')
+    with open(path, "w") as out:
+        out.write("\n".join(parts) + "\n</svg>\n")
+
+
+def table(args, store):
+    """One row for who did what: the median of all its series, and of the ratios to Octet's."""
+    rows = cases(store)
     lines = ["| shape | what | who | series | median | min to max | share of the limit | Octet is faster by |",
              "|---|---|---|---|---|---|---|---|"]
     commands = []
-    for (shape, what), whos in sorted(cases.items()):
-        ours = whos.get("Octet") or whos.get("tp=2 x 1") or {}
-        for who, series in sorted(whos.items()):
-            records = list(series.values())
-            median = statistics.median(record["median"] for record in records)
-            least = min(record["spread"][0] for record in records)
-            most = max(record["spread"][1] for record in records)
-            tokens = records[-1]["tokens"]
-            if tokens:
-                shown = f"{tokens / median:.2f} tok/s | {tokens / most:.2f} to {tokens / least:.2f}"
-            else:
-                shown = f"{median * 1e6:.2f} us | {least * 1e6:.2f} to {most * 1e6:.2f}"
-            shares = [record["share"] for record in records if record.get("share")]
-            share = f"{statistics.median(shares):.0f}%" if shares else ""
-            ratios = [record["median"] / ours[group]["median"] for group, record in series.items() if group in ours]
-            ratio = f"{statistics.median(ratios):.2f}x" if ratios and series is not ours else ""
-            if ratio and len(ratios) > 1:
-                ratio += f" ({min(ratios):.2f} to {max(ratios):.2f})"
-            lines.append(f"| {shape} | {what} | {who} | {len(records)} | {shown} | {share} | {ratio} |")
-            if records[-1]["command"] not in commands:
-                commands.append(records[-1]["command"])
-    text = "\n".join(lines) + "\n\nCommands:\n\n```\n" + "\n".join(commands) + "\n```\n"
+    for shape, what, who, series, ratios in rows:
+        records = list(series.values())
+        median = middle(series)
+        least = min(record["spread"][0] for record in records)
+        most = max(record["spread"][1] for record in records)
+        tokens = records[-1]["tokens"]
+        if tokens:
+            shown = f"{tokens / median:.2f} tok/s | {tokens / most:.2f} to {tokens / least:.2f}"
+        else:
+            shown = f"{median * 1e6:.2f} us | {least * 1e6:.2f} to {most * 1e6:.2f}"
+        shares = [record["share"] for record in records if record.get("share")]
+        share = f"{statistics.median(shares):.0f}%" if shares else ""
+        ratio = f"{statistics.median(ratios):.2f}x" if ratios else ""
+        if len(ratios) > 1:
+            ratio += f" ({min(ratios):.2f} to {max(ratios):.2f})"
+        lines.append(f"| {shape} | {what} | {who} | {len(records)} | {shown} | {share} | {ratio} |")
+        if records[-1]["command"] not in commands:
+            commands.append(records[-1]["command"])
+    text = "\n".join(lines) + "\n\n## Commands\n\n```\n" + "\n".join(commands) + "\n```\n"
     if args.out:
         with open(args.out, "w") as out:
             out.write(text)
+        if any(ratios for *_, ratios in rows):
+            chart(rows, os.path.splitext(args.out)[0] + ".svg")
     print(text)
 
 

@@ -1,5 +1,6 @@
 #include "launcher/interrupts.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -10,30 +11,57 @@
 namespace octet {
 namespace {
 
+constexpr int kInterrupts[] = {SIGINT, SIGTERM};
+
 std::atomic<bool> interrupted = false;
 
-// A signal handler. What is on the line already may be a part of an answer.
+using Handler = void (*)(int);
+
+// A signal handler. What is on the line already may be a part of an answer. A pipe that nobody
+// reads does not keep the process.
 void end_process(int) {
   constexpr std::string_view kLine = "\noctet: error: interrupted\n";
-  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, kLine.data(), kLine.size());
+  pollfd errors{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+  if (poll(&errors, 1, 0) > 0) {
+    [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, kLine.data(), kLine.size());
+  }
   _exit(kExitInterrupted);
 }
 
-void handle(void (*handler)(int)) {
+Handler handler_of(int signal) {
+  struct sigaction now {};
+  sigaction(signal, nullptr, &now);
+  return now.sa_handler;
+}
+
+void handle(int signal, Handler handler) {
   struct sigaction action {};
   action.sa_handler = handler;
-  for (const int signal : {SIGINT, SIGTERM}) sigaction(signal, &action, nullptr);
+  sigaction(signal, &action, nullptr);
 }
 
 }  // namespace
 
-void end_when_interrupted() { handle(end_process); }
+void end_when_interrupted() {
+  for (const int signal : kInterrupts) {
+    if (handler_of(signal) != SIG_IGN) handle(signal, end_process);
+  }
+}
+
+void end_silently_when_interrupted() {
+  for (const int signal : kInterrupts) {
+    if (handler_of(signal) == end_process) handle(signal, SIG_DFL);
+  }
+}
 
 void keep_interrupts(SecondInterrupt second) {
-  if (second == SecondInterrupt::kIgnored) return handle([](int) { interrupted = true; });
-  handle([](int signal) {
+  const Handler keep = [](int) { interrupted = true; };
+  const Handler keep_first = [](int signal) {
     if (interrupted.exchange(true)) end_process(signal);
-  });
+  };
+  for (const int signal : kInterrupts) {
+    handle(signal, second == SecondInterrupt::kIgnored ? keep : keep_first);
+  }
 }
 
 bool was_interrupted() { return interrupted; }

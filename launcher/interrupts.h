@@ -1,13 +1,18 @@
-// What SIGINT and SIGTERM do to this process: nothing of their own, until one of these is called;
-// the last call counts. Main thread; was_interrupted() and interrupt_flag(): any.
+// What SIGINT and SIGTERM do to this process: the last of these that was called. Main thread;
+// was_interrupted() and interrupt_flag(): any.
 #pragma once
 
 #include <atomic>
 
 namespace octet {
 
-// They end it at once, whatever it waits for, with a line on stderr and kExitInterrupted.
+// They end it at once, whatever it waits for, with a line on stderr and kExitInterrupted. One that
+// is ignored when this is called, as by a shell's job in the background, stays so.
 void end_when_interrupted();
+
+// After that: without the line, as they end any process. For ranks, whose mpirun ends them. What
+// is kept stays kept.
+void end_silently_when_interrupted();
 
 enum class SecondInterrupt { kIgnored, kEnds };
 // They are kept for who asks; a second one does nothing more, or ends the process.

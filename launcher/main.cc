@@ -9,7 +9,6 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "comm/communicator_factory.h"
 #include "kernels/say.h"
 #include "launcher/exit_codes.h"
 #include "launcher/interrupts.h"
@@ -87,7 +86,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   fill_closed_streams();
-  if (!octet::World::launched_by_mpi()) octet::end_when_interrupted();  // mpirun ends its ranks
+  octet::end_when_interrupted();
   signal(SIGPIPE, SIG_IGN);             // a closed pipe is a write that failed
   setenv("GRPC_VERBOSITY", "NONE", 0);  // errors are told once, in our own words
   spdlog::set_default_logger(spdlog::stderr_color_mt("octet"));  // stdout is for answers

@@ -167,6 +167,7 @@ int run_under_mpirun(int ranks, const std::vector<std::string>& arguments) {
   const int status =
       mpirun.terminate(std::chrono::seconds(5));  // which has ended, but for a failure
   if (relay.failed()) throw InputError("standard output takes no more");
+  if (was_interrupted() && status != 0) throw InputError("interrupted", ErrorCode::kCancelled);
   if (!WIFEXITED(status)) {
     throw InputError("mpirun " + describe_status(status), ErrorCode::kUnavailable);
   }
@@ -176,7 +177,10 @@ int run_under_mpirun(int ranks, const std::vector<std::string>& arguments) {
 
 int run_in_world(const char* verb, const std::function<int(World&)>& body) {
   // A rank does not outlive the mpirun that started it, however that ends.
-  if (World::launched_by_mpi()) prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (World::launched_by_mpi()) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    end_silently_when_interrupted();
+  }
   const auto tell = [&](const char* what) { say("octet {}: error: {}\n", verb, what); };
   std::optional<World> joined;
   try {

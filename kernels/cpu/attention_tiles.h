@@ -45,7 +45,7 @@ inline Vec16 read_first(const Element* from, int neighbour, int n) {
   return read_cache<kFormat, 1>(lanes, 0, neighbour);
 }
 
-// The first n of them, zeros behind.
+// The first n lanes that read_cache() reads, zeros behind.
 template <CacheFormat kFormat>
 inline Vec16 read_some(const void* base, int64_t at, int neighbour, int n) {
   if constexpr (kFormat == CacheFormat::kF32)
@@ -55,11 +55,12 @@ inline Vec16 read_some(const void* base, int64_t at, int neighbour, int n) {
   return read_first<kFormat>(static_cast<const uint16_t*>(base) + at, neighbour, n);
 }
 
-// Keys that lie side by side in a block of the cache, kBlock or, at a block's end, fewer. K is
-// [d][size], V is [size][d], both from element `at` on. `next`: where the keys are that come a
-// split later, if any do.
+// Keys that lie side by side in a block of the cache, `size` of them: kBlock or, at a block's end,
+// fewer. Their K and their V begin at element `at`. `next`, to be fetched: where the keys are that
+// come a split later, as if in one block; `at` where there are none.
 struct KeyGroup {
-  int begin, size;  // position of the first
+  int begin;  // position of the first
+  int size;
   int64_t at, next;
   int64_t scale;  // of the first
 };

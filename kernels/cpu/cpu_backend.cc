@@ -186,8 +186,7 @@ void store_every(T* __restrict to, int64_t stride, const float* __restrict from,
   }
 }
 
-// A key and a value as kBF16Pairs. to: where the key's first pair goes, [d / 2] of them `stride`
-// elements apart; the first of the value's elements, each beside one of a neighbour's.
+// A key's elements, two by two, `stride` elements apart.
 void store_key_pairs(uint16_t* __restrict to, int64_t stride, const float* __restrict from,
                      int64_t d) {
   for (int64_t k = 0; k < d; k += 2, to += stride) {
@@ -195,6 +194,7 @@ void store_key_pairs(uint16_t* __restrict to, int64_t stride, const float* __res
     to[1] = f32_to_bf16(from[k + 1]);
   }
 }
+// A value's, each beside one of a neighbour's.
 void store_value_of_pairs(uint16_t* __restrict to, const float* __restrict from, int64_t d) {
   for (int64_t k = 0; k < d; ++k) to[2 * k] = f32_to_bf16(from[k]);
 }
@@ -260,7 +260,8 @@ void CpuBackend::rope_store(const RopeStoreArgs& args) {
       const float* v = k + num_kv * d;
       if (format == cpu::CacheFormat::kBF16Pairs) {
         const int64_t pair = place / 2 * 2, of_pair = place % 2;
-        store_key_pairs(args.cache.k.data<uint16_t>() + k_at + place - group, 2 * keys, k, d);
+        const int64_t key_at = (first + group) * d + 2 * (place - group);
+        store_key_pairs(args.cache.k.data<uint16_t>() + key_at, 2 * keys, k, d);
         store_value_of_pairs(args.cache.v.data<uint16_t>() + (first + pair) * d + of_pair, v, d);
       } else if (format == cpu::CacheFormat::kI8) {
         store_int8(args.cache.k, args.cache.k_scales, first + place, k_at, k, keys);

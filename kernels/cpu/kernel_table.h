@@ -23,7 +23,7 @@ inline constexpr int kSmallDigit = 64;  // two such digits' products fit 16 bits
 inline constexpr int kGroup = 4;        // values along K that one int8 instruction takes
 
 enum class FloatFormat { kF32, kBF16, kF16, kI8 };
-// kBF16Pairs: the elements of two neighbours alternate.
+// kBF16Pairs: the elements of two neighbours alternate, of K along the head, of V along the keys.
 enum class CacheFormat { kF32, kBF16, kBF16Pairs, kI8 };
 
 // Where the digits of a shard of a row go.

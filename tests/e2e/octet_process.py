@@ -9,6 +9,9 @@ import unittest
 from pathlib import Path
 
 OCTET = os.environ["OCTET"]
+# A job in a shell's background ignores SIGINT, and so would all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 SOURCE = Path(__file__).resolve().parents[2]
 TINYSTORIES = SOURCE / "tests/data/tinystories"
 

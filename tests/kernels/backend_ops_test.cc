@@ -292,6 +292,9 @@ TEST_P(BackendOps, AttentionAgreesWithTheReference) {
                                 {{0, 20, 0, 1, 20}, 96, 0, 64, false, DType::kBF16},
                                 {{0, 2, 0, 1, 2}, 32, 0, 3, false, DType::kBF16},
                                 {{1, 6, 0, 2, 3}, 20, 37, 24, false, DType::kBF16},
+                                {{0, 6, 0, 2, 3}, 21, 0, 16, false, DType::kBF16},
+                                {{0, 4, 0, 2, 2}, 40, 301, 2, false, DType::kBF16},
+                                {{0, 4, 0, 2, 2}, 24, 0, 1024, false, DType::kBF16},
                                 {{0, 4, 0, 2, 2}, 64, 0, 16, true, DType::kI8},
                                 {{1, 6, 0, 2, 3}, 20, 37, 24, false, DType::kI8},
                                 {{0, 2, 0, 1, 2}, 32, 0, 3, false, DType::kI8}};
