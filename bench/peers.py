@@ -212,7 +212,8 @@ def chart(rows, path):
         if ratios and statistics.median(ratios) < best.get((shape, what), (math.inf,))[0]:
             best[shape, what] = (statistics.median(ratios), min(ratios), max(ratios), who)
     ticks = [tick for tick in (0.5, 1, 2, 4, 8, 16, 32, 64) if tick / 2 < max(entry[2] for entry in best.values())]
-    left, step, width, height = 270, 80, 22, 22 * len(best)
+    labels = [f"{what if what.startswith(shape) else f'{shape} {what}'}, {entry[3]}" for (shape, what), entry in best.items()]
+    left, step, width, height = 16 + 7 * max(map(len, labels)), 80, 22, 22 * len(best)
 
     def x(ratio):
         return left + step * (1 + math.log2(max(ratio, 0.5)))
@@ -223,10 +224,9 @@ def chart(rows, path):
         stroke = "black" if tick == 1 else "#ddd"
         parts.append(f'<path d="M{x(tick):.0f} 8V{height + 12}" stroke="{stroke}"/>'
                      f'<text x="{x(tick):.0f}" y="{height + 28}" text-anchor="middle">{tick:g}x</text>')
-    for i, ((shape, what), (median, least, most, who)) in enumerate(best.items()):
+    for i, (label, (median, least, most, _)) in enumerate(zip(labels, best.values())):
         y = 20 + width * i
-        label = what if what.startswith(shape) else f"{shape} {what}"
-        parts.append(f'<text x="{left - 8}" y="{y + 4}" text-anchor="end">{label}, {who}</text>')
+        parts.append(f'<text x="{left - 8}" y="{y + 4}" text-anchor="end">{label}</text>')
         parts.append(f'<text x="{max(x(most), x(1)) + 6:.0f}" y="{y + 4}">{median:.2f}</text>')
         parts.append(f'<rect x="{min(x(1), x(median)):.1f}" y="{y - 7}" width="{abs(x(median) - x(1)):.1f}" height="14" '
                      f'fill="{"#4a7fb5" if median >= 1 else "#c0504d"}"/>')
