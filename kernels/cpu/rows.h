@@ -63,7 +63,7 @@ inline int64_t quantize_mixed(const float* x, int64_t n, int64_t padded, float l
       return;
     }
     const Vec16 q = round_even(min(max(mul(outliers, all(inverse)), all(-kMost)), all(kMost)));
-    const Vec16 high = round_even(div(q, all(254.0f)));
+    const Vec16 high = round_even(mul(q, all(1.0f / 254.0f)));  // q / 254 rounds to the same
     alignas(16) int8_t highs[kBlock];
     high_sum = add(high_sum, store_int8(highs, high));
     // In each lane one of the two is 0.

@@ -1,10 +1,12 @@
-// Tensors, element types, the arena, and the reduction tree.
+// Tensors, element types, digits, the arena, and the reduction tree.
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <random>
 
 #include "kernels/arena.h"
+#include "kernels/cpu/cpu_backend.h"
 #include "kernels/reduction_tree.h"
 #include "kernels/tensor.h"
 
@@ -34,6 +36,34 @@ TEST(DType, RoundsToNearestEven) {
   EXPECT_EQ(f16_to_f32(f32_to_f16(3 * 0x1p-25f)), 0x1p-23f);
   EXPECT_EQ(bf16_to_f32(f32_to_bf16(1.0f + 0x1p-8f)), 1.0f);
   EXPECT_EQ(bf16_to_f32(f32_to_bf16(1.0f + 3 * 0x1p-8f)), 1.0f + 0x1p-6f);
+}
+
+// Of every outlier that there is, in units of the scale: kernels need not divide to find them.
+TEST(Digits, AnOutliersHighDigitIsTheNearestOfItsQuotient) {
+  constexpr int kRow = 512, kMost = 127 * kHighDigit + 126;
+  constexpr float kNone = std::numeric_limits<float>::infinity();
+  for (const cpu::KernelTable* kernels : cpu_kernel_tables()) {
+    if (!kernels->supported()) continue;
+    for (int first = -kMost; first <= kMost; first += kRow - 1) {
+      std::vector<float> x{127};  // the largest of the others, so that the scale is 1
+      while (x.size() < kRow) {
+        x.push_back(static_cast<float>(std::min(first + static_cast<int>(x.size()) - 1, kMost)));
+      }
+      std::vector<int8_t> low(kRow), high(kRow, 0);
+      std::vector<uint8_t> groups(kRow / cpu::kGroup);
+      cpu::QuantizedRow row;
+      kernels->quantize(x.data(), kRow, kRow, 127.5f, kNone,
+                        {.low = low.data(), .high = high.data(), .outlier_groups = groups.data()},
+                        &row);
+      ASSERT_EQ(row.scale, 1.0f);
+      for (int k = 0; k < kRow; ++k) {
+        const bool outlier = std::abs(x[k]) > 127;
+        const int digit = outlier ? static_cast<int>(std::nearbyint(x[k] / kHighDigit)) : 0;
+        ASSERT_EQ(high[k], digit) << x[k] << ", " << kernels->name;
+        ASSERT_EQ(low[k], x[k] - static_cast<float>(kHighDigit * digit)) << x[k];
+      }
+    }
+  }
 }
 
 TEST(Tensor, RowsShareTheStorage) {
