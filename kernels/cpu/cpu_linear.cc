@@ -191,10 +191,8 @@ void CpuLinear::start_rows(LinearScratch& scratch, const Tensor& x) const {
 void CpuLinear::take_slice(const KernelTable& kernels, LinearScratch& scratch, int64_t row,
                            int64_t shard, const float* x) const {
   constexpr float kNone = std::numeric_limits<float>::infinity();
-  const int64_t found =
-      scratch.rows.take(kernels, row, shard, x, mixed() ? outlier_threshold_ : kNone,
-                        mixed() ? outlier_ratio_ : kNone);
-  if (found > 0) outliers_ += static_cast<uint64_t>(found);
+  scratch.rows.take(kernels, row, shard, x, mixed() ? outlier_threshold_ : kNone,
+                    mixed() ? outlier_ratio_ : kNone);
 }
 
 void CpuLinear::take_row(const KernelTable& kernels, LinearScratch& scratch, int64_t row,
@@ -223,7 +221,7 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
         take_slice(kernels, scratch, row, i % num_shards, x.data<float>() + row * in_features_);
       });
     }
-    scratch.rows.list(kernels, pool, n, tiles);
+    outliers_ += static_cast<uint64_t>(scratch.rows.list(kernels, pool, n, tiles));
   }
   // A task is a column of blocks, which stays in the cache while a band of rows goes through it. A
   // thread's columns follow each other: each tile of the first band fetches its part of the next

@@ -16,7 +16,7 @@ inline void store_leaf(const Int8Tile& tile, int r, int b, Ints16 sums) {
   const int at = (r * kMaxBlocks + b) * kBlock;
   const Vec16 scale = mul(all(row.scale), load(tile.scales + b * kBlock));
   Vec16 sum = mul(to_float(sums, 128 * row.low_sum), scale);
-  if (row.has_outliers) {
+  if (row.outliers > 0) {
     const Vec16 high = to_float(load_ints(tile.high + at), 128 * row.high_sum);
     sum = add(sum, mul(high, mul(all(254.0f), scale)));
   }

@@ -37,9 +37,8 @@ struct RowDigits {
 struct QuantizedRow {
   float scale;
   int32_t low_sum, high_sum;
-  bool has_outliers;
-  bool high_small;  // are its high digits within -kSmallDigit to kSmallDigit?
-  uint8_t above;    // rows of its tile before it
+  int32_t outliers;  // how many values are
+  bool high_small;   // are its high digits within -kSmallDigit to kSmallDigit?
 };
 
 // Digits that one row of a tile multiplies by.
@@ -190,10 +189,10 @@ struct SketchScan {
 struct KernelTable {
   const char* name;
   bool (*supported)();
-  // Quantises x to int8, zeros up to `padded`; see Backend::linear. Returns how many values are
-  // outliers. Both limits: infinity for kW8A8.
-  int64_t (*quantize)(const float* x, int64_t n, int64_t padded, float threshold, float ratio,
-                      const RowDigits& digits, QuantizedRow* row);
+  // Quantises x to int8, zeros up to `padded`; see Backend::linear. Both limits: infinity for
+  // kW8A8.
+  void (*quantize)(const float* x, int64_t n, int64_t padded, float threshold, float ratio,
+                   const RowDigits& digits, QuantizedRow* row);
   // For int8_tile, which multiplies pairs of low digits within 16 bits: takes what is too large for
   // that from row `row` of a tile and lists it. Returns how many groups. nullptr: nothing is.
   int64_t (*take_rest)(int8_t* low, int64_t padded, uint16_t row, ListedGroup* rest);

@@ -95,8 +95,8 @@ void QuantizedRows::start(const LinearLayout& layout, int64_t rows) {
   layout_ = &layout;
 }
 
-int64_t QuantizedRows::take(const KernelTable& kernels, int64_t row, int64_t shard, const float* x,
-                            float threshold, float ratio) {
+void QuantizedRows::take(const KernelTable& kernels, int64_t row, int64_t shard, const float* x,
+                         float threshold, float ratio) {
   const auto [begin, end, _, padded] = shards()[shard];
   const int64_t at = place(row, shard);
   RowDigits digits{.low = low_.data<int8_t>() + at, .high = nullptr, .outlier_groups = nullptr};
@@ -104,13 +104,13 @@ int64_t QuantizedRows::take(const KernelTable& kernels, int64_t row, int64_t sha
     digits.high = high_.data<int8_t>() + at;
     digits.outlier_groups = outlier_groups_.data() + at / kGroup;
   }
-  return kernels.quantize(x + begin, end - begin, padded, threshold, ratio, digits,
-                          &rows_[slice(row, shard)]);
+  kernels.quantize(x + begin, end - begin, padded, threshold, ratio, digits,
+                   &rows_[slice(row, shard)]);
 }
 
-void QuantizedRows::list(const KernelTable& kernels, ThreadPool& pool, int64_t rows,
-                         const RowTiles& tiles) {
-  if (!room_.in_pairs && !layout_->mixed) return;
+int64_t QuantizedRows::list(const KernelTable& kernels, ThreadPool& pool, int64_t rows,
+                            const RowTiles& tiles) {
+  if (!room_.in_pairs && !layout_->mixed) return 0;
   const int64_t num_shards = std::ssize(shards());
   pool.for_each(tiles.count() * num_shards, rows * layout_->row_stride(), [&](int64_t i) {
     const RowTiles::Rows tile = tiles.at(i / num_shards);
@@ -120,6 +120,12 @@ void QuantizedRows::list(const KernelTable& kernels, ThreadPool& pool, int64_t r
     if (room_.in_pairs) take_rest(kernels, tile, shard);
     if (layout_->mixed) gather_outliers(tile, shard);
   });
+  int64_t outliers = 0;
+  for (int64_t tile = 0; tile < tiles.count(); ++tile) {
+    const int64_t first = slice(tiles.at(tile).begin, 0);
+    for (int64_t s = 0; s < num_shards; ++s) outliers += counts_[first + s].outliers;
+  }
+  return outliers;
 }
 
 void QuantizedRows::take_rest(const KernelTable& kernels, const RowTiles::Rows& rows,
@@ -137,15 +143,16 @@ void QuantizedRows::gather_outliers(const RowTiles::Rows& rows, int64_t shard) {
   const int64_t first = place(rows.begin, shard), stride = layout_->row_stride();
   std::array<int8_t*, kMaxInt8TileRows> high;
   std::array<const uint8_t*, kMaxInt8TileRows> has;
-  bool any = false, all_small = true;
+  bool all_small = true;
+  int32_t outliers = 0;
   for (int r = 0; r < rows.count; ++r) {
     const QuantizedRow& row = rows_[slice(rows.begin + r, shard)];
-    any = any || row.has_outliers;
+    outliers += row.outliers;
     all_small = all_small && row.high_small;
     high[r] = high_.data<int8_t>() + first + r * stride;
     has[r] = outlier_groups_.data() + (first + r * stride) / kGroup;
   }
-  if (!any) return;
+  if (outliers == 0) return;
   uint16_t* shared = shared_groups_.data() + first / kGroup;
   ListedGroup* unshared = unshared_.data() + list_place(rows, shard);
   int num_shared = 0, num_unshared = 0;
@@ -174,6 +181,7 @@ void QuantizedRows::gather_outliers(const RowTiles::Rows& rows, int64_t shard) {
     }
   }
   Counts& counts = counts_[slice(rows.begin, shard)];
+  counts.outliers = outliers;
   counts.shared = num_shared;
   counts.unshared = num_unshared;
   counts.shared_small = all_small;

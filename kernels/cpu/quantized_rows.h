@@ -35,14 +35,14 @@ class QuantizedRows {
   static size_t bytes(const DigitsRoom& room);  // what it takes
 
   // The inputs of a product: start(), then take() of each shard of each row once, different ones by
-  // any threads at once, then list(), which changes digits in place. take(): x is the whole row,
-  // [columns] fp32; returns how many values are outliers. Limits: see Backend::linear, infinity for
-  // kW8A8. REQUIRES: `layout` lives as long as these rows are read; `rows` and `tiles` are of all
-  // rows of start().
+  // any threads at once, then list(), which changes digits in place and returns how many values
+  // are outliers. take(): x is the whole row, [columns] fp32. Limits: see Backend::linear, infinity
+  // for kW8A8. REQUIRES: `layout` lives as long as these rows are read; `rows` and `tiles` are of
+  // all rows of start().
   void start(const LinearLayout& layout, int64_t rows);
-  int64_t take(const KernelTable& kernels, int64_t row, int64_t shard, const float* x,
-               float threshold, float ratio);
-  void list(const KernelTable& kernels, ThreadPool& pool, int64_t rows, const RowTiles& tiles);
+  void take(const KernelTable& kernels, int64_t row, int64_t shard, const float* x, float threshold,
+            float ratio);
+  int64_t list(const KernelTable& kernels, ThreadPool& pool, int64_t rows, const RowTiles& tiles);
 
   // A shard of one of the tiles.
   TileRows tile(const RowTiles::Rows& rows, int64_t shard) const;
@@ -54,8 +54,9 @@ class QuantizedRows {
   void for_integers(int64_t row, int64_t columns, const Take& take) const;
 
  private:
-  // Lists' lengths of a tile's shard.
+  // Of a tile's shard: outliers, and the lists' lengths.
   struct Counts {
+    int32_t outliers = 0;
     int32_t rest = 0, unshared = 0, shared = 0;
     bool shared_small = true;
   };

@@ -49,11 +49,11 @@ inline void quantize_plain(const float* x, int64_t n, int64_t padded, float inve
 }
 
 // The same for the values below the limit; the others, which it counts, in two digits.
-inline int64_t quantize_mixed(const float* x, int64_t n, int64_t padded, float limit, float inverse,
-                              const RowDigits& to, QuantizedRow* row) {
+inline void quantize_mixed(const float* x, int64_t n, int64_t padded, float limit, float inverse,
+                           const RowDigits& to, QuantizedRow* row) {
   constexpr float kMost = 127.0f * 254.0f + 126.0f;
   Ints16 low_sum = no_ints(), high_sum = no_ints();
-  int64_t count = 0;
+  int count = 0;
   quantize_values(x, n, padded, to.low, [&](Vec16 values, int64_t at, int8_t* low) {
     const Vec16 outliers = drop_below(values, all(limit));
     const uint32_t lanes = nonzero_lanes(outliers);
@@ -78,12 +78,11 @@ inline int64_t quantize_mixed(const float* x, int64_t n, int64_t padded, float l
   });
   row->low_sum = sum_lanes(low_sum);
   row->high_sum = sum_lanes(high_sum);
-  row->has_outliers = true;
-  return count;
+  row->outliers = count;
 }
 
-inline int64_t quantize(const float* x, int64_t n, int64_t padded, float threshold, float ratio,
-                        const RowDigits& to, QuantizedRow* row) {
+inline void quantize(const float* x, int64_t n, int64_t padded, float threshold, float ratio,
+                     const RowDigits& to, QuantizedRow* row) {
   constexpr int kSums = kChains / kBlock;
   Vec16 tops[2] = {zero(), zero()}, sums[kSums];
   for (Vec16& sum : sums) sum = zero();
@@ -111,14 +110,14 @@ inline int64_t quantize(const float* x, int64_t n, int64_t padded, float thresho
   if (!(total <= 3.4028235e38f)) {  // an infinity or a NaN: so is the product
     __builtin_memset(to.low, 0, static_cast<size_t>(padded));
     row->scale = __builtin_nanf("");
-    return 0;
+    return;
   }
   const float spread = ratio * (total / static_cast<float>(n));
   const float limit = spread < threshold ? spread : threshold;
   if (absmax < limit || absmax < kLeastOutlier) {
     row->scale = absmax / 127.0f;
     quantize_plain(x, n, padded, absmax >= kLeast ? 127.0f / absmax : 0.0f, to.low, row);
-    return 0;
+    return;
   }
   Vec16 top_below = zero();
   for (int64_t i = 0; i < n; i += kBlock) {
@@ -127,7 +126,7 @@ inline int64_t quantize(const float* x, int64_t n, int64_t padded, float thresho
   const float below = max_lanes(top_below), finest = absmax / (127.0f * 254.0f + 126.0f);
   row->scale = below / 127.0f > finest ? below / 127.0f : finest;
   row->high_small = absmax < static_cast<float>(kSmallDigit) * 254.0f * row->scale;
-  return quantize_mixed(x, n, padded, limit, 1.0f / row->scale, to, row);
+  quantize_mixed(x, n, padded, limit, 1.0f / row->scale, to, row);
 }
 
 inline void norm_row(const NormRow& row) {
