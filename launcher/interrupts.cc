@@ -17,9 +17,25 @@ std::atomic<bool> interrupted = false;
 
 using Handler = void (*)(int);
 
-// A signal handler. What is on the line already may be a part of an answer. A pipe that nobody
-// reads does not keep the process.
-void end_process(int) {
+Handler handler_of(int signal) {
+  struct sigaction now {};
+  sigaction(signal, nullptr, &now);
+  return now.sa_handler;
+}
+
+void handle(int signal, Handler handler) {
+  if (handler_of(signal) == SIG_IGN) return;
+  struct sigaction action {};
+  action.sa_handler = handler;
+  sigaction(signal, &action, nullptr);
+}
+
+void end_process(int) { end_as_interrupted(); }
+
+}  // namespace
+
+// A signal handler calls it. What is on the line already may be a part of an answer.
+void end_as_interrupted() {
   constexpr std::string_view kLine = "\noctet: error: interrupted\n";
   pollfd errors{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
   if (poll(&errors, 1, 0) > 0) {
@@ -28,24 +44,8 @@ void end_process(int) {
   _exit(kExitInterrupted);
 }
 
-Handler handler_of(int signal) {
-  struct sigaction now {};
-  sigaction(signal, nullptr, &now);
-  return now.sa_handler;
-}
-
-void handle(int signal, Handler handler) {
-  struct sigaction action {};
-  action.sa_handler = handler;
-  sigaction(signal, &action, nullptr);
-}
-
-}  // namespace
-
 void end_when_interrupted() {
-  for (const int signal : kInterrupts) {
-    if (handler_of(signal) != SIG_IGN) handle(signal, end_process);
-  }
+  for (const int signal : kInterrupts) handle(signal, end_process);
 }
 
 void end_silently_when_interrupted() {
@@ -56,8 +56,8 @@ void end_silently_when_interrupted() {
 
 void keep_interrupts(SecondInterrupt second) {
   const Handler keep = [](int) { interrupted = true; };
-  const Handler keep_first = [](int signal) {
-    if (interrupted.exchange(true)) end_process(signal);
+  const Handler keep_first = [](int) {
+    if (interrupted.exchange(true)) end_as_interrupted();
   };
   for (const int signal : kInterrupts) {
     handle(signal, second == SecondInterrupt::kIgnored ? keep : keep_first);

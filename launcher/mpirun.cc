@@ -150,24 +150,24 @@ int run_under_mpirun(int ranks, const std::vector<std::string>& arguments) {
     throw InputError(alone.what());
   }
   const std::vector<std::string> command = mpirun_command(ranks, arguments);
-  // The terminal's signals reach mpirun by themselves; what is sent to this process is passed on.
+  // One signal is passed on: a second one would make mpirun leave at once, and files of its ranks
+  // behind.
   keep_interrupts(SecondInterrupt::kIgnored);
   OutputRelay relay;
-  ProcessGroup mpirun(command, ProcessGroup::Terminal::kShared, relay.input());
+  ProcessGroup mpirun(command, relay.input());
   relay.start();
   while (!relay.failed() && !(mpirun.poll() && relay.done())) {
     if (was_interrupted()) {
-      // A second signal would make mpirun leave at once, and files of its ranks behind.
-      if (!mpirun.wait(std::chrono::milliseconds(400))) mpirun.terminate(std::chrono::seconds(5));
+      mpirun.terminate(std::chrono::seconds(5));
       relay.wait(std::chrono::milliseconds(400));
-      throw InputError("interrupted", ErrorCode::kCancelled);
+      end_as_interrupted();
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   const int status =
       mpirun.terminate(std::chrono::seconds(5));  // which has ended, but for a failure
   if (relay.failed()) throw InputError("standard output takes no more");
-  if (was_interrupted() && status != 0) throw InputError("interrupted", ErrorCode::kCancelled);
+  if (was_interrupted() && status != 0) end_as_interrupted();
   if (!WIFEXITED(status)) {
     throw InputError("mpirun " + describe_status(status), ErrorCode::kUnavailable);
   }

@@ -16,9 +16,9 @@ std::vector<std::string> mpirun_command(int ranks, const std::vector<std::string
 
 // Runs `mpirun -n RANKS` of this program on this terminal, copies what it writes to stdout, and
 // waits. Returns the exit code of the ranks, kExitGroupLost when one was killed. Throws InputError
-// when it cannot be started, when mpirun itself is killed, and when stdout takes no more or there
-// was an interrupt (kCancelled), which end the ranks. Main thread; interrupts are kept from then
-// on, and after one every later call throws.
+// when it cannot be started, when mpirun itself is killed, and when stdout takes no more, which
+// ends the ranks. Main thread; interrupts are kept from then on, and one ends the ranks, then this
+// process.
 int run_under_mpirun(int ranks, const std::vector<std::string>& arguments);
 int run_under_mpirun(int ranks);  // of this very command line
 

@@ -27,9 +27,7 @@ int open_output(const std::string& path) {
 
 }  // namespace
 
-ProcessGroup::ProcessGroup(const std::vector<std::string>& command, Terminal terminal,
-                           const std::string& output)
-    : terminal_(terminal) {
+ProcessGroup::ProcessGroup(const std::vector<std::string>& command, const std::string& output) {
   const int fd = open_output(output);
   try {
     start(command, fd, fd);
@@ -40,8 +38,7 @@ ProcessGroup::ProcessGroup(const std::vector<std::string>& command, Terminal ter
   if (fd >= 0) close(fd);
 }
 
-ProcessGroup::ProcessGroup(const std::vector<std::string>& command, Terminal terminal, int out)
-    : terminal_(terminal) {
+ProcessGroup::ProcessGroup(const std::vector<std::string>& command, int out) {
   start(command, out, -1);
 }
 
@@ -55,7 +52,7 @@ void ProcessGroup::start(const std::vector<std::string>& command, int out, int e
   if (pid_ > 0) return;
   if (out >= 0) dup2(out, STDOUT_FILENO);
   if (err >= 0) dup2(err, STDERR_FILENO);
-  if (terminal_ == Terminal::kOwnGroup) setpgid(0, 0);
+  setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   sigset_t none;
   sigemptyset(&none);
@@ -84,7 +81,7 @@ bool ProcessGroup::wait(std::chrono::milliseconds most) {
 int ProcessGroup::terminate(std::chrono::milliseconds grace) {
   if (!poll()) kill(pid_, SIGTERM);
   while (!wait(grace)) {
-    kill(terminal_ == Terminal::kOwnGroup ? -pid_ : pid_, SIGKILL);
+    kill(-pid_, SIGKILL);
     grace = std::chrono::milliseconds(10);
   }
   return *status_;

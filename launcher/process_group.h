@@ -1,6 +1,7 @@
 // ProcessGroup: a child process and its descendants, supervised. The child leads a process group of
-// its own (if not asked otherwise), gets SIGTERM when this process dies in any way, and is ended
-// and reaped in the destructor. One thread: the one that starts it must live as long.
+// its own, so that the terminal's signals reach this process alone, gets SIGTERM when this process
+// dies in any way, and is ended and reaped in the destructor. One thread: the one that starts it
+// must live as long.
 #pragma once
 
 #include <sys/types.h>
@@ -14,14 +15,10 @@ namespace octet {
 
 class ProcessGroup {
  public:
-  // kShared: the child stays in this process's group, and so in the terminal's foreground.
-  enum class Terminal { kOwnGroup, kShared };
-
   // With `output` the child's stdout and stderr go to that file. Throws InputError.
-  explicit ProcessGroup(const std::vector<std::string>& command,
-                        Terminal terminal = Terminal::kOwnGroup, const std::string& output = "");
+  explicit ProcessGroup(const std::vector<std::string>& command, const std::string& output = "");
   // Its stdout goes to the open file `out`.
-  ProcessGroup(const std::vector<std::string>& command, Terminal terminal, int out);
+  ProcessGroup(const std::vector<std::string>& command, int out);
   ~ProcessGroup();  // terminate(2 s)
   ProcessGroup(const ProcessGroup&) = delete;
   ProcessGroup& operator=(const ProcessGroup&) = delete;
@@ -41,7 +38,6 @@ class ProcessGroup {
   void start(const std::vector<std::string>& command, int out, int err);  // -1: this process's
 
   pid_t pid_ = -1;
-  Terminal terminal_;
   std::optional<int> status_;
 };
 

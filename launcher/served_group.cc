@@ -38,7 +38,7 @@ ServedGroup::ServedGroup(const std::vector<std::string>& arguments, const std::s
   std::vector<std::string> command{std::filesystem::read_symlink("/proc/self/exe").string(),
                                    "serve", "--port=0"};
   command.insert(command.end(), arguments.begin(), arguments.end());
-  process_ = std::make_unique<ProcessGroup>(command, ProcessGroup::Terminal::kOwnGroup, log);
+  process_ = std::make_unique<ProcessGroup>(command, log);
 }
 
 std::string ServedGroup::wait_ready(const std::function<bool()>& interrupted) {
