@@ -26,6 +26,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/activation.h"
 #include "kernels/reduction_tree.h"
 #include "kernels/shortlist.h"
 #include "kernels/tensor.h"
@@ -33,7 +34,6 @@
 
 namespace octet {
 
-enum class Activation { kNone, kRelu, kGelu, kGeluTanh, kSiluGate };
 enum class NormKind { kRms, kLayer };
 enum class RopeStyle {
   kNone,

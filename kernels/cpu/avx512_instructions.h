@@ -20,6 +20,13 @@ static inline void multiply_add(__m512i& sums, __m512i w, __m512i x) {
   asm("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(w), "v"(x));
 }
 
+// To nearest, ties to even. For kernels with AMX alone, whose machines have it.
+static inline __m256i to_bf16(__m512 numbers) {
+  __m256i halves;
+  asm("vcvtneps2bf16 %1, %0" : "=v"(halves) : "v"(numbers));
+  return halves;
+}
+
 // A bit a lane. The move is spelled out: a widened mask that has to be spilled is stored by gcc 12
 // as two bytes and read again as four.
 static inline uint32_t lanes_of(__mmask16 mask) {

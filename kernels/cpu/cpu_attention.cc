@@ -22,16 +22,17 @@ constexpr int64_t kSplitFloats = 2 << 20;
 // query heads of one KV head, or some of them where these are many.
 class CpuAttention::Call {
  public:
-  explicit Call(const AttentionArgs& args)
-      : args_(args),
+  Call(const KernelTable& kernels, const AttentionArgs& args)
+      : kernels_(kernels),
+        args_(args),
         d_(args.head_dim),
         padded_((d_ + kBlock - 1) / kBlock * kBlock),
-        tiles_of_head_((args.heads.group + kMaxAttentionRows - 1) / kMaxAttentionRows),
+        tiles_of_head_((args.heads.group + kernels.attention_rows - 1) / kernels.attention_rows),
         block_size_(args.cache.k.dim(2)),
         head_stride_(block_size_ * d_) {}
 
   const AttentionArgs& args() const { return args_; }
-  int tokens_of_run() const { return std::max(1, kMaxAttentionRows / args_.heads.group); }
+  int tokens_of_run() const { return std::max(1, kernels_.attention_rows / args_.heads.group); }
   int64_t tiles_of_run() const { return int64_t{args_.heads.num_kv()} * tiles_of_head_; }
   int64_t heads_of_tile() const {
     return (args_.heads.group + tiles_of_head_ - 1) / tiles_of_head_;
@@ -39,12 +40,17 @@ class CpuAttention::Call {
   int64_t padded() const { return padded_; }
   // A row's part and its sum.
   int64_t floats_of_row() const { return padded_ + int64_t{sizeof(AttentionSum) / sizeof(float)}; }
-  int64_t scratch() const { return kFloatTileRows * (kScoreStride + 2 * padded_); }
+  // Floats of a thread's, whole cache lines.
+  int64_t scratch() const {
+    constexpr int64_t kLine = 16;
+    const int64_t floats = digits_at() + (kernels_.attention_digits(d_) + 1) / 2;
+    return (floats + kLine - 1) / kLine * kLine;
+  }
   int first_seen(int position) const {
     return args_.sliding_window > 0 ? std::max(0, position - args_.sliding_window + 1) : 0;
   }
 
-  // The run's tile `number`, its rows in `rows`. `sums`: room for kFloatTileRows.
+  // The run's tile `number`, its rows in `rows`. `sums`: room for all of them.
   AttentionTile tile(const Run& run, int64_t number, std::span<AttentionRow> rows, float* scratch,
                      AttentionSum* sums) const {
     const HeadRange& heads = args_.heads;
@@ -88,12 +94,17 @@ class CpuAttention::Call {
             .table = args_.block_tables.data<int32_t>() + run.sequence * args_.block_tables.dim(1),
             .scale = args_.scale,
             .scores = scratch,
-            .totals = scratch + kFloatTileRows * kScoreStride,
-            .parts = scratch + kFloatTileRows * (kScoreStride + padded_),
+            .totals = scratch + rows_of_scratch() * kScoreStride,
+            .digits = reinterpret_cast<uint16_t*>(scratch + digits_at()),
+            .parts = scratch + rows_of_scratch() * (kScoreStride + padded_),
             .sums = sums};
   }
 
  private:
+  int64_t rows_of_scratch() const { return kernels_.attention_scratch_rows; }
+  int64_t digits_at() const { return rows_of_scratch() * (kScoreStride + 2 * padded_); }
+
+  const KernelTable& kernels_;
   const AttentionArgs& args_;
   int64_t d_, padded_, tiles_of_head_, block_size_, head_stride_;
 };
@@ -135,10 +146,12 @@ void CpuAttention::plan(const Call& call) {
 
 void CpuAttention::apply(const KernelTable& kernels, ThreadPool& pool, const AttentionArgs& args) {
   if (args.out.dim(0) == 0 || args.heads.num_q() == 0) return;
-  const Call call(args);
+  const Call call(kernels, args);
   plan(call);
   const int64_t scratch = call.scratch();
-  if (std::ssize(scratch_) < scratch * pool.size()) scratch_.resize(scratch * pool.size());
+  if (scratch_.numel() < scratch * pool.size()) {
+    scratch_ = Tensor::host(DType::kF32, {scratch * pool.size()});
+  }
   const int64_t tiles = call.tiles_of_run(), tasks = std::ssize(runs_) * tiles;
   if (pool.size() > 1 && tasks < kTasksOfThread * pool.size() && tasks < tasks_ &&
       rows_ * call.floats_of_row() <= splits_.numel()) {
@@ -148,9 +161,9 @@ void CpuAttention::apply(const KernelTable& kernels, ThreadPool& pool, const Att
   // short.
   pool.run(tasks, [&](int thread, int64_t task) {
     std::array<AttentionRow, kMaxAttentionRows> rows;
-    std::array<AttentionSum, kFloatTileRows> sums;
+    std::array<AttentionSum, kMaxAttentionRows> sums;
     kernels.attention_tile(call.tile(runs_[std::ssize(runs_) - 1 - task / tiles], task % tiles,
-                                     rows, scratch_.data() + thread * scratch, sums.data()));
+                                     rows, scratch_.data<float>() + thread * scratch, sums.data()));
   });
 }
 
@@ -164,7 +177,7 @@ void CpuAttention::run_splits(const KernelTable& kernels, ThreadPool& pool, cons
     const int64_t rows_of_split = (run.end - run.begin) * call.heads_of_tile();
     const int64_t first = run.first_row + number * run.splits * rows_of_split;
     AttentionTile tile =
-        call.tile(run, number, rows, scratch_.data() + thread * scratch, sums + first);
+        call.tile(run, number, rows, scratch_.data<float>() + thread * scratch, sums + first);
     tile.parts = splits_.data<float>() + first * call.padded();
     body(tile);
   };

@@ -43,7 +43,7 @@ class CpuAttention {
 
   std::vector<Run> runs_;
   int64_t tasks_ = 0, rows_ = 0;  // of all runs: splits of tiles, and their rows
-  std::vector<float> scratch_;    // of each thread: a tile's
+  Tensor scratch_;                // of each thread: a tile's
   Tensor splits_;                 // of each row of each split of a tile: its part, then all sums
 };
 

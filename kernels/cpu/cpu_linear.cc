@@ -1,5 +1,7 @@
 #include "kernels/cpu/cpu_linear.h"
 
+#include <immintrin.h>
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -18,6 +20,7 @@ namespace {
 constexpr int kLine = kMaxBlocks * kBlock;                     // floats of a tile's row
 constexpr int kMostSums = kMaxInt8TileRows * kLine;            // of a tile
 constexpr int kMostWaiting = std::bit_width(kMaxShards - 1u);  // subtrees left of a leaf
+constexpr size_t kCacheLine = 64;
 constexpr int64_t kAhead = 1024;  // bytes that weights are fetched ahead of their use
 // Bytes of a column, so that a lone tile, which is short, fetches the next one.
 constexpr int64_t kMostForOne = 128 << 10;
@@ -200,6 +203,14 @@ void CpuLinear::take_row(const KernelTable& kernels, LinearScratch& scratch, int
   for (int64_t s = 0; s < std::ssize(shards()); ++s) take_slice(kernels, scratch, row, s, x);
 }
 
+int64_t CpuLinear::band_rows(const KernelTable& kernels, int64_t rows) const {
+  constexpr int64_t kLeast = 128;  // for which the weights are worth being fetched once more
+  const int64_t most = kernels.rows_that_stay / layout_.row_stride();
+  if (!quantized() || most >= kernels.band_rows || most < kLeast) return kernels.band_rows;
+  const int64_t bands = (rows + most - 1) / most;  // as equal as can be
+  return (rows + bands - 1) / bands;
+}
+
 void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch,
                       const Tensor& x, const Tensor& out) const {
   const int64_t n = x.dim(0);
@@ -209,8 +220,9 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
   OCTET_CHECK(!taken || (scratch.taken.raw_data() == x.raw_data() && scratch.taken.dim(0) == n),
               "{} rows were taken, {} others are multiplied", scratch.taken.dim(0), n);
   if (n == 0 || out_features_ == 0) return;
+  const int64_t blocks = layout_.num_blocks, columns = (blocks + kMaxBlocks - 1) / kMaxBlocks;
   const RowTiles tiles =
-      quantized() ? RowTiles(n, kernels.band_rows, kernels.int8_rows, kernels.int8_row_step)
+      quantized() ? RowTiles(n, band_rows(kernels, n), kernels.int8_rows, kernels.int8_row_step)
                   : RowTiles(n, kernels.band_rows, kFloatTileRows, 1);
   if (quantized()) {
     if (!taken) {
@@ -226,11 +238,13 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
   // A task is a column of blocks, which stays in the cache while a band of rows goes through it. A
   // thread's columns follow each other: each tile of the first band fetches its part of the next
   // one.
-  const int64_t blocks = layout_.num_blocks, columns = (blocks + kMaxBlocks - 1) / kMaxBlocks;
   const int64_t column_bytes = kMaxBlocks * layout_.blocks.block_bytes();
   const int64_t bands = tiles.bands();
   const bool rows_stay =
       quantized() && tiles.rows_of(0) * layout_.row_stride() <= kernels.rows_that_stay;
+  const bool past_caches = quantized() && out_features_ % kBlock == 0 &&
+                           reinterpret_cast<uintptr_t>(out.raw_data()) % kCacheLine == 0 &&
+                           static_cast<int64_t>(out.bytes()) >= kernels.outputs_that_stay;
   pool.run(columns * bands, [&](int, int64_t task) {
     const int64_t band = rows_stay ? task / columns : task % bands;
     const int64_t block = (rows_stay ? task % columns : task / bands) * kMaxBlocks;
@@ -248,8 +262,9 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
             .fetch = fetches_next
                          ? fetch_during(t, parts, column_bytes, next)
                          : WeightFetch{.ahead = kAhead, .same_column = true, .in_cache = true}},
-           out);
+           past_caches, out);
     }
+    if (past_caches) _mm_sfence();  // before anybody is told that they are there
   });
 }
 
@@ -283,19 +298,47 @@ void CpuLinear::apply_blocks(const KernelTable& kernels, const float* x,
 }
 
 void CpuLinear::tile(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
-                     const Place& place, const Tensor& out) const {
+                     const Place& place, bool past_caches, const Tensor& out) const {
   alignas(64) float sums[kMostWaiting * kMostSums];
   const int64_t n = x.dim(0), stride = place.rows * kLine;
+  const int64_t first = (gated() ? place.block / 2 : place.block) * kBlock;
+  const int blocks = gated() ? place.blocks / 2 : place.blocks;
+  const auto outputs = static_cast<int>(std::min<int64_t>(blocks * kBlock, out_features_ - first));
+  // Are the tree's roots the outputs already?
+  const bool finished =
+      activation_ == Activation::kNone && bias_.empty() && outputs == blocks * kBlock;
   for (size_t r = 0; r < roots_.size(); ++r) {
     const Root& root = roots_[r];
+    float* const to_out =
+        out.data<float>() + (static_cast<int64_t>(r) * n + place.row) * out_features_ + first;
     float* to = sums;
     for (size_t i = 0; i < root.waiting.size(); ++i) {
       to -= root.waiting[i] * stride;
-      leaf(kernels, scratch, x, place, root.first_leaf + static_cast<int>(i),
-           {.to = to, .waiting = root.waiting[i], .stride = stride});
+      LeafPlace leaf_place{.to = to,
+                           .row_stride = kLine,
+                           .past_caches = false,
+                           .waiting_sums = to,
+                           .waiting = root.waiting[i],
+                           .stride = stride};
+      if (finished && i + 1 == root.waiting.size()) {
+        leaf_place.to = to_out;
+        leaf_place.row_stride = out_features_;
+        leaf_place.past_caches = past_caches;
+      }
+      leaf(kernels, scratch, x, place, root.first_leaf + static_cast<int>(i), leaf_place);
       to += stride;
     }
-    finish(kernels, sums, place, out.data<float>() + static_cast<int64_t>(r) * n * out_features_);
+    if (finished) continue;
+    kernels.finish_tile(
+        {.sums = sums,
+         .bias = bias_.empty() ? nullptr : bias_.data<float>() + place.block * kBlock,
+         .activation = activation_,
+         .rows = place.rows,
+         .blocks = place.blocks,
+         .out = to_out,
+         .out_stride = out_features_,
+         .outputs = outputs,
+         .past_caches = past_caches});
   }
 }
 
@@ -330,53 +373,16 @@ void CpuLinear::leaf(const KernelTable& kernels, const LinearScratch& scratch, c
   const int outputs = blocks * kBlock;
   for (int r = 0; r < rows; ++r) {
     float* line = sums + r * kLine;
-    float* to = place_in_tree.to + r * kLine;
+    float* to = place_in_tree.to + r * place_in_tree.row_stride;
     if (!scales_.empty()) {
       const float* scales = scales_.data<float>() + block * kBlock;
       for (int o = 0; o < outputs; ++o) line[o] *= scales[o];
     }
     for (int i = place_in_tree.waiting - 1; i >= 0; --i) {
-      const float* left = to + i * place_in_tree.stride;
+      const float* left = place_in_tree.waiting_sums + i * place_in_tree.stride + r * kLine;
       for (int o = 0; o < outputs; ++o) line[o] = left[o] + line[o];
     }
     std::copy_n(line, outputs, to);
-  }
-}
-
-// Bias, activation, and the outputs that are not padding.
-void CpuLinear::finish(const KernelTable& kernels, float* sums, const Place& place,
-                       float* out) const {
-  const auto [row, rows, block, blocks, fetch] = place;
-  const int64_t first = gated() ? block / 2 * kBlock : block * kBlock;
-  const int64_t count =
-      std::min<int64_t>(gated() ? blocks / 2 * kBlock : blocks * kBlock, out_features_ - first);
-  for (int r = 0; r < rows; ++r) {
-    float* line = sums + r * kLine;
-    if (!bias_.empty()) {
-      const float* bias = bias_.data<float>() + block * kBlock;
-      for (int o = 0; o < blocks * kBlock; ++o) line[o] += bias[o];
-    }
-    switch (activation_) {
-      case Activation::kNone:
-        break;
-      case Activation::kRelu:
-        for (int o = 0; o < blocks * kBlock; ++o) line[o] = std::max(line[o], 0.0f);
-        break;
-      case Activation::kGelu:
-        kernels.gelu(line, blocks * kBlock);
-        break;
-      case Activation::kGeluTanh:
-        kernels.gelu_tanh(line, blocks * kBlock);
-        break;
-      case Activation::kSiluGate:
-        for (int pair = 0; pair < blocks / 2; ++pair) {
-          float* gate = line + 2 * pair * kBlock;
-          kernels.silu_gate(gate, gate + kBlock, kBlock);
-          if (pair > 0) std::copy_n(gate, kBlock, line + pair * kBlock);
-        }
-        break;
-    }
-    std::copy_n(line, count, out + (row + r) * out_features_ + first);
   }
 }
 

@@ -97,13 +97,14 @@ class CpuLinear : public PackedLinear {
   void pack(const LinearWeight& weight, ThreadPool& pool);
   void keep(const BlockedWeight& weight);
   int64_t source_row(int64_t packed_row) const;  // -1: padding
+  // Of a product of so many rows.
+  int64_t band_rows(const KernelTable& kernels, int64_t rows) const;
   void take_slice(const KernelTable& kernels, LinearScratch& scratch, int64_t row, int64_t shard,
                   const float* x) const;
   void tile(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
-            const Place& place, const Tensor& out) const;
+            const Place& place, bool past_caches, const Tensor& out) const;
   void leaf(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
             const Place& place, int shard, const LeafPlace& place_in_tree) const;
-  void finish(const KernelTable& kernels, float* sums, const Place& place, float* out) const;
 
   DType dtype_;
   float outlier_threshold_, outlier_ratio_ = kOutlierRatio;

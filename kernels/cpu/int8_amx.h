@@ -1,12 +1,12 @@
 // Digits of many rows as AMX tiles. Included only by kernels_avx512.cc, after its VNNI kernel,
 // inside its unnamed namespace.
 
-constexpr int kTileGroups = amx::kTileBytes / kGroup;
+constexpr int kTileGroups = amx::kTileBytes / kGroup;  // of a step along K
 constexpr int kWeightTileBytes = kTileGroups * kGroupBytes;
 constexpr int kAmxRows = 2 * amx::kTileRows;
-// Into L1: groups of the inputs, and bytes of a block of weights, ahead of their use. These include
-// weights that come from memory.
-constexpr int kInputsAhead = 2 * kTileGroups;
+// Steps until the next blocks have their turn: so many of 32 rows stay in L1 beside the sums.
+constexpr int64_t kChunkSteps = 8;
+// Bytes that a block of weights which comes from memory is fetched ahead of its use.
 constexpr int64_t kWeightsAhead = 4 * kWeightTileBytes;
 static_assert(kAmxRows <= kMaxInt8TileRows && kTileGroups * kGroup <= kMaxTileColumns &&
               kGroupBytes == amx::kTileBytes);
@@ -20,13 +20,15 @@ inline void unroll(const Body& body) {
   }
 }
 
-// Copies the weights of `count` groups from `group` on into `room`, a tile, zeros behind them.
+// Copies the weights of kTileGroups groups from `group` on into `room`, a tile; zeros behind the
+// last one.
 template <typename Groups>
 inline const uint8_t* gather(const Groups& groups, const uint8_t* weights, int64_t group,
-                             int64_t count, uint8_t* room) {
+                             uint8_t* room) {
   for (int i = 0; i < kTileGroups; ++i) {
-    const __m512i w =
-        i < count ? _mm512_loadu_si512(weights + groups.place(group + i)) : _mm512_setzero_si512();
+    const __m512i w = group + i < groups.count
+                          ? _mm512_loadu_si512(weights + groups.place(group + i))
+                          : _mm512_setzero_si512();
     _mm512_store_si512(room + i * kGroupBytes, w);
   }
   return room;
@@ -35,33 +37,36 @@ inline const uint8_t* gather(const Groups& groups, const uint8_t* weights, int64
 // The low digits' groups, by tiles: weights are loaded where they lie, and fetched.
 class AllTiles : public AllGroups<false> {
  public:
-  explicit AllTiles(const Int8Tile& tile)
-      : AllGroups(tile), next_(tile.fetch), line_(next_.part * tile.groups / next_.parts) {}
-
-  // kTileGroups groups' weights of a block, side by side.
-  const uint8_t* tile_at(const uint8_t* weights, int64_t group, uint8_t* /*room*/) const {
-    const uint8_t* from = weights + group * kGroupBytes;
-    for (int i = 0; i < kTileGroups; ++i) {
-      _mm_prefetch(from + i * kGroupBytes + kWeightsAhead, _MM_HINT_T0);
+  explicit AllTiles(const Int8Tile& tile) : AllGroups(tile), ahead_(tile.fetch.ahead) {
+    const WeightFetch& fetch = tile.fetch;
+    if (fetch.same_column) {
+      ahead_ = kWeightsAhead;
+      lines_ = fetch.in_cache ? 0 : kTileGroups;
+    } else {
+      lines_ = (kTileGroups + fetch.parts - 1) / fetch.parts;
+      first_ = fetch.part * count / fetch.parts;
+      end_ = (fetch.part + 1) * count / fetch.parts;
     }
-    return from;
   }
 
-  // Into L2: this tile's part of the next column. Groups of weights are cache lines.
+  // kTileGroups groups' weights of a block, side by side.
+  const uint8_t* tile_at(const uint8_t* weights, int64_t group, uint8_t* room) const {
+    if (group + kTileGroups > count) return gather(*this, weights, group, room);
+    return weights + group * kGroupBytes;
+  }
+
+  // Into L2, beside the step at `group`. Groups of weights are cache lines.
   template <int kBlocks>
-  void fetch_next(const uint8_t* const (&weights)[kBlocks], int64_t group) {
-    if (next_.ahead <= kWeightsAhead) return;
-    const int64_t end = (next_.part * count + group + kTileGroups) / next_.parts;
-    for (; line_ < end; ++line_) {
-      for (const uint8_t* block : weights) {
-        _mm_prefetch(block + next_.ahead + line_ * kGroupBytes, _MM_HINT_T1);
-      }
+  void fetch_beside(const uint8_t* const (&weights)[kBlocks], int64_t group) const {
+    const int64_t begin = first_ + group / kTileGroups * lines_;
+    const int64_t end = begin + lines_ < end_ ? begin + lines_ : end_;
+    for (int64_t line = begin; line < end; ++line) {
+      for (const uint8_t* block : weights) fetch_into_l2(block + ahead_ + line * kGroupBytes);
     }
   }
 
  private:
-  WeightFetch next_;
-  int64_t line_;
+  int64_t ahead_, lines_, first_ = 0, end_ = count;
 };
 
 // The high digits': weights are brought together first.
@@ -70,68 +75,108 @@ class SharedTiles : public SharedGroups {
   using SharedGroups::SharedGroups;
 
   const uint8_t* tile_at(const uint8_t* weights, int64_t group, uint8_t* room) const {
-    return gather(*this, weights, group, kTileGroups, room);
+    return gather(*this, weights, group, room);
   }
   template <int kBlocks>
-  void fetch_next(const uint8_t* const (&)[kBlocks], int64_t) {}
+  void fetch_beside(const uint8_t* const (&)[kBlocks], int64_t) const {}
 };
 
-// The sums of kRowTiles by kBlocks tiles stay in registers 0 to 3; the others hold the inputs,
-// which each serve kBlocks products, and the weights, which serve kRowTiles.
+// The product of kRowTiles tiles of rows and the tile's blocks [begin, end), kBlocks at a time.
+// Their sums are in registers 0 to 3; the others hold the inputs, which each serve kBlocks
+// products, and the weights, which serve kRowTiles and therefore leave L1 to the inputs.
+//
+// A store of sums waits for the last product. So that the products behind it need not wait as well,
+// each register is stored where the next blocks' first step takes it over, and leaves are made of
+// the sums beside the steps that follow. REQUIRES: kBlocks divides end - begin.
 template <int kRowTiles, int kBlocks, typename Groups>
-inline void amx_products(const Int8Tile& tile, Groups groups, int first_block) {
+inline void amx_products(const Int8Tile& tile, const Groups& groups, int begin, int end) {
   constexpr int kSums = kRowTiles * kBlocks, kX = 4, kW = kX + kRowTiles, kWeightTiles = 8 - kW;
-  static_assert(kSums <= 4);
-  unroll<kSums>([]<int t>() { amx::zero<t>(); });
-  const uint8_t* weights[kBlocks];
-  for (int b = 0; b < kBlocks; ++b) weights[b] = tile.weights[first_block + b] + tile.begin;
+  constexpr int64_t kStride = kMaxBlocks * kBlock * sizeof(int32_t);
+  static_assert(kSums <= kX);
+  alignas(64) int32_t sums[kRowTiles * amx::kTileRows][kMaxBlocks][kBlock];
+  alignas(64) uint8_t room[kBlocks][kWeightTileBytes];
+  const int64_t digit_stride = tile.x.digit_stride;
+
+  // Of register t, with blocks from `block` on.
+  const auto place = [&]<int t>(int block) {
+    return sums[t / kBlocks * amx::kTileRows][block + t % kBlocks];
+  };
   // The products of kTileGroups groups from `group` on, whose weights of block b are at from(b).
-  const auto add_products = [&](int64_t group, const auto& from) {
-    unroll<kRowTiles>([&]<int r>() {
-      const int64_t stride = tile.x.digit_stride;
-      const int8_t* rows = groups.digits + group * kGroup + r * amx::kTileRows * stride;
-      amx::load<kX + r>(rows, stride);
-      for (int i = 0; i < amx::kTileRows; ++i) {
-        _mm_prefetch(rows + i * stride + kInputsAhead * kGroup, _MM_HINT_T0);
-      }
-    });
+  // open<t>() makes register t ready for sums.
+  const auto step = [&](int64_t group, const auto& from, const auto& open) {
+    const int8_t* x = groups.digits + group * kGroup;
     unroll<kBlocks>([&]<int b>() {
       constexpr int w = kW + b % kWeightTiles;
-      amx::load<w>(from(b), kGroupBytes);
-      unroll<kRowTiles>([&]<int r>() { amx::multiply_add<r * kBlocks + b, kX + r, w>(); });
+      amx::load_once<w>(from(b), kGroupBytes);
+      unroll<kRowTiles>([&]<int r>() {
+        if constexpr (b == 0) {
+          amx::load<kX + r>(x + r * amx::kTileRows * digit_stride, digit_stride);
+        }
+        open.template operator()<r * kBlocks + b>();
+        amx::multiply_add<r * kBlocks + b, kX + r, w>();
+      });
     });
-    groups.fetch_next(weights, group);
   };
-  alignas(64) uint8_t room[kBlocks][kWeightTileBytes];
-  int64_t group = 0;
-  for (; group + kTileGroups <= groups.count; group += kTileGroups) {
-    add_products(group, [&](int b) { return groups.tile_at(weights[b], group, room[b]); });
-  }
-  if (group < groups.count) {
-    // No weights behind the last ones, whatever the inputs there are.
-    add_products(group, [&](int b) {
-      return gather(groups, weights[b], group, groups.count - group, room[b]);
-    });
-  }
-  alignas(64) int32_t sums[kRowTiles * amx::kTileRows][kBlocks][kBlock];
-  unroll<kSums>([&]<int t>() {
-    amx::store<t>(sums[t / kBlocks * amx::kTileRows][t % kBlocks], sizeof sums[0]);
-  });
-  for (int r = 0; r < tile.rows; ++r) {
-    for (int b = 0; b < kBlocks; ++b) {
-      Groups::store(tile, r, first_block + b, _mm512_load_si512(sums[r][b]));
+  const auto go_on = []<int t>() {};
+
+  // Blocks whose sums wait for registers and, from `row` on, leaves.
+  int last = -1;
+  int row = tile.rows;
+  const auto make_leaves = [&](int rows) {
+    const int stop = row + rows < tile.rows ? row + rows : tile.rows;
+    if (row >= stop) return;
+    const typename Groups::template Sums<kBlocks> leaves(tile, last);
+    for (; row < stop; ++row) {
+      Ints16 low[kBlocks];
+#pragma GCC unroll 4
+      for (int b = 0; b < kBlocks; ++b) low[b] = load_ints(sums[row][last + b]);
+      leaves.store(row, low);
+    }
+  };
+  // One step at least, of zeros where there is no group.
+  const int64_t steps = groups.count > 0 ? (groups.count + kTileGroups - 1) / kTileGroups : 1;
+  const int64_t chunks = end - begin > kBlocks ? (steps + kChunkSteps - 1) / kChunkSteps : 1;
+  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+    const int64_t first = steps * chunk / chunks, stop = steps * (chunk + 1) / chunks;
+    const int later = static_cast<int>(stop - first) - 1;
+    const int rows_a_step = later > 1 ? (tile.rows + later - 1) / later : tile.rows;
+    for (int block = begin; block < end; block += kBlocks) {
+      const uint8_t* weights[kBlocks];
+#pragma GCC unroll 4
+      for (int b = 0; b < kBlocks; ++b) weights[b] = tile.weights[block + b] + tile.begin;
+      int64_t group = first * kTileGroups;
+      const auto from = [&](int b) { return groups.tile_at(weights[b], group, room[b]); };
+      step(group, from, [&]<int t>() {
+        if (last >= 0) amx::store<t>(place.template operator()<t>(last), kStride);
+        if (chunk == 0) {
+          amx::zero<t>();
+        } else {
+          amx::load<t>(place.template operator()<t>(block), kStride);
+        }
+      });
+      groups.fetch_beside(weights, group);
+      for (int i = 0; i < later; ++i) {
+        group += kTileGroups;
+        step(group, from, go_on);
+        groups.fetch_beside(weights, group);
+        make_leaves(rows_a_step);
+      }
+      make_leaves(tile.rows);
+      last = block;
+      row = chunk + 1 == chunks ? 0 : tile.rows;
     }
   }
+  unroll<kSums>([&]<int t>() { amx::store<t>(place.template operator()<t>(last), kStride); });
+  make_leaves(tile.rows);
 }
 
 template <typename Groups>
 void amx_products(const Int8Tile& tile, const Groups& groups) {
   if (tile.rows <= amx::kTileRows) {
     return with_count<kMaxBlocks>(
-        tile.blocks, [&]<int kBlocks>() { amx_products<1, kBlocks>(tile, groups, 0); });
+        tile.blocks, [&]<int kBlocks>() { amx_products<1, kBlocks>(tile, groups, 0, kBlocks); });
   }
-  for (int block = 0; block + 2 <= tile.blocks; block += 2) {
-    amx_products<2, 2>(tile, groups, block);
-  }
-  if (tile.blocks % 2 != 0) amx_products<2, 1>(tile, groups, tile.blocks - 1);
+  const int even = tile.blocks / 2 * 2;
+  if (even > 0) amx_products<2, 2>(tile, groups, 0, even);
+  if (even < tile.blocks) amx_products<2, 1>(tile, groups, even, tile.blocks);
 }

@@ -8,6 +8,8 @@
 
 #include <cstdint>
 
+#include "kernels/activation.h"
+
 namespace octet::cpu {
 
 inline constexpr int kBlock = 16;     // outputs of a weight block
@@ -15,7 +17,7 @@ inline constexpr int kMaxBlocks = 4;  // weight blocks of a tile
 inline constexpr int kFloatTileRows = 6;
 inline constexpr int kMaxInt8TileRows = 32;
 inline constexpr int kMaxTileColumns = 64;
-inline constexpr int kMaxAttentionRows = 24;
+inline constexpr int kMaxAttentionRows = 64;
 inline constexpr float kLeast = 4e-37f;  // kLeastAbsmax
 inline constexpr float kLeastOutlier = 1e-33f;
 inline constexpr int kChains = 256;     // kMagnitudeChains
@@ -61,11 +63,14 @@ struct WeightFetch {
   bool in_cache = false;     // are they in L2 already, so that all there is to do is L1?
 };
 
-// Where a leaf of the reduction tree goes, [rows][kMaxBlocks][kBlock] floats. The sums of `waiting`
-// subtrees lie at `to`, to + stride, ..., leftmost first. The leaf is added to the last of them,
-// what that gives to the one before, and so on; the result is stored at `to`.
+// Where a leaf of the reduction tree goes: row r of it to `to` + r * row_stride, [kBlock] a block.
+// Before that the sums of `waiting` subtrees are added, the last one first. Those lie in scratch,
+// [rows][kMaxBlocks][kBlock] at waiting_sums, waiting_sums + stride, ...
 struct LeafPlace {
   float* to;
+  int64_t row_stride;  // floats
+  bool past_caches;    // is it written past the caches? Each row's begin is then 64-byte aligned
+  const float* waiting_sums;  // leftmost first; they may be what is written to
   int waiting;
   int64_t stride;  // floats, at least rows * kMaxBlocks * kBlock
 };
@@ -110,6 +115,18 @@ struct FloatTile {
   int64_t k;
   WeightFetch fetch;
   float* sums;  // [rows][kMaxBlocks][kBlock]
+};
+
+// The end of a tile: the tree's roots become outputs.
+struct FinishTile {
+  const float* sums;      // [rows][kMaxBlocks][kBlock]
+  const float* bias;      // [blocks, kBlock] or nullptr
+  Activation activation;  // kSiluGate: of each two blocks the first is the gate
+  int rows, blocks;
+  float* out;  // row r's at out + r * out_stride
+  int64_t out_stride;
+  int outputs;       // of a row; what the blocks have behind them is padding
+  bool past_caches;  // as LeafPlace's; no padding then
 };
 
 struct NormRow {
@@ -157,9 +174,11 @@ struct AttentionTile {
   int block_size;
   const int32_t* table;
   float scale;
-  float* scores;  // scratch [kFloatTileRows, kScoreStride]
-  float* totals;  // scratch [kFloatTileRows, padded]
-  // Weighted values of a split, and their sums. attention_tile: scratch for kFloatTileRows rows;
+  // Scratch for KernelTable::attention_scratch_rows.
+  float* scores;     // [rows, kScoreStride]
+  float* totals;     // [rows, padded]
+  uint16_t* digits;  // [KernelTable::attention_digits], on a cache line
+  // Weighted values of a split, and their sums. attention_tile: such scratch;
   // attention_split: [num_rows, padded] and [num_rows] of its split; attention_join: of all splits,
   // one after the other.
   float* parts;
@@ -186,6 +205,8 @@ struct SketchScan {
   float floor;  // the head's largest logit is not below
 };
 
+inline constexpr int64_t kAllStay = INT64_MAX;
+
 struct KernelTable {
   const char* name;
   bool (*supported)();
@@ -202,18 +223,19 @@ struct KernelTable {
   // A band of int8 rows of at most so many bytes goes through all columns before the next band
   // does: L2 holds it, and two columns.
   int64_t rows_that_stay;
+  int64_t outputs_that_stay;  // bytes of outputs from which on these are written past the caches
   void (*int8_tile)(const Int8Tile& tile);  // see Backend::linear
   void (*float_tile)(const FloatTile& tile);
+  void (*finish_tile)(const FinishTile& tile);
   void (*norm_row)(const NormRow& row);
+  int attention_rows;          // of a tile at most, and no more than kMaxAttentionRows
+  int attention_scratch_rows;  // see AttentionTile
+  int64_t (*attention_digits)(int64_t d);
   // All of a tile; or the parts and sums of each split, by its first position, and then what they
   // give together, in order: the same bits.
   void (*attention_tile)(const AttentionTile& tile);
   void (*attention_split)(const AttentionTile& tile, int split);
   void (*attention_join)(const AttentionTile& tile, int splits);
-  // In place, n a multiple of kBlock: silu(gate) * up; gelu; gelu by tanh.
-  void (*silu_gate)(float* gate, const float* up, int64_t n);
-  void (*gelu)(float* x, int64_t n);
-  void (*gelu_tanh)(float* x, int64_t n);
   void (*sketch_block)(const SketchBlock& block);
   float (*sketch_floor)(const SketchScan& scan);  // the largest of what logits are not below
   // The first block of [block, end) with a logit that may be the largest, or end; -infinity in

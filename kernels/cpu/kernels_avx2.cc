@@ -266,8 +266,12 @@ inline void int8_tile_of(const Int8Tile& tile) {
   }
   if (tile.x.rest.count > 0) add_listed(tile, tile.x.rest, sums);
   if (has_high(tile)) multiply_high<kRows>(tile);
-  for (int r = 0; r < kRows; ++r) {
-    for (int b = 0; b < tile.blocks; ++b) store_leaf(tile, r, b, {sums[r][b][0], sums[r][b][1]});
+  for (int b = 0; b < tile.blocks; ++b) {
+    const Leaves<1> leaves(tile, b);
+    for (int r = 0; r < kRows; ++r) {
+      const Ints16 block[] = {{sums[r][b][0], sums[r][b][1]}};
+      leaves.store(r, block);
+    }
   }
 }
 
@@ -285,15 +289,17 @@ constexpr KernelTable kTable{.name = "avx2",
                              .int8_row_step = 1,
                              .band_rows = 60,
                              .rows_that_stay = 128 << 10,
+                             .outputs_that_stay = kAllStay,
                              .int8_tile = int8_tile,
                              .float_tile = float_tile,
+                             .finish_tile = finish_tile,
                              .norm_row = norm_row,
+                             .attention_rows = 24,
+                             .attention_scratch_rows = kFloatRows,
+                             .attention_digits = no_attention_digits,
                              .attention_tile = attention_tile,
                              .attention_split = attention_split,
                              .attention_join = attention_join,
-                             .silu_gate = silu_gate,
-                             .gelu = gelu,
-                             .gelu_tanh = gelu_tanh,
                              .sketch_block = sketch_block,
                              .sketch_floor = sketch_floor,
                              .sketch_next = sketch_next};

@@ -47,9 +47,8 @@ class AllGroups {
     }
   }
   void next_step() { ahead_.next_step(); }
-  static void store(const Int8Tile& tile, int r, int b, __m512i sums) {
-    store_leaf(tile, r, b, {sums});
-  }
+  template <int kBlocks>
+  using Sums = Leaves<kBlocks>;
 
   const int8_t* const digits;
   const int64_t count;
@@ -57,6 +56,22 @@ class AllGroups {
  private:
   int64_t in_l2_ahead_;
   FetchAhead ahead_;
+};
+
+// As Leaves, of high digits, whose sums the leaves are made of.
+template <int kBlocks>
+class HighSums {
+ public:
+  HighSums(const Int8Tile& tile, int first) : to_(tile.high + first * kBlock) {}
+  void store(int r, const Ints16 (&sums)[kBlocks]) const {
+#pragma GCC unroll 4
+    for (int b = 0; b < kBlocks; ++b) {
+      _mm512_storeu_si512(to_ + (r * kMaxBlocks + b) * kBlock, sums[b].v);
+    }
+  }
+
+ private:
+  int32_t* to_;
 };
 
 // The high digits': those that many of the tile's rows have outliers in.
@@ -68,9 +83,8 @@ class SharedGroups {
   int64_t place(int64_t i) const { return int64_t{groups_[i]} * kGroupBytes; }
   void fetch(const uint8_t*, int64_t) const {}
   void next_step() {}
-  static void store(const Int8Tile& tile, int r, int b, __m512i sums) {
-    _mm512_storeu_si512(tile.high + (r * kMaxBlocks + b) * kBlock, sums);
-  }
+  template <int kBlocks>
+  using Sums = HighSums<kBlocks>;
 
   const int8_t* const digits;
   const int64_t count;
@@ -82,13 +96,13 @@ class SharedGroups {
 // gcc keeps an array of accumulators in registers only where the loops over it are unrolled early.
 template <int kRows, int kBlocks, typename Groups>
 inline void vnni(const Int8Tile& tile, Groups groups) {
-  __m512i acc[kRows][kBlocks];
+  Ints16 acc[kRows][kBlocks];
   const int8_t* x[kRows];
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
     x[r] = groups.digits + r * tile.x.digit_stride;
 #pragma GCC unroll 8
-    for (int b = 0; b < kBlocks; ++b) acc[r][b] = _mm512_setzero_si512();
+    for (int b = 0; b < kBlocks; ++b) acc[r][b] = no_ints();
   }
   const uint8_t* weights[kBlocks];
 #pragma GCC unroll 8
@@ -108,14 +122,12 @@ inline void vnni(const Int8Tile& tile, Groups groups) {
       __builtin_memcpy(&four, x[r] + i * kGroup, sizeof four);
       const __m512i broadcast = _mm512_set1_epi32(four);
 #pragma GCC unroll 8
-      for (int b = 0; b < kBlocks; ++b) avx512::multiply_add(acc[r][b], w[b], broadcast);
+      for (int b = 0; b < kBlocks; ++b) avx512::multiply_add(acc[r][b].v, w[b], broadcast);
     }
   }
+  const typename Groups::template Sums<kBlocks> sums(tile, 0);
 #pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-    for (int b = 0; b < kBlocks; ++b) Groups::store(tile, r, b, acc[r][b]);
-  }
+  for (int r = 0; r < kRows; ++r) sums.store(r, acc[r]);
 }
 
 template <typename Groups>
@@ -149,6 +161,8 @@ void add_unshared(const Int8Tile& tile) {
 }
 
 #include "kernels/cpu/int8_amx.h"
+// After it.
+#include "kernels/cpu/attention_amx.h"
 
 void vnni_tile(const Int8Tile& tile) {
   if (has_high(tile)) {
@@ -183,15 +197,17 @@ constexpr KernelTable kVnni{.name = "avx512-vnni",
                             .int8_row_step = 1,
                             .band_rows = 48,
                             .rows_that_stay = 0,
+                            .outputs_that_stay = kAllStay,
                             .int8_tile = vnni_tile,
                             .float_tile = float_tile,
+                            .finish_tile = finish_tile,
                             .norm_row = norm_row,
+                            .attention_rows = 24,
+                            .attention_scratch_rows = kFloatRows,
+                            .attention_digits = no_attention_digits,
                             .attention_tile = attention_tile,
                             .attention_split = attention_split,
                             .attention_join = attention_join,
-                            .silu_gate = silu_gate,
-                            .gelu = gelu,
-                            .gelu_tanh = gelu_tanh,
                             .sketch_block = sketch_block,
                             .sketch_floor = sketch_floor,
                             .sketch_next = sketch_next};
@@ -203,7 +219,13 @@ constexpr KernelTable with_amx(KernelTable table) {
   table.int8_row_step = amx::kTileRows;
   table.band_rows = 256;
   table.rows_that_stay = 1280 << 10;
+  table.outputs_that_stay = int64_t{2} << 20;
   table.int8_tile = amx_tile;
+  table.attention_rows = kMaxAttentionRows;
+  table.attention_scratch_rows = kMaxAttentionRows;
+  table.attention_digits = amx_attention_digits;
+  table.attention_tile = amx_attention_tile;
+  table.attention_split = amx_attention_split;
   return table;
 }
 constexpr KernelTable kAmx = with_amx(kVnni);

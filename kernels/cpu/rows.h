@@ -1,4 +1,4 @@
-// Loops over one row: quantise, normalise, activate. Included only by the files that fill a
+// Loops over rows: quantise, normalise, activate. Included only by the files that fill a
 // KernelTable, after vec16.h, inside their own unnamed namespace. Tails shorter than a vector are
 // read with zeros behind.
 
@@ -171,41 +171,67 @@ inline void norm_row(const NormRow& row) {
   }
 }
 
-inline void silu_gate(float* gate, const float* up, int64_t n) {
-  for (int64_t i = 0; i < n; i += kBlock) {
-    const Vec16 x = load(gate + i);
-    const Vec16 sigmoid_inverse = add(all(1.0f), exponential(sub(zero(), x)));
-    store(gate + i, mul(div(x, sigmoid_inverse), load(up + i)));
-  }
-}
-
 // tanh(x) = 1 - 2 / (e^2x + 1)
 inline Vec16 tanh16(Vec16 x) {
   return sub(all(1.0f), div(all(2.0f), add(exponential(add(x, x)), all(1.0f))));
 }
 
-inline void gelu_tanh(float* values, int64_t n) {
-  for (int64_t i = 0; i < n; i += kBlock) {
-    const Vec16 x = load(values + i);
-    const Vec16 cube = mul(mul(x, x), x);
-    const Vec16 inner = mul(all(0.79788456f), fma(all(0.044715f), cube, x));
-    store(values + i, mul(mul(all(0.5f), x), add(all(1.0f), tanh16(inner))));
-  }
+inline Vec16 gelu_tanh(Vec16 x) {
+  const Vec16 cube = mul(mul(x, x), x);
+  const Vec16 inner = mul(all(0.79788456f), fma(all(0.044715f), cube, x));
+  return mul(mul(all(0.5f), x), add(all(1.0f), tanh16(inner)));
 }
 
 // erf by Abramowitz and Stegun 7.1.26, absolute error 1.5e-7.
-inline void gelu(float* values, int64_t n) {
-  for (int64_t i = 0; i < n; i += kBlock) {
-    const Vec16 x = load(values + i);
-    const Vec16 z = mul(magnitude(x), all(0.70710678f));
-    const Vec16 t = div(all(1.0f), fma(all(0.3275911f), z, all(1.0f)));
-    Vec16 p = all(1.061405429f);
-    p = fma(p, t, all(-1.453152027f));
-    p = fma(p, t, all(1.421413741f));
-    p = fma(p, t, all(-0.284496736f));
-    p = fma(p, t, all(0.254829592f));
-    const Vec16 tail = mul(mul(p, t), exponential(sub(zero(), mul(z, z))));
-    // x * Phi(x) = max(x, 0) - |x| * tail / 2
-    store(values + i, sub(max(x, zero()), mul(mul(magnitude(x), all(0.5f)), tail)));
+inline Vec16 gelu(Vec16 x) {
+  const Vec16 z = mul(magnitude(x), all(0.70710678f));
+  const Vec16 t = div(all(1.0f), fma(all(0.3275911f), z, all(1.0f)));
+  Vec16 p = all(1.061405429f);
+  p = fma(p, t, all(-1.453152027f));
+  p = fma(p, t, all(1.421413741f));
+  p = fma(p, t, all(-0.284496736f));
+  p = fma(p, t, all(0.254829592f));
+  const Vec16 tail = mul(mul(p, t), exponential(sub(zero(), mul(z, z))));
+  // x * Phi(x) = max(x, 0) - |x| * tail / 2
+  return sub(max(x, zero()), mul(mul(magnitude(x), all(0.5f)), tail));
+}
+
+inline Vec16 silu(Vec16 x) { return div(x, add(all(1.0f), exponential(sub(zero(), x)))); }
+
+// Blocks kStep at a time: output(values) makes one block of them, bias added.
+template <int kStep, typename Output>
+inline void finish_blocks(const FinishTile& tile, const Output& output) {
+  for (int r = 0; r < tile.rows; ++r) {
+    const float* sums = tile.sums + r * kMaxBlocks * kBlock;
+    float* out = tile.out + r * tile.out_stride;
+    for (int b = 0; b + kStep <= tile.blocks; b += kStep, out += kBlock) {
+      Vec16 values[kStep];
+#pragma GCC unroll 2
+      for (int i = 0; i < kStep; ++i) {
+        values[i] = load(sums + (b + i) * kBlock);
+        if (tile.bias != nullptr) values[i] = add(values[i], load(tile.bias + (b + i) * kBlock));
+      }
+      const Vec16 result = output(values);
+      if (tile.past_caches) {
+        store_past_caches(out, result);
+      } else if (const int left = tile.outputs - b / kStep * kBlock; left > 0) {
+        write(out, result, left < kBlock ? left : kBlock);
+      }
+    }
+  }
+}
+
+inline void finish_tile(const FinishTile& tile) {
+  switch (tile.activation) {
+    case Activation::kNone:
+      return finish_blocks<1>(tile, [](const Vec16(&x)[1]) { return x[0]; });
+    case Activation::kRelu:
+      return finish_blocks<1>(tile, [](const Vec16(&x)[1]) { return max(zero(), x[0]); });
+    case Activation::kGelu:
+      return finish_blocks<1>(tile, [](const Vec16(&x)[1]) { return gelu(x[0]); });
+    case Activation::kGeluTanh:
+      return finish_blocks<1>(tile, [](const Vec16(&x)[1]) { return gelu_tanh(x[0]); });
+    case Activation::kSiluGate:
+      return finish_blocks<2>(tile, [](const Vec16(&x)[2]) { return mul(silu(x[0]), x[1]); });
   }
 }

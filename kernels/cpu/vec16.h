@@ -14,6 +14,7 @@ inline Vec16 load_first(const float* p, int n) {
   return {_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p)};
 }
 inline void store(float* p, Vec16 a) { _mm512_storeu_ps(p, a.v); }
+inline void store_past_caches(float* p, Vec16 a) { _mm512_stream_ps(p, a.v); }  // 64-byte aligned
 inline void store_first(float* p, Vec16 a, int n) {
   _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), a.v);
 }
@@ -109,6 +110,10 @@ inline Vec16 load_first(const float* p, int n) {
 inline void store(float* p, Vec16 a) {
   _mm256_storeu_ps(p, a.lo);
   _mm256_storeu_ps(p + 8, a.hi);
+}
+inline void store_past_caches(float* p, Vec16 a) {
+  _mm256_stream_ps(p, a.lo);
+  _mm256_stream_ps(p + 8, a.hi);
 }
 inline void store_first(float* p, Vec16 a, int n) {
   _mm256_maskstore_ps(p, mask_of(n), a.lo);

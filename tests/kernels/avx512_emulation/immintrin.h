@@ -10,6 +10,7 @@
 #include <array>
 #include <bit>
 #include <cstdint>
+#include <cstring>
 
 namespace octet::avx512_emulation {
 
@@ -42,6 +43,10 @@ inline void mask_storeu_ps(void* to, uint16_t mask, simde__m512 value) {
     if ((mask >> i & 1) != 0) static_cast<float*>(to)[i] = lanes[i];
   }
 }
+inline void stream_ps(void* to, simde__m512 value) {
+  if (reinterpret_cast<uintptr_t>(to) % 64 != 0) __builtin_trap();  // as the machine would
+  std::memcpy(to, &value, sizeof value);
+}
 inline simde__m512 cvtepi32_ps(simde__m512i value) {
   const auto lanes = std::bit_cast<Ints>(value);
   return floats([&](int i) { return static_cast<float>(lanes[i]); });
@@ -72,6 +77,7 @@ inline int32_t reduce_add_epi32(simde__m512i value) {
 
 #undef _mm512_maskz_loadu_ps
 #undef _mm512_mask_storeu_ps
+#undef _mm512_stream_ps
 #undef _mm512_cvtepi32_ps
 #undef _mm512_cvtps_epi32
 #undef _mm512_cvtepi8_epi32
@@ -80,6 +86,7 @@ inline int32_t reduce_add_epi32(simde__m512i value) {
 #undef _mm512_reduce_add_epi32
 #define _mm512_maskz_loadu_ps octet::avx512_emulation::maskz_loadu_ps
 #define _mm512_mask_storeu_ps octet::avx512_emulation::mask_storeu_ps
+#define _mm512_stream_ps octet::avx512_emulation::stream_ps
 #define _mm512_cvtepi32_ps octet::avx512_emulation::cvtepi32_ps
 #define _mm512_cvtps_epi32 octet::avx512_emulation::cvtps_epi32
 #define _mm512_cvtepi8_epi32 octet::avx512_emulation::cvtepi8_epi32

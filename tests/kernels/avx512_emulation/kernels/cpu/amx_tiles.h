@@ -2,6 +2,7 @@
 // front of that one runs its tiles on machines without AMX.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <cstring>
 
@@ -40,6 +41,11 @@ static void load(const void* data, int64_t stride) {
 }
 
 template <int kTile>
+static void load_once(const void* data, int64_t stride) {
+  load<kTile>(data, stride);
+}
+
+template <int kTile>
 static void store(void* data, int64_t stride) {
   for (int row = 0; row < kTileRows; ++row) {
     std::memcpy(static_cast<uint8_t*>(data) + row * stride, tile<kTile>().bytes[row], kTileBytes);
@@ -57,6 +63,31 @@ static void multiply_add() {
         const auto x = static_cast<int8_t>(tile<kX>().bytes[m][k]);
         sum += x * tile<kW>().bytes[k / 4][4 * n + k % 4];
       }
+      std::memcpy(&tile<kSums>().bytes[m][4 * n], &sum, sizeof sum);
+    }
+  }
+}
+
+// Its own sums are not the machine's to the last bit.
+template <int kSums, int kX, int kW>
+static void multiply_add_bf16() {
+  static_assert(kSums != kX && kSums != kW && kX != kW);
+  const auto number = [](const uint8_t* bytes) {
+    uint16_t half;
+    std::memcpy(&half, bytes, sizeof half);
+    return std::bit_cast<float>(uint32_t{half} << 16);
+  };
+  for (int m = 0; m < kTileRows; ++m) {
+    for (int n = 0; n < kTileBytes / 4; ++n) {
+      float even = 0, odd = 0, sum;
+      for (int k = 0; k < kTileBytes; k += 4) {
+        const uint8_t* x = &tile<kX>().bytes[m][k];
+        const uint8_t* w = &tile<kW>().bytes[k / 4][4 * n];
+        even += number(x) * number(w);
+        odd += number(x + 2) * number(w + 2);
+      }
+      std::memcpy(&sum, &tile<kSums>().bytes[m][4 * n], sizeof sum);
+      sum += even + odd;
       std::memcpy(&tile<kSums>().bytes[m][4 * n], &sum, sizeof sum);
     }
   }

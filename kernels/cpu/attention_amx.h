@@ -1,0 +1,295 @@
+// Attention by AMX tiles of bf16. Included only by kernels_avx512.cc, after attention_tiles.h and
+// int8_amx.h, inside its unnamed namespace.
+//
+// Of a kBF16Pairs cache, K and V lie as tdpbf16ps wants its second operand: 16 keys by 32 elements
+// of the head are a tile, and so are 32 keys by 16 elements. What they are multiplied by, q and the
+// softmax weights, is two bf16 digits each, 16 of fp32's 24 bits. A score is a sum over the head,
+// 32 elements a product, and an output one over a split's keys, 32 a product from the split's first
+// position on, whatever the tile: keys that a row does not see have the weight 0, which changes no
+// sum.
+
+constexpr int kStepKeys = 32, kStepElements = 32;  // of a product
+
+inline bool amx_attends(const AttentionTile& tile) {
+  return tile.format == CacheFormat::kBF16Pairs && tile.d % kStepElements == 0 &&
+         tile.block_size % kBlock == 0;
+}
+
+// Numbers in two bf16 digits, high + low.
+struct HalfDigits {
+  uint16_t *high, *low;
+
+  void store(int64_t at, Vec16 numbers) const {
+    store(high + at, numbers);
+    store(low + at, sub(numbers, load_bf16(high + at)));
+  }
+  static void store(uint16_t* p, Vec16 numbers) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), avx512::to_bf16(numbers.v));
+  }
+  void store_zeros(int64_t at, int64_t count) const {
+    __builtin_memset(high + at, 0, static_cast<size_t>(count) * sizeof *high);
+    __builtin_memset(low + at, 0, static_cast<size_t>(count) * sizeof *low);
+  }
+};
+
+// What lies in AttentionTile::digits.
+struct AmxScratch {
+  // Of weights: an odd number of cache lines; sixteen may be written from a split's last key on.
+  static constexpr int64_t kWeightStride = kSplit + kStepKeys;
+  static constexpr int64_t kWeights = amx::kTileRows * kWeightStride;
+
+  static constexpr int64_t size(int64_t d) {  // of uint16_t
+    return 2 * kMaxAttentionRows * d + 2 * kWeights + kSplit * d + 2 * amx::kTileRows * d;
+  }
+  explicit AmxScratch(const AttentionTile& tile) {
+    const int64_t d = tile.d;
+    q = {.high = tile.digits, .low = tile.digits + kMaxAttentionRows * d};
+    weights.high = q.low + kMaxAttentionRows * d;
+    weights.low = weights.high + kWeights;
+    values = weights.low + kWeights;
+    parts = reinterpret_cast<float*>(values + kSplit * d);
+  }
+
+  HalfDigits q;        // [kMaxAttentionRows, d]
+  HalfDigits weights;  // [kTileRows, kWeightStride]
+  uint16_t* values;    // [kSplit / 2, d, 2]
+  float* parts;        // [kTileRows, d]
+};
+
+class AmxAttention {
+ public:
+  // REQUIRES: amx_attends(tile).
+  explicit AmxAttention(const AttentionTile& tile) : tile_(tile), scratch_(tile) {
+    amx::configure_thread();
+    for (int r = 0; r < tile.num_rows; ++r) {
+      for (int k = 0; k < tile.d; k += kBlock) {
+        scratch_.q.store(int64_t{r} * tile.d + k, load(tile.rows[r].q + k));
+      }
+    }
+  }
+
+  // All rows' parts and sums of a split.
+  void attend(int split) {
+    split_ = split;
+    int least = kSplit, most = 0, last = 0;
+    for (int r = 0; r < tile_.num_rows; ++r) {
+      const Keys keys = seen(r);
+      if (keys.begin >= keys.end) continue;
+      least = keys.begin < least ? keys.begin : least;
+      most = keys.end > most ? keys.end : most;
+      last = tile_.rows[r].position > last ? tile_.rows[r].position : last;
+    }
+    keys_ = {least / kStepKeys * kStepKeys, most};
+    if (least < most) {
+      num_groups_ = list_groups(tile_, split + keys_.begin, split + most, last, groups_);
+      copy_values();
+    }
+    for (int first = 0; first < tile_.num_rows; first += amx::kTileRows) {
+      const int left = tile_.num_rows - first;
+      const int rows = left < amx::kTileRows ? left : amx::kTileRows;
+      if (least < most) {
+        score(first);
+        for (int r = 0; r < rows; ++r) weigh(first, r);
+        mix();
+      }
+      for (int r = 0; r < rows; ++r) keep(first, r);
+    }
+  }
+
+ private:
+  struct Keys {  // by their place in the split
+    int begin, end;
+  };
+  Keys seen(int row) const {
+    const int begin = tile_.rows[row].first - split_, end = tile_.rows[row].position + 1 - split_;
+    return {begin > 0 ? begin : 0, end < kSplit ? end : kSplit};
+  }
+
+  const uint16_t* value(const KeyGroup& group) const {
+    return static_cast<const uint16_t*>(tile_.v) + group.at;
+  }
+
+  // The values of all keys that a row may see, side by side, zeros behind them up to a whole step.
+  // Fetches what comes a split later.
+  void copy_values() {
+    const int64_t d = tile_.d;
+    Vec16 check = zero();  // NaN once a value is not finite
+    const auto copy = [&](const uint16_t* from, uint16_t* to) {
+      const Vec16 pairs = load(reinterpret_cast<const float*>(from));  // as good as the seconds
+      check = fma(pairs, zero(), fma(load_of_pairs<false>(from, false), zero(), check));
+      write(reinterpret_cast<float*>(to), pairs, kBlock);
+    };
+    for (int g = 0; g < num_groups_; ++g) {
+      const KeyGroup& group = groups_[g];
+      const int place = group.begin - split_;
+      const int keys = keys_.end - place < group.size ? keys_.end - place : group.size;
+      uint16_t* to = scratch_.values + place * d;
+      for (int64_t i = 0; i < keys / 2 * 2 * d; i += 2 * kBlock) {
+        copy(value(group) + i, to + i);
+        if (group.next == group.at) continue;
+        fetch_cache<CacheFormat::kBF16Pairs>(tile_.k, group.next + i);
+        fetch_cache<CacheFormat::kBF16Pairs>(tile_.v, group.next + i);
+      }
+      if (keys % 2 == 0) continue;
+      for (int64_t i = keys / 2 * 2 * d; i < (keys + 1) * d; i += 2) {
+        to[i] = value(group)[i];
+        to[i + 1] = 0;
+        check = fma(all(bf16(to[i])), zero(), check);
+      }
+    }
+    const int64_t copied = (keys_.end + 1) / 2 * 2, whole = steps_end() * kStepKeys;
+    __builtin_memset(scratch_.values + copied * d, 0, (whole - copied) * d * sizeof(uint16_t));
+    finite_ = nonzero_lanes(check) == 0;
+    if (!finite_) drop_unfinite();
+  }
+
+  static float bf16(uint16_t bits) { return __builtin_bit_cast(float, uint32_t{bits} << 16); }
+  static bool is_finite(uint16_t bits) { return (bits & 0x7f80) != 0x7f80; }
+
+  // Zeros in their place, because a row that does not see them would be multiplied too.
+  void drop_unfinite() {
+    for (int64_t i = keys_.begin * tile_.d; i < steps_end() * kStepKeys * tile_.d; ++i) {
+      if (!is_finite(scratch_.values[i])) scratch_.values[i] = 0;
+    }
+  }
+
+  // Outputs of a row that sees such values.
+  void mark_unfinite(int row, float* part) const {
+    const Keys keys = seen(row);
+    for (int g = 0; g < num_groups_; ++g) {
+      for (int i = 0; i < groups_[g].size; ++i) {
+        const int key = groups_[g].begin - split_ + i;
+        if (key < keys.begin || key >= keys.end) continue;
+        for (int k = 0; k < tile_.d; ++k) {
+          const int64_t at = (i / 2 * int64_t{tile_.d} + k) * 2 + i % 2;
+          if (!is_finite(value(groups_[g])[at])) part[k] = __builtin_nanf("");
+        }
+      }
+    }
+  }
+
+  int64_t steps_end() const { return (keys_.end + kStepKeys - 1) / kStepKeys; }
+
+  // q k of kTileRows rows from `first` on with all groups' keys.
+  void score(int first) {
+    constexpr int kMost = 4;
+    for (int g = 0; g < num_groups_; g += kMost) {
+      with_count<kMost>(num_groups_ - g < kMost ? num_groups_ - g : kMost,
+                        [&]<int kGroups>() { score<kGroups>(first, groups_ + g); });
+    }
+  }
+  template <int kGroups>
+  void score(int first, const KeyGroup* groups) {
+    unroll<kGroups>([]<int g>() { amx::zero<g>(); });
+    const int64_t stride = tile_.d * sizeof(uint16_t), at = int64_t{first} * tile_.d;
+    for (int k = 0; k < tile_.d; k += kStepElements) {
+      amx::load<4>(scratch_.q.high + at + k, stride);
+      amx::load<5>(scratch_.q.low + at + k, stride);
+      unroll<kGroups>([&]<int g>() {
+        const auto* keys = static_cast<const uint16_t*>(tile_.k) + groups[g].at;
+        amx::load<6 + g % 2>(keys + int64_t{k} * kBlock, amx::kTileBytes);
+        amx::multiply_add_bf16<g, 4, 6 + g % 2>();
+        amx::multiply_add_bf16<g, 5, 6 + g % 2>();
+      });
+    }
+    unroll<kGroups>([&]<int g>() {
+      amx::store<g>(scores_of(tile_, 0) + groups[g].begin - split_, kScoreStride * sizeof(float));
+    });
+  }
+
+  // Softmax weights of a row, the r-th of its tile, of its scores.
+  void weigh(int first, int r) {
+    const AttentionRow& row = tile_.rows[first + r];
+    const Keys keys = seen(first + r);
+    const int64_t place = r * AmxScratch::kWeightStride;
+    const HalfDigits& to = scratch_.weights;
+    to.store_zeros(place + keys_.begin, steps_end() * kStepKeys - keys_.begin);
+    tile_.sums[first + r] = {};
+    if (keys.begin >= keys.end) return;
+    float* scores = scores_of(tile_, r) + keys.begin;
+    const int count = keys.end - keys.begin;
+    for (int i = 0; i < count; i += kBlock) {
+      const Vec16 distance = ramp(static_cast<float>(split_ + keys.begin + i - row.position));
+      write(scores + i, add(mul(load(scores + i), all(tile_.scale)), mul(all(row.slope), distance)),
+            kBlock);
+    }
+    tile_.sums[first + r] = soften(scores, count);
+    for (int i = 0; i < count; i += kBlock) {
+      to.store(place + keys.begin + i, read(scores + i, lanes_left(count, i)));
+    }
+  }
+
+  // The rows' weights times the values.
+  void mix() {
+    constexpr int kMost = 4;
+    const int blocks = tile_.d / kBlock;
+    for (int b = 0; b < blocks; b += kMost) {
+      with_count<kMost>(blocks - b < kMost ? blocks - b : kMost,
+                        [&]<int kBlocks>() { mix<kBlocks>(b * kBlock); });
+    }
+  }
+  template <int kBlocks>
+  void mix(int element) {
+    const int64_t d = tile_.d;
+    const HalfDigits& weights = scratch_.weights;
+    constexpr int64_t kStride = AmxScratch::kWeightStride * sizeof(uint16_t);
+    unroll<kBlocks>([]<int b>() { amx::zero<b>(); });
+    for (int64_t key = keys_.begin; key < keys_.end; key += kStepKeys) {
+      amx::load<4>(weights.high + key, kStride);
+      amx::load<5>(weights.low + key, kStride);
+      const uint16_t* values = scratch_.values + key * d + 2 * element;
+      unroll<kBlocks>([&]<int b>() {
+        amx::load<6 + b % 2>(values + 2 * b * kBlock, 2 * d * sizeof(uint16_t));
+        amx::multiply_add_bf16<b, 4, 6 + b % 2>();
+        amx::multiply_add_bf16<b, 5, 6 + b % 2>();
+      });
+    }
+    unroll<kBlocks>(
+        [&]<int b>() { amx::store<b>(scratch_.parts + element + b * kBlock, d * sizeof(float)); });
+  }
+
+  // The part of a row, the r-th of its tile.
+  void keep(int first, int r) const {
+    float* part = tile_.parts + (first + r) * int64_t{tile_.padded};
+    const bool any = tile_.sums[first + r].sum != 0;
+    for (int k = 0; k < tile_.d; k += kBlock) {
+      write(part + k, any ? load(scratch_.parts + r * tile_.d + k) : zero(), kBlock);
+    }
+    if (any && !finite_) mark_unfinite(first + r, part);
+  }
+
+  const AttentionTile& tile_;
+  const AmxScratch scratch_;
+  int split_ = 0, num_groups_ = 0;
+  Keys keys_{0, 0};  // that any row sees; from the beginning of a step on
+  bool finite_ = true;
+  KeyGroup groups_[kSplit / kBlock];
+};
+
+inline void amx_attention_split(const AttentionTile& tile, int split) {
+  if (!amx_attends(tile)) return attention_split(tile, split);
+  AmxAttention(tile).attend(split);
+}
+
+inline void amx_attention_tile(const AttentionTile& tile) {
+  if (!amx_attends(tile)) return attention_tile(tile);
+  AmxAttention attention(tile);
+  int first = tile.rows[0].first, last = tile.rows[0].position;
+  for (int r = 1; r < tile.num_rows; ++r) {
+    const AttentionRow& row = tile.rows[r];
+    first = row.first < first ? row.first : first;
+    last = row.position > last ? row.position : last;
+  }
+  AttentionSum totals[kMaxAttentionRows] = {};
+  for (int split = first / kSplit * kSplit; split <= last; split += kSplit) {
+    attention.attend(split);
+    for (int r = 0; r < tile.num_rows; ++r) {
+      add_split(tile.sums[r], tile.parts + r * tile.padded, tile.padded, totals[r],
+                tile.totals + r * tile.padded);
+    }
+  }
+  for (int r = 0; r < tile.num_rows; ++r)
+    write_out(tile, r, totals[r], tile.totals + r * tile.padded);
+}
+
+int64_t amx_attention_digits(int64_t d) { return AmxScratch::size(d); }
