@@ -344,7 +344,7 @@ void CpuLinear::tile(const KernelTable& kernels, const LinearScratch& scratch, c
 
 void CpuLinear::leaf(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
                      const Place& place, int shard, const LeafPlace& place_in_tree) const {
-  const auto [row, rows, block, blocks, fetch] = place;
+  const auto& [row, rows, block, blocks, fetch] = place;
   const auto [begin, end, at, padded] = shards()[shard];
   if (quantized()) {
     alignas(64) int32_t high[kMostSums];

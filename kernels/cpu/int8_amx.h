@@ -49,6 +49,8 @@ class AllTiles : public AllGroups<false> {
     }
   }
 
+  static constexpr bool kMakesLeaves = true;
+
   // kTileGroups groups' weights of a block, side by side.
   const uint8_t* tile_at(const uint8_t* weights, int64_t group, uint8_t* room) const {
     if (group + kTileGroups > count) return gather(*this, weights, group, room);
@@ -69,12 +71,17 @@ class AllTiles : public AllGroups<false> {
   int64_t ahead_, lines_, first_ = 0, end_ = count;
 };
 
-// The high digits': weights are brought together first.
+// The high digits': weights are brought together first, but where they are.
 class SharedTiles : public SharedGroups {
  public:
   using SharedGroups::SharedGroups;
+  static constexpr bool kMakesLeaves = false;  // tile.high is what the sums are for
 
   const uint8_t* tile_at(const uint8_t* weights, int64_t group, uint8_t* room) const {
+    const int64_t last = group + kTileGroups - 1;
+    if (last < count && place(last) - place(group) == (kTileGroups - 1) * kGroupBytes) {
+      return weights + place(group);  // side by side already
+    }
     return gather(*this, weights, group, room);
   }
   template <int kBlocks>
@@ -93,7 +100,10 @@ inline void amx_products(const Int8Tile& tile, const Groups& groups, int begin, 
   constexpr int kSums = kRowTiles * kBlocks, kX = 4, kW = kX + kRowTiles, kWeightTiles = 8 - kW;
   constexpr int64_t kStride = kMaxBlocks * kBlock * sizeof(int32_t);
   static_assert(kSums <= kX);
-  alignas(64) int32_t sums[kRowTiles * amx::kTileRows][kMaxBlocks][kBlock];
+  alignas(64)
+      int32_t own[Groups::kMakesLeaves ? kRowTiles * amx::kTileRows : 1][kMaxBlocks][kBlock];
+  using Row = int32_t[kMaxBlocks][kBlock];
+  Row* const sums = Groups::kMakesLeaves ? own : reinterpret_cast<Row*>(tile.high);
   alignas(64) uint8_t room[kBlocks][kWeightTileBytes];
   const int64_t digit_stride = tile.x.digit_stride;
 
@@ -124,7 +134,7 @@ inline void amx_products(const Int8Tile& tile, const Groups& groups, int begin, 
   int row = tile.rows;
   const auto make_leaves = [&](int rows) {
     const int stop = row + rows < tile.rows ? row + rows : tile.rows;
-    if (row >= stop) return;
+    if (!Groups::kMakesLeaves || row >= stop) return;
     const typename Groups::template Sums<kBlocks> leaves(tile, last);
     for (; row < stop; ++row) {
       Ints16 low[kBlocks];

@@ -217,6 +217,9 @@ struct KernelTable {
   // For int8_tile, which multiplies pairs of low digits within 16 bits: takes what is too large for
   // that from row `row` of a tile and lists it. Returns how many groups. nullptr: nothing is.
   int64_t (*take_rest)(int8_t* low, int64_t padded, uint16_t row, ListedGroup* rest);
+  // Groups of high digits are multiplied for all rows of a tile where so many of them have some, or
+  // half of them; and so are others that fill up a step of so many groups.
+  int least_sharing, shared_step;
   int int8_rows;      // rows of an int8 tile at most
   int int8_row_step;  // a tile takes as long as with its rows rounded up to a multiple of these
   int band_rows;      // rows that go through a column of weights while it is in the cache

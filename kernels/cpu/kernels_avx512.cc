@@ -193,6 +193,8 @@ constexpr KernelTable kVnni{.name = "avx512-vnni",
                             .supported = vnni_supported,
                             .quantize = quantize,
                             .take_rest = nullptr,
+                            .least_sharing = 3,
+                            .shared_step = 1,
                             .int8_rows = kVnniRows,
                             .int8_row_step = 1,
                             .band_rows = 48,
@@ -215,6 +217,8 @@ constexpr KernelTable kVnni{.name = "avx512-vnni",
 constexpr KernelTable with_amx(KernelTable table) {
   table.name = "amx-int8";
   table.supported = amx_supported;
+  table.least_sharing = 2;
+  table.shared_step = kTileGroups;
   table.int8_rows = kAmxRows;
   table.int8_row_step = amx::kTileRows;
   table.band_rows = 256;

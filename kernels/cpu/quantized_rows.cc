@@ -18,10 +18,6 @@ Shape digits_shape(const DigitsRoom& room) {
   return {room.max_rows + kMaxInt8TileRows, room.widest};
 }
 
-// Do so many of a tile's rows share a group that one product for all of them takes less time than
-// one for each? The latter read and write their sums in memory.
-bool is_shared(int sharing, int rows) { return sharing >= 3 || 2 * sharing >= rows; }
-
 // Calls found(g, sharing) for each group in which so many of the rows have outliers, in order.
 // has: RowDigits::outlier_groups of each row.
 template <typename Found>
@@ -118,7 +114,7 @@ int64_t QuantizedRows::list(const KernelTable& kernels, ThreadPool& pool, int64_
     counts_[slice(tile.begin, shard)] = {};
     if (shard == 0) std::fill_n(tiles_.begin() + tile.begin, tile.count, tile);
     if (room_.in_pairs) take_rest(kernels, tile, shard);
-    if (layout_->mixed) gather_outliers(tile, shard);
+    if (layout_->mixed) gather_outliers(kernels, tile, shard);
   });
   int64_t outliers = 0;
   for (int64_t tile = 0; tile < tiles.count(); ++tile) {
@@ -139,7 +135,8 @@ void QuantizedRows::take_rest(const KernelTable& kernels, const RowTiles::Rows& 
   counts_[slice(rows.begin, shard)].rest = static_cast<int32_t>(count);
 }
 
-void QuantizedRows::gather_outliers(const RowTiles::Rows& rows, int64_t shard) {
+void QuantizedRows::gather_outliers(const KernelTable& kernels, const RowTiles::Rows& rows,
+                                    int64_t shard) {
   const int64_t first = place(rows.begin, shard), stride = layout_->row_stride();
   std::array<int8_t*, kMaxInt8TileRows> high;
   std::array<const uint8_t*, kMaxInt8TileRows> has;
@@ -156,8 +153,20 @@ void QuantizedRows::gather_outliers(const RowTiles::Rows& rows, int64_t shard) {
   uint16_t* shared = shared_groups_.data() + first / kGroup;
   ListedGroup* unshared = unshared_.data() + list_place(rows, shard);
   int num_shared = 0, num_unshared = 0;
+  // From so many rows on one product for all of a tile's takes less time than one for each, which
+  // reads and writes its sums in memory.
+  const int least = std::min(kernels.least_sharing, (rows.count + 1) / 2);
+  const std::span has_groups = std::span(has).first(static_cast<size_t>(rows.count));
+  const int64_t groups = shards()[shard].padded / kGroup;
+  int room = 0;  // of the last step, for others
+  if (kernels.shared_step > 1) {
+    int certain = 0;
+    for_outlier_groups(has_groups, groups,
+                       [&](int64_t, int sharing) { certain += sharing >= least ? 1 : 0; });
+    room = (kernels.shared_step - certain % kernels.shared_step) % kernels.shared_step;
+  }
   const auto found = [&](int64_t group, int sharing) {
-    if (is_shared(sharing, rows.count) || (room_.in_pairs && !all_small)) {
+    if (sharing >= least || (room_.in_pairs && !all_small) || (sharing < least && room-- > 0)) {
       shared[num_shared++] = static_cast<uint16_t>(group);
       return;
     }
@@ -169,8 +178,7 @@ void QuantizedRows::gather_outliers(const RowTiles::Rows& rows, int64_t shard) {
       listed.row = static_cast<uint16_t>(r);
     }
   };
-  for_outlier_groups(std::span(has).first(static_cast<size_t>(rows.count)),
-                     shards()[shard].padded / kGroup, found);
+  for_outlier_groups(has_groups, groups, found);
   // To the front, in order: i <= shared[i].
   for (int r = 0; r < rows.count; ++r) {
     for (int i = 0; i < num_shared; ++i) {

@@ -78,7 +78,7 @@ class QuantizedRows {
   }
   void take_rest(const KernelTable& kernels, const RowTiles::Rows& rows, int64_t shard);
   // Finds out which groups are shared, brings their digits together, and lists the others'.
-  void gather_outliers(const RowTiles::Rows& rows, int64_t shard);
+  void gather_outliers(const KernelTable& kernels, const RowTiles::Rows& rows, int64_t shard);
 
   DigitsRoom room_;
   Tensor low_, high_;                         // kI8

@@ -81,27 +81,46 @@ inline void quantize_mixed(const float* x, int64_t n, int64_t padded, float limi
   row->outliers = count;
 }
 
-inline void quantize(const float* x, int64_t n, int64_t padded, float threshold, float ratio,
-                     const RowDigits& to, QuantizedRow* row) {
+struct Magnitudes {
+  float most, total;
+};
+
+// Of a slice: kMagnitudeChains sums, then these, halves by halves.
+inline Magnitudes magnitudes_of(const float* x, int64_t n) {
   constexpr int kSums = kChains / kBlock;
   Vec16 tops[2] = {zero(), zero()}, sums[kSums];
-  for (Vec16& sum : sums) sum = zero();
-  for (int64_t i = 0; i < n; i += kChains) {
+  int64_t i = 0;
+  {  // gcc keeps an array in registers that is indexed by constants alone
+    Vec16 chains[kSums];
 #pragma GCC unroll 16
-    for (int v = 0; v < kSums; ++v) {
-      const int64_t at = i + v * kBlock;
-      if (at >= n) break;
-      const Vec16 values = magnitude(read(x + at, lanes_left(n, at)));
-      tops[v % 2] = max(tops[v % 2], values);
-      sums[v] = add(sums[v], values);
+    for (Vec16& chain : chains) chain = zero();
+    for (; i + kChains <= n; i += kChains) {
+#pragma GCC unroll 16
+      for (int v = 0; v < kSums; ++v) {
+        const Vec16 values = magnitude(load(x + i + v * kBlock));
+        tops[v % 2] = max(tops[v % 2], values);
+        chains[v] = add(chains[v], values);
+      }
     }
+#pragma GCC unroll 16
+    for (int v = 0; v < kSums; ++v) sums[v] = chains[v];
+  }
+  for (int v = 0; i < n; i += kBlock, ++v) {
+    const Vec16 values = magnitude(read(x + i, lanes_left(n, i)));
+    tops[0] = max(tops[0], values);
+    sums[v] = add(sums[v], values);
   }
 #pragma GCC unroll 4
   for (int half = kSums / 2; half > 0; half /= 2) {
 #pragma GCC unroll 8
     for (int v = 0; v < half; ++v) sums[v] = add(sums[v], sums[v + half]);
   }
-  const float absmax = max_lanes(max(tops[0], tops[1])), total = sum_lanes(sums[0]);
+  return {.most = max_lanes(max(tops[0], tops[1])), .total = sum_lanes(sums[0])};
+}
+
+inline void quantize(const float* x, int64_t n, int64_t padded, float threshold, float ratio,
+                     const RowDigits& to, QuantizedRow* row) {
+  const auto [absmax, total] = magnitudes_of(x, n);
   *row = {};
   row->high_small = true;
   if (to.outlier_groups != nullptr) {
