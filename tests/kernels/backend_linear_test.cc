@@ -346,6 +346,25 @@ TEST_P(BackendLinear, ARowsBitsDoNotDependOnTheRowsBesideIt) {
   }
 }
 
+// Outputs of more than 2 MiB may be written past the caches: the same bits.
+TEST_P(BackendLinear, ARowsBitsDoNotDependOnTheSizeOfTheOutputs) {
+  constexpr int64_t kRows = 530, kOutputs = 1040;
+  for (const Activation activation : {Activation::kNone, Activation::kSiluGate}) {
+    const int64_t of_weight = activation == Activation::kSiluGate ? 2 * kOutputs : kOutputs;
+    LinearWeight weight = random_weight(DType::kI8, of_weight, 20);
+    weight.activation = activation;
+    const auto packed = backend_->pack(weight);
+    backend_->reserve(kRows);
+    const Tensor x = random({kRows, 20}), all = Tensor::host(DType::kF32, {1, kRows, kOutputs}),
+                 few = Tensor::host(DType::kF32, {1, 9, kOutputs});
+    linear(*backend_, x, *packed, all);
+    for (const int64_t row : {int64_t{0}, kRows - 9}) {
+      linear(*backend_, x.rows(row, row + 9), *packed, few);
+      EXPECT_TRUE(same_bits(few.data<float>(), all.data<float>() + row * kOutputs, few.numel()));
+    }
+  }
+}
+
 // The shards [begin, end) of a weight cut at `cuts`, as a rank would load them.
 LinearWeight shards_of(const LinearWeight& whole, const std::vector<int64_t>& cuts,
                        ShardRange run) {
