@@ -223,7 +223,7 @@ constexpr KernelTable with_amx(KernelTable table) {
   table.int8_row_step = amx::kTileRows;
   table.band_rows = 256;
   table.rows_that_stay = 1280 << 10;
-  table.outputs_that_stay = int64_t{2} << 20;
+  table.outputs_that_stay = int64_t{4} << 20;
   table.int8_tile = amx_tile;
   table.attention_rows = kMaxAttentionRows;
   table.attention_scratch_rows = kMaxAttentionRows;
