@@ -281,6 +281,7 @@ void CpuLinear::apply_blocks(const KernelTable& kernels, const float* x,
   std::array<const uint8_t*, kMaxBlocks> weights;
   for (size_t i = 0; i < blocks.size(); ++i) weights[i] = blocks_[blocks[i]];
   alignas(64) float sums[kLine];
+  const WeightFetch fetch{.ahead = kAhead, .same_column = true};
   kernels.float_tile({.x = x,
                       .x_stride = in_features_,
                       .weights = weights.data(),
@@ -289,7 +290,7 @@ void CpuLinear::apply_blocks(const KernelTable& kernels, const float* x,
                       .rows = 1,
                       .blocks = static_cast<int>(blocks.size()),
                       .k = in_features_,
-                      .fetch = {.ahead = kAhead, .same_column = true},
+                      .fetch = &fetch,
                       .sums = sums});
   for (size_t i = 0; i < blocks.size(); ++i) {
     const int64_t first = blocks[i] * kBlock;
@@ -355,9 +356,9 @@ void CpuLinear::leaf(const KernelTable& kernels, const LinearScratch& scratch, c
                               .rows = rows,
                               .blocks = blocks,
                               .groups = padded / kGroup,
-                              .fetch = fetch,
+                              .fetch = &fetch,
                               .high = high,
-                              .leaf = place_in_tree});
+                              .leaf = &place_in_tree});
   }
   alignas(64) float sums[kMostSums];
   kernels.float_tile({.x = x.data<float>() + row * in_features_ + begin,
@@ -368,7 +369,7 @@ void CpuLinear::leaf(const KernelTable& kernels, const LinearScratch& scratch, c
                       .rows = rows,
                       .blocks = blocks,
                       .k = padded,
-                      .fetch = fetch,
+                      .fetch = &fetch,
                       .sums = sums});
   const int outputs = blocks * kBlock;
   for (int r = 0; r < rows; ++r) {

@@ -27,7 +27,7 @@ inline void float_tile_of(const FloatTile& tile) {
 #pragma GCC unroll 8
     for (int b = 0; b < kBlocks; ++b) sums[r][b] = zero();
   }
-  FetchAhead ahead(tile.fetch, tile.k, kBytes);
+  FetchAhead ahead(*tile.fetch, tile.k, kBytes);
   for (int64_t k = 0; k < tile.k; ++k, ahead.next_step()) {
     Vec16 w[kBlocks];
 #pragma GCC unroll 8

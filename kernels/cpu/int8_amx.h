@@ -35,20 +35,24 @@ inline const uint8_t* gather(const Groups& groups, const uint8_t* weights, int64
 }
 
 // The low digits' groups, by tiles: weights are loaded where they lie, and fetched.
-class AllTiles : public AllGroups<false> {
+class AllTiles {
  public:
-  explicit AllTiles(const Int8Tile& tile) : AllGroups(tile), ahead_(tile.fetch.ahead) {
-    const WeightFetch& fetch = tile.fetch;
+  explicit AllTiles(const Int8Tile& tile) : digits(tile.x.low), count(tile.groups), end_(count) {
+    const WeightFetch& fetch = *tile.fetch;
     if (fetch.same_column) {
       ahead_ = kWeightsAhead;
       lines_ = fetch.in_cache ? 0 : kTileGroups;
     } else {
+      ahead_ = fetch.ahead;
       lines_ = (kTileGroups + fetch.parts - 1) / fetch.parts;
       first_ = fetch.part * count / fetch.parts;
       end_ = (fetch.part + 1) * count / fetch.parts;
     }
   }
 
+  int64_t place(int64_t i) const { return i * kGroupBytes; }
+  template <int kBlocks>
+  using Sums = Leaves<kBlocks>;
   static constexpr bool kMakesLeaves = true;
 
   // kTileGroups groups' weights of a block, side by side.
@@ -67,8 +71,11 @@ class AllTiles : public AllGroups<false> {
     }
   }
 
+  const int8_t* const digits;
+  const int64_t count;
+
  private:
-  int64_t ahead_, lines_, first_ = 0, end_ = count;
+  int64_t ahead_, lines_, first_ = 0, end_;
 };
 
 // The high digits': weights are brought together first, but where they are.

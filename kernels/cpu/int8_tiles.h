@@ -11,7 +11,7 @@ inline bool has_high(const Int8Tile& tile) {
 
 // The leaves of kBlocks blocks from `first` on. store(r, low): of row r, whose low digits' products
 // with the stored weights sum up to `low`. REQUIRES: tile.high has the high digits', where the row
-// has outliers. Copies what it needs of the tile, so that a loop over rows loads it once.
+// has outliers, and lives as long as these.
 template <int kBlocks>
 class Leaves {
  public:
@@ -19,7 +19,7 @@ class Leaves {
       : rows_(tile.x.rows),
         stride_(tile.x.stride),
         high_(tile.high + first * kBlock),
-        place_(tile.leaf),
+        place_(*tile.leaf),
         left_(place_.waiting_sums + place_.waiting * place_.stride + first * kBlock),
         to_(place_.to + first * kBlock) {
 #pragma GCC unroll 4
@@ -62,7 +62,7 @@ class Leaves {
   const QuantizedRow* rows_;
   int64_t stride_;
   const int32_t* high_;
-  LeafPlace place_;
+  const LeafPlace& place_;
   const float* left_;
   float* to_;
   Vec16 scales_[kBlocks];

@@ -100,9 +100,9 @@ struct Int8Tile {
   const float* scales;            // [blocks, kBlock]
   int rows, blocks;
   int64_t groups;
-  WeightFetch fetch;
+  const WeightFetch* fetch;
   int32_t* high;  // scratch [rows][kMaxBlocks][kBlock]
-  LeafPlace leaf;
+  const LeafPlace* leaf;
 };
 
 struct FloatTile {
@@ -113,7 +113,7 @@ struct FloatTile {
   FloatFormat format;
   int rows, blocks;
   int64_t k;
-  WeightFetch fetch;
+  const WeightFetch* fetch;
   float* sums;  // [rows][kMaxBlocks][kBlock]
 };
 

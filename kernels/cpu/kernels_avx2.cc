@@ -248,15 +248,15 @@ inline void int8_tile_of(const Int8Tile& tile) {
                                 ? tile.weights[block + 1] + tile.begin
                                 : tile.weights[0] + tile.begin + tile.groups * kGroupBytes;
       if (block + 1 == tile.blocks) fetch_lists(tile);
-      if (tile.fetch.in_cache) {
+      if (tile.fetch->in_cache) {
         multiply_all.template operator()<1>(block, nothing);
-      } else if (tile.fetch.same_column) {
+      } else if (tile.fetch->same_column) {
         multiply_all.template operator()<1>(block, [&] {
           fetch_into_l2(soon);
           soon += kGroupBytes;
         });
       } else {
-        FetchAhead ahead(tile.fetch, tile.groups, kGroupBytes);
+        FetchAhead ahead(*tile.fetch, tile.groups, kGroupBytes);
         multiply_all.template operator()<1>(block, [&] {
           ahead.fetch(begin);
           ahead.next_step();

@@ -35,8 +35,8 @@ class AllGroups {
   explicit AllGroups(const Int8Tile& tile)
       : digits(tile.x.low),
         count(tile.groups),
-        in_l2_ahead_(tile.fetch.ahead),
-        ahead_(tile.fetch, tile.groups, kGroupBytes) {}
+        in_l2_ahead_(tile.fetch->ahead),
+        ahead_(*tile.fetch, tile.groups, kGroupBytes) {}
 
   int64_t place(int64_t i) const { return i * kGroupBytes; }  // of the weights in a block's shard
   void fetch(const uint8_t* weights, int64_t place) const {
@@ -169,7 +169,7 @@ void vnni_tile(const Int8Tile& tile) {
     vnni(tile, SharedGroups(tile));
     add_unshared(tile);
   }
-  if (tile.fetch.in_cache) {
+  if (tile.fetch->in_cache) {
     vnni(tile, AllGroups<true>(tile));
   } else {
     vnni(tile, AllGroups<false>(tile));
