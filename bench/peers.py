@@ -8,8 +8,8 @@
     bench/peers.py table --out table.md                      of all that is in --store, with a chart table.svg
 
 llama.cpp reads a GGUF file of the shape (Q8_0; random weights will do), CTranslate2 makes its own; Octet has dummy weights.
-llama.cpp is built here for this machine's instruction set with AMX off (gcc 12 loses AMX's tile configuration); oneDNN's
-yardstick needs libdnnl-dev. Each measurement is the median of five; commands and spreads go into --store. Where a machine
+llama.cpp is built here for this machine's instruction set, by clang (clang-16 and libomp-16-dev), because gcc 12 loses
+AMX's tile configuration; oneDNN's yardstick needs libdnnl-dev. Each measurement is the median of five; commands and spreads go into --store. Where a machine
 is shared, measure several series, minutes apart: the table takes medians of them, and of their ratios. A store is for
 one build and one setting.
 """
@@ -89,9 +89,8 @@ def install(args):
     subprocess.run([sys.executable, "-m", "venv", args.venv], check=True)
     pip = [os.path.join(args.venv, "bin/pip"), "install", "-q"]
     subprocess.run([*pip, "numpy", "ctranslate2"], check=True)
-    flags = "-DGGML_NATIVE=ON -DGGML_AMX_TILE=OFF -DGGML_AMX_INT8=OFF -DGGML_AMX_BF16=OFF"
-    subprocess.run([*pip, "--no-binary", "llama-cpp-python", "llama-cpp-python"], check=True,
-                   env={**os.environ, "CMAKE_ARGS": flags})
+    subprocess.run([*pip, "--no-cache-dir", "--no-binary", "llama-cpp-python", "llama-cpp-python"], check=True,
+                   env={**os.environ, "CC": "clang-16", "CXX": "clang++-16", "CMAKE_ARGS": "-DGGML_NATIVE=ON"})
 
 
 def split(text):

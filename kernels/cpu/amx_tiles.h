@@ -64,7 +64,9 @@ static inline void load(const void* data, int64_t stride) {
 // For data that is not soon read again: past L1, if possible.
 template <int kTile>
 static inline void load_once(const void* data, int64_t stride) {
-  asm volatile("tileloaddt1 (%1,%2,1), %%tmm%c0" : : "i"(kTile), "r"(data), "r"(stride) : "memory");
+  asm volatile("tileloaddt1 (%1,%2,1), %%tmm%c0"
+               :
+               : "i"(kTile), "r"(data), "r"(stride), "m"(bytes_at(data)));
 }
 
 template <int kTile>

@@ -12,7 +12,7 @@ constexpr int kStepKeys = 32, kStepElements = 32;  // of a product
 
 inline bool amx_attends(const AttentionTile& tile) {
   return tile.format == CacheFormat::kBF16Pairs && tile.d % kStepElements == 0 &&
-         tile.block_size % kBlock == 0;
+         tile.block_size % kBlock == 0 && tile.num_rows > 0;
 }
 
 // Numbers in two bf16 digits, high + low.
@@ -56,6 +56,8 @@ struct AmxScratch {
   float* parts;        // [kTileRows, d]
 };
 
+static_assert(amx::kTileRows <= kScoreRows);
+
 class AmxAttention {
  public:
   // REQUIRES: amx_attends(tile).
@@ -83,6 +85,7 @@ class AmxAttention {
     if (least < most) {
       num_groups_ = list_groups(tile_, split + keys_.begin, split + most, last, groups_);
       copy_values();
+      first_split_ = false;
     }
     for (int first = 0; first < tile_.num_rows; first += amx::kTileRows) {
       const int left = tile_.num_rows - first;
@@ -110,7 +113,7 @@ class AmxAttention {
   }
 
   // The values of all keys that a row may see, side by side, zeros behind them up to a whole step.
-  // Fetches what comes a split later.
+  // Fetches what comes a split later; of the first one, its keys, and values two groups ahead.
   void copy_values() {
     const int64_t d = tile_.d;
     Vec16 check = zero();  // NaN once a value is not finite
@@ -126,6 +129,11 @@ class AmxAttention {
       uint16_t* to = scratch_.values + place * d;
       for (int64_t i = 0; i < keys / 2 * 2 * d; i += 2 * kBlock) {
         copy(value(group) + i, to + i);
+        if (first_split_) {
+          const KeyGroup& soon = groups_[g + 2 < num_groups_ ? g + 2 : g];
+          fetch_cache<CacheFormat::kBF16Pairs>(tile_.k, group.at + i);
+          fetch_cache<CacheFormat::kBF16Pairs>(tile_.v, soon.at + i);
+        }
         if (group.next == group.at) continue;
         fetch_cache<CacheFormat::kBF16Pairs>(tile_.k, group.next + i);
         fetch_cache<CacheFormat::kBF16Pairs>(tile_.v, group.next + i);
@@ -261,8 +269,9 @@ class AmxAttention {
   const AttentionTile& tile_;
   const AmxScratch scratch_;
   int split_ = 0, num_groups_ = 0;
-  Keys keys_{0, 0};  // that any row sees; from the beginning of a step on
-  bool finite_ = true;
+  Keys keys_{0, 0};          // that any row sees; from the beginning of a step on
+  bool first_split_ = true;  // of this tile
+  bool finite_ = true;       // are all values?
   KeyGroup groups_[kSplit / kBlock];
 };
 
@@ -274,22 +283,7 @@ inline void amx_attention_split(const AttentionTile& tile, int split) {
 inline void amx_attention_tile(const AttentionTile& tile) {
   if (!amx_attends(tile)) return attention_tile(tile);
   AmxAttention attention(tile);
-  int first = tile.rows[0].first, last = tile.rows[0].position;
-  for (int r = 1; r < tile.num_rows; ++r) {
-    const AttentionRow& row = tile.rows[r];
-    first = row.first < first ? row.first : first;
-    last = row.position > last ? row.position : last;
-  }
-  AttentionSum totals[kMaxAttentionRows] = {};
-  for (int split = first / kSplit * kSplit; split <= last; split += kSplit) {
-    attention.attend(split);
-    for (int r = 0; r < tile.num_rows; ++r) {
-      add_split(tile.sums[r], tile.parts + r * tile.padded, tile.padded, totals[r],
-                tile.totals + r * tile.padded);
-    }
-  }
-  for (int r = 0; r < tile.num_rows; ++r)
-    write_out(tile, r, totals[r], tile.totals + r * tile.padded);
+  attend_splits(tile, [&](int split) { attention.attend(split); });
 }
 
 int64_t amx_attention_digits(int64_t d) { return AmxScratch::size(d); }

@@ -344,30 +344,33 @@ inline void attend_split(const AttentionTile& tile, int split) {
   }
 }
 
-template <CacheFormat kFormat, int kRows>
-inline void attend_rows(const AttentionTile& tile) {
+// All that the tile's rows see: attend(split) makes their parts and sums of a split.
+template <typename Attend>
+inline void attend_splits(const AttentionTile& tile, const Attend& attend) {
   int first = tile.rows[0].first, last = tile.rows[0].position;
-  for (int r = 1; r < kRows; ++r) {
+  for (int r = 1; r < tile.num_rows; ++r) {
     const AttentionRow& row = tile.rows[r];
     first = row.first < first ? row.first : first;
     last = row.position > last ? row.position : last;
   }
-  AttentionSum totals[kRows] = {};
+  AttentionSum totals[kMaxAttentionRows] = {};
   for (int split = first / kSplit * kSplit; split <= last; split += kSplit) {
-    attend_split<kFormat, kRows>(tile, split);
-    for (int r = 0; r < kRows; ++r) {
+    attend(split);
+    for (int r = 0; r < tile.num_rows; ++r) {
       add_split(tile.sums[r], tile.parts + r * tile.padded, tile.padded, totals[r],
                 tile.totals + r * tile.padded);
     }
   }
-  for (int r = 0; r < kRows; ++r) write_out(tile, r, totals[r], tile.totals + r * tile.padded);
+  for (int r = 0; r < tile.num_rows; ++r) {
+    write_out(tile, r, totals[r], tile.totals + r * tile.padded);
+  }
 }
 
 // Calls body.operator()<format, rows>(group) for groups of the tile's rows, as many as fit the
 // registers, as equal as can be. `keeps`: each has its own parts and sums.
 template <CacheFormat kFormat, typename Body>
 inline void for_row_groups(const AttentionTile& tile, bool keeps, const Body& body) {
-  static_assert(kFloatRows <= kFloatTileRows);
+  static_assert(kFloatRows <= kScoreRows);
   AttentionTile group = tile;
   const int groups = (tile.num_rows + kFloatRows - 1) / kFloatRows;
   for (int i = 0; i < groups; ++i) {
@@ -397,7 +400,7 @@ inline void for_row_groups(const AttentionTile& tile, bool keeps, const Body& bo
 
 inline void attention_tile(const AttentionTile& tile) {
   for_row_groups(tile, false, []<CacheFormat kFormat, int kRows>(const AttentionTile& group) {
-    attend_rows<kFormat, kRows>(group);
+    attend_splits(group, [&](int split) { attend_split<kFormat, kRows>(group, split); });
   });
 }
 

@@ -16,6 +16,22 @@ constexpr int64_t kTasksOfThread = 4;
 // elements, say 32 tiles of 4 rows over 32 K positions.
 constexpr int64_t kSplitFloats = 2 << 20;
 
+// Heads that threads have scratch for; larger ones take more when they are first seen.
+constexpr int64_t kMostElements = 256;
+
+int64_t padded_head(int64_t d) { return (d + kBlock - 1) / kBlock * kBlock; }
+
+// Floats of a thread's scratch for heads of d elements: AttentionTile's scores, totals and parts,
+// then digits.
+int64_t floats_before_digits(const KernelTable& kernels, int64_t d) {
+  return kScoreRows * kScoreStride + 2 * kernels.attention_scratch_rows * padded_head(d);
+}
+int64_t floats_of_thread(const KernelTable& kernels, int64_t d) {
+  constexpr int64_t kLine = 16;
+  const int64_t floats = floats_before_digits(kernels, d) + (kernels.attention_digits(d) + 1) / 2;
+  return (floats + kLine - 1) / kLine * kLine;
+}
+
 }  // namespace
 
 // What all tasks of a call share, and the tiles of its runs: a tile is a run's tokens times the
@@ -26,7 +42,7 @@ class CpuAttention::Call {
       : kernels_(kernels),
         args_(args),
         d_(args.head_dim),
-        padded_((d_ + kBlock - 1) / kBlock * kBlock),
+        padded_(padded_head(d_)),
         tiles_of_head_((args.heads.group + kernels.attention_rows - 1) / kernels.attention_rows),
         block_size_(args.cache.k.dim(2)),
         head_stride_(block_size_ * d_) {}
@@ -40,12 +56,7 @@ class CpuAttention::Call {
   int64_t padded() const { return padded_; }
   // A row's part and its sum.
   int64_t floats_of_row() const { return padded_ + int64_t{sizeof(AttentionSum) / sizeof(float)}; }
-  // Floats of a thread's, whole cache lines.
-  int64_t scratch() const {
-    constexpr int64_t kLine = 16;
-    const int64_t floats = digits_at() + (kernels_.attention_digits(d_) + 1) / 2;
-    return (floats + kLine - 1) / kLine * kLine;
-  }
+  int64_t scratch() const { return floats_of_thread(kernels_, d_); }
   int first_seen(int position) const {
     return args_.sliding_window > 0 ? std::max(0, position - args_.sliding_window + 1) : 0;
   }
@@ -74,6 +85,7 @@ class CpuAttention::Call {
             .slope = args_.alibi_slopes.empty() ? 0.0f : args_.alibi_slopes.data<float>()[head]};
       }
     }
+    float* const totals = scratch + kScoreRows * kScoreStride;
     const KVCacheView& cache = args_.cache;
     const int64_t at = kv * head_stride_ * static_cast<int64_t>(dtype_size(cache.k.dtype()));
     const auto scales_of = [&](const Tensor& scales) {
@@ -94,16 +106,13 @@ class CpuAttention::Call {
             .table = args_.block_tables.data<int32_t>() + run.sequence * args_.block_tables.dim(1),
             .scale = args_.scale,
             .scores = scratch,
-            .totals = scratch + rows_of_scratch() * kScoreStride,
-            .digits = reinterpret_cast<uint16_t*>(scratch + digits_at()),
-            .parts = scratch + rows_of_scratch() * (kScoreStride + padded_),
+            .totals = totals,
+            .digits = reinterpret_cast<uint16_t*>(scratch + floats_before_digits(kernels_, d_)),
+            .parts = totals + kernels_.attention_scratch_rows * padded_,
             .sums = sums};
   }
 
  private:
-  int64_t rows_of_scratch() const { return kernels_.attention_scratch_rows; }
-  int64_t digits_at() const { return rows_of_scratch() * (kScoreStride + 2 * padded_); }
-
   const KernelTable& kernels_;
   const AttentionArgs& args_;
   int64_t d_, padded_, tiles_of_head_, block_size_, head_stride_;
@@ -122,7 +131,9 @@ CacheFormat cache_format(const KVCacheView& cache) {
   }
 }
 
-CpuAttention::CpuAttention() : splits_(allocate_host(DType::kF32, {kSplitFloats})) {}
+CpuAttention::CpuAttention(const KernelTable& kernels, int threads)
+    : scratch_(allocate_host(DType::kF32, {threads * floats_of_thread(kernels, kMostElements)})),
+      splits_(allocate_host(DType::kF32, {kSplitFloats})) {}
 
 void CpuAttention::plan(const Call& call) {
   const AttentionArgs& args = call.args();

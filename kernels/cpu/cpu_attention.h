@@ -20,9 +20,9 @@ CacheFormat cache_format(const KVCacheView& cache);
 
 class CpuAttention {
  public:
-  CpuAttention();
+  CpuAttention(const KernelTable& kernels, int threads);
 
-  size_t bytes() const { return splits_.bytes(); }
+  size_t bytes() const { return scratch_.bytes() + splits_.bytes(); }
   void reserve(int64_t max_rows) { runs_.reserve(max_rows); }
   void apply(const KernelTable& kernels, ThreadPool& pool, const AttentionArgs& args);
 

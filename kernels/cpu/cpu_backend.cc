@@ -98,7 +98,7 @@ class CpuBackend : public Backend {
   cpu::ThreadPool pool_;
   cpu::DigitsRoom digits_{.in_pairs = kernels_.take_rest != nullptr};  // for what was packed
   cpu::LinearScratch scratch_{digits_};
-  cpu::CpuAttention attention_;
+  cpu::CpuAttention attention_{kernels_, pool_.size()};
 };
 
 void CpuBackend::embed(const Tensor& ids, const Tensor& table, int32_t first_id,

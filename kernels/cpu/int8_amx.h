@@ -140,14 +140,16 @@ inline void amx_products(const Int8Tile& tile, const Groups& groups, int begin, 
   int last = -1;
   int row = tile.rows;
   const auto make_leaves = [&](int rows) {
-    const int stop = row + rows < tile.rows ? row + rows : tile.rows;
-    if (!Groups::kMakesLeaves || row >= stop) return;
-    const typename Groups::template Sums<kBlocks> leaves(tile, last);
-    for (; row < stop; ++row) {
-      Ints16 low[kBlocks];
+    if constexpr (Groups::kMakesLeaves) {
+      const int stop = row + rows < tile.rows ? row + rows : tile.rows;
+      if (row >= stop) return;
+      const typename Groups::template Sums<kBlocks> leaves(tile, last);
+      for (; row < stop; ++row) {
+        Ints16 low[kBlocks];
 #pragma GCC unroll 4
-      for (int b = 0; b < kBlocks; ++b) low[b] = load_ints(sums[row][last + b]);
-      leaves.store(row, low);
+        for (int b = 0; b < kBlocks; ++b) low[b] = load_ints(sums[row][last + b]);
+        leaves.store(row, low);
+      }
     }
   };
   // One step at least, of zeros where there is no group.

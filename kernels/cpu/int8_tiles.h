@@ -1,9 +1,7 @@
 // From exact int32 sums to leaves, and these into the tree. Included only by the files that fill a
 // KernelTable, after vec16.h, inside their own unnamed namespace.
 
-inline const QuantizedRow& row_of(const Int8Tile& tile, int r) {
-  return tile.x.rows[r * tile.x.stride];
-}
+inline Sharing sharing(int) { return {.least = 3, .step = 1}; }
 
 inline bool has_high(const Int8Tile& tile) {
   return tile.x.shared_count > 0 || tile.x.unshared.count > 0;

@@ -159,11 +159,12 @@ struct AttentionSum {
 // The sequence is split every so many positions, the splits merged left to right.
 inline constexpr int kSplit = 256;
 inline constexpr int kScoreStride = kSplit + 2 * kBlock;
+inline constexpr int kScoreRows = 16;
 
 // Query rows of one sequence that read one KV head, close to each other in position.
 struct AttentionTile {
   const AttentionRow* rows;  // [num_rows]
-  int num_rows;              // at most kMaxAttentionRows
+  int num_rows;              // at most KernelTable::attention_rows
   int d, padded;             // padded: up to a multiple of kBlock
   const void* k;             // the layer's cache at this KV head: position p is in block
   const void* v;             // table[p / block_size], block_stride elements from block to block
@@ -174,11 +175,10 @@ struct AttentionTile {
   int block_size;
   const int32_t* table;
   float scale;
-  // Scratch for KernelTable::attention_scratch_rows.
-  float* scores;     // [rows, kScoreStride]
-  float* totals;     // [rows, padded]
-  uint16_t* digits;  // [KernelTable::attention_digits], on a cache line
-  // Weighted values of a split, and their sums. attention_tile: such scratch;
+  float* scores;     // scratch [kScoreRows, kScoreStride]
+  float* totals;     // scratch [KernelTable::attention_scratch_rows, padded]
+  uint16_t* digits;  // scratch [KernelTable::attention_digits], on a cache line
+  // Weighted values of a split, and their sums. attention_tile: scratch as totals;
   // attention_split: [num_rows, padded] and [num_rows] of its split; attention_join: of all splits,
   // one after the other.
   float* parts;
@@ -207,6 +207,12 @@ struct SketchScan {
 
 inline constexpr int64_t kAllStay = INT64_MAX;
 
+// Groups of high digits are multiplied for all rows of a tile where `least` of them or half of them
+// have some; and so are others that fill up a step of `step` groups.
+struct Sharing {
+  int least, step;
+};
+
 struct KernelTable {
   const char* name;
   bool (*supported)();
@@ -217,10 +223,8 @@ struct KernelTable {
   // For int8_tile, which multiplies pairs of low digits within 16 bits: takes what is too large for
   // that from row `row` of a tile and lists it. Returns how many groups. nullptr: nothing is.
   int64_t (*take_rest)(int8_t* low, int64_t padded, uint16_t row, ListedGroup* rest);
-  // Groups of high digits are multiplied for all rows of a tile where so many of them have some, or
-  // half of them; and so are others that fill up a step of so many groups.
-  int least_sharing, shared_step;
-  int int8_rows;      // rows of an int8 tile at most
+  Sharing (*sharing)(int rows);  // in a tile of so many
+  int int8_rows;                 // rows of an int8 tile at most
   int int8_row_step;  // a tile takes as long as with its rows rounded up to a multiple of these
   int band_rows;      // rows that go through a column of weights while it is in the cache
   // A band of int8 rows of at most so many bytes goes through all columns before the next band
@@ -231,9 +235,9 @@ struct KernelTable {
   void (*float_tile)(const FloatTile& tile);
   void (*finish_tile)(const FinishTile& tile);
   void (*norm_row)(const NormRow& row);
-  int attention_rows;          // of a tile at most, and no more than kMaxAttentionRows
-  int attention_scratch_rows;  // see AttentionTile
-  int64_t (*attention_digits)(int64_t d);
+  int attention_rows;                      // of a tile at most, and no more than kMaxAttentionRows
+  int attention_scratch_rows;              // see AttentionTile
+  int64_t (*attention_digits)(int64_t d);  // how many, for heads of d elements
   // All of a tile; or the parts and sums of each split, by its first position, and then what they
   // give together, in order: the same bits.
   void (*attention_tile)(const AttentionTile& tile);

@@ -186,6 +186,10 @@ void amx_tile(const Int8Tile& tile) {
   amx_products(tile, AllTiles(tile));
 }
 
+Sharing amx_sharing(int rows) {
+  return rows <= kVnniRows ? sharing(rows) : Sharing{.least = 2, .step = kTileGroups};
+}
+
 bool vnni_supported() { return avx512::available(); }
 bool amx_supported() { return vnni_supported() && amx::available(); }
 
@@ -193,8 +197,7 @@ constexpr KernelTable kVnni{.name = "avx512-vnni",
                             .supported = vnni_supported,
                             .quantize = quantize,
                             .take_rest = nullptr,
-                            .least_sharing = 3,
-                            .shared_step = 1,
+                            .sharing = sharing,
                             .int8_rows = kVnniRows,
                             .int8_row_step = 1,
                             .band_rows = 48,
@@ -217,8 +220,7 @@ constexpr KernelTable kVnni{.name = "avx512-vnni",
 constexpr KernelTable with_amx(KernelTable table) {
   table.name = "amx-int8";
   table.supported = amx_supported;
-  table.least_sharing = 2;
-  table.shared_step = kTileGroups;
+  table.sharing = amx_sharing;
   table.int8_rows = kAmxRows;
   table.int8_row_step = amx::kTileRows;
   table.band_rows = 256;

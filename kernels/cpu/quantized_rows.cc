@@ -155,18 +155,19 @@ void QuantizedRows::gather_outliers(const KernelTable& kernels, const RowTiles::
   int num_shared = 0, num_unshared = 0;
   // From so many rows on one product for all of a tile's takes less time than one for each, which
   // reads and writes its sums in memory.
-  const int least = std::min(kernels.least_sharing, (rows.count + 1) / 2);
+  const auto [wanted, step] = kernels.sharing(rows.count);
+  const int least = std::min(wanted, (rows.count + 1) / 2);
   const std::span has_groups = std::span(has).first(static_cast<size_t>(rows.count));
   const int64_t groups = shards()[shard].padded / kGroup;
   int room = 0;  // of the last step, for others
-  if (kernels.shared_step > 1) {
+  if (step > 1) {
     int certain = 0;
     for_outlier_groups(has_groups, groups,
                        [&](int64_t, int sharing) { certain += sharing >= least ? 1 : 0; });
-    room = (kernels.shared_step - certain % kernels.shared_step) % kernels.shared_step;
+    room = (step - certain % step) % step;
   }
   const auto found = [&](int64_t group, int sharing) {
-    if (sharing >= least || (room_.in_pairs && !all_small) || (sharing < least && room-- > 0)) {
+    if (sharing >= least || (room_.in_pairs && !all_small) || room-- > 0) {
       shared[num_shared++] = static_cast<uint16_t>(group);
       return;
     }

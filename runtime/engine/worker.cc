@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <span>
+#include <string>
 
 #include "comm/communicator_factory.h"
 #include "kernels/backend_factory.h"
@@ -16,7 +18,14 @@
 namespace octet {
 namespace {
 
-// A rank without its device does not leave the others waiting for it.
+// What decides a sum's last bits: "cpu amx-int8" of "cpu amx-int8, 2 threads".
+std::string kind_of(const Backend& backend) {
+  const std::string name = backend.name();
+  return name.substr(0, name.find(','));
+}
+
+// A rank without its device does not leave the others waiting for it. All run the same kernels:
+// with others an answer's last bits would depend on the number of ranks.
 std::unique_ptr<Backend> make_backend_on_all(const EngineOptions& resolved,
                                              Communicator& communicator) {
   std::unique_ptr<Backend> backend;
@@ -25,6 +34,14 @@ std::unique_ptr<Backend> make_backend_on_all(const EngineOptions& resolved,
                             .isa = resolved.isa,
                             .threads = resolved.threads,
                             .local_rank = resolved.local_rank});
+  });
+  const std::string own = kind_of(*backend);
+  const auto told = communicator.broadcast(std::as_bytes(std::span(own)), 0);
+  const std::string first(reinterpret_cast<const char*>(told.data()), told.size());
+  all_or_none(communicator, [&] {
+    if (own == first) return;
+    throw InputError(fmt::format(
+        "this rank runs {}, rank 0 {}; give --device and --isa that all have", own, first));
   });
   return backend;
 }

@@ -58,6 +58,13 @@ class Exactness(ArtefactTest):
             out = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=60)
             self.assertEqual(out.stdout, expected, out.stderr)
 
+    def test_ranks_of_different_kernels_are_refused(self):
+        ask = [OCTET, "generate", self.artefact, "Once", "--max-tokens", 1, "--device"]
+        command = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-n", 1, *ask, "cpu", ":", "-n", 1, *ask, "reference"]
+        out = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=60)
+        self.assertNotEqual(out.returncode, 0)
+        self.assertIn("rank 1: this rank runs reference, rank 0 cpu ", out.stderr)
+
     def test_what_an_ended_group_left_in_shared_memory_is_removed(self):
         dead = Path("/dev/shm/octet-4194305")  # no process can have that pid
         dead.write_bytes(b"x" * 4096)
