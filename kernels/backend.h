@@ -177,8 +177,8 @@ struct RopeStoreArgs {
 
 // Causal attention of q over the paged cache, softmax(q k^T * scale + bias) v. Sequence s has the
 // query rows [cu_seqlens[s], cu_seqlens[s + 1]), the last of its context_lens[s] positions; K and V
-// are read as the cache stores them (rounded). A back end splits the sequence at fixed positions
-// and merges the splits left to right.
+// are read as the cache stores them (rounded); q and the softmax weights may be rounded to 2^-16. A
+// back end splits the sequence at fixed positions and merges the splits left to right.
 struct AttentionArgs {
   Tensor qkv;           // [n, (num_q + 2 * num_kv) * d]: only the q heads are read
   Tensor cu_seqlens;    // [num_seqs + 1] kI32

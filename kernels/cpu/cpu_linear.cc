@@ -348,7 +348,7 @@ void CpuLinear::leaf(const KernelTable& kernels, const LinearScratch& scratch, c
   const auto& [row, rows, block, blocks, fetch] = place;
   const auto [begin, end, at, padded] = shards()[shard];
   if (quantized()) {
-    alignas(64) int32_t high[kMostSums];
+    alignas(64) int32_t low[kMostSums], high[kMostSums];
     return kernels.int8_tile({.x = scratch.rows.tile({row, rows}, shard),
                               .weights = blocks_.data() + block,
                               .begin = at * kBlock,
@@ -357,6 +357,7 @@ void CpuLinear::leaf(const KernelTable& kernels, const LinearScratch& scratch, c
                               .blocks = blocks,
                               .groups = padded / kGroup,
                               .fetch = &fetch,
+                              .low = low,
                               .high = high,
                               .leaf = &place_in_tree});
   }

@@ -78,11 +78,20 @@ class AllTiles {
   int64_t ahead_, lines_, first_ = 0, end_;
 };
 
+// The same where their sums are kept.
+class KeptTiles : public AllTiles {
+ public:
+  using AllTiles::AllTiles;
+  static constexpr bool kMakesLeaves = false;
+  static int32_t* sums(const Int8Tile& tile) { return tile.low; }
+};
+
 // The high digits': weights are brought together first, but where they are.
 class SharedTiles : public SharedGroups {
  public:
   using SharedGroups::SharedGroups;
-  static constexpr bool kMakesLeaves = false;  // tile.high is what the sums are for
+  static constexpr bool kMakesLeaves = false;
+  static int32_t* sums(const Int8Tile& tile) { return tile.high; }
 
   const uint8_t* tile_at(const uint8_t* weights, int64_t group, uint8_t* room) const {
     const int64_t last = group + kTileGroups - 1;
@@ -110,7 +119,8 @@ inline void amx_products(const Int8Tile& tile, const Groups& groups, int begin, 
   alignas(64)
       int32_t own[Groups::kMakesLeaves ? kRowTiles * amx::kTileRows : 1][kMaxBlocks][kBlock];
   using Row = int32_t[kMaxBlocks][kBlock];
-  Row* const sums = Groups::kMakesLeaves ? own : reinterpret_cast<Row*>(tile.high);
+  Row* sums = own;
+  if constexpr (!Groups::kMakesLeaves) sums = reinterpret_cast<Row*>(Groups::sums(tile));
   alignas(64) uint8_t room[kBlocks][kWeightTileBytes];
   const int64_t digit_stride = tile.x.digit_stride;
 

@@ -101,7 +101,7 @@ struct Int8Tile {
   int rows, blocks;
   int64_t groups;
   const WeightFetch* fetch;
-  int32_t* high;  // scratch [rows][kMaxBlocks][kBlock]
+  int32_t *low, *high;  // scratch [rows][kMaxBlocks][kBlock], on cache lines
   const LeafPlace* leaf;
 };
 

@@ -58,11 +58,12 @@ class AllGroups {
   FetchAhead ahead_;
 };
 
-// As Leaves, of high digits, whose sums the leaves are made of.
-template <int kBlocks>
-class HighSums {
+// As Leaves, of sums that leaves are made of later.
+template <int kBlocks, bool kHigh>
+class KeptSums {
  public:
-  HighSums(const Int8Tile& tile, int first) : to_(tile.high + first * kBlock) {}
+  KeptSums(const Int8Tile& tile, int first)
+      : to_((kHigh ? tile.high : tile.low) + first * kBlock) {}
   void store(int r, const Ints16 (&sums)[kBlocks]) const {
 #pragma GCC unroll 4
     for (int b = 0; b < kBlocks; ++b) {
@@ -72,6 +73,14 @@ class HighSums {
 
  private:
   int32_t* to_;
+};
+
+// The low digits' groups where their sums are kept.
+class KeptGroups : public AllGroups<false> {
+ public:
+  using AllGroups::AllGroups;
+  template <int kBlocks>
+  using Sums = KeptSums<kBlocks, false>;
 };
 
 // The high digits': those that many of the tile's rows have outliers in.
@@ -84,7 +93,7 @@ class SharedGroups {
   void fetch(const uint8_t*, int64_t) const {}
   void next_step() {}
   template <int kBlocks>
-  using Sums = HighSums<kBlocks>;
+  using Sums = KeptSums<kBlocks, true>;
 
   const int8_t* const digits;
   const int64_t count;
@@ -164,11 +173,35 @@ void add_unshared(const Int8Tile& tile) {
 // After it.
 #include "kernels/cpu/attention_amx.h"
 
+// Do the high digits come last? Where a few rows wait for weights from memory, which come in order
+// while the low ones are multiplied, these are in the cache then.
+bool high_last(const Int8Tile& tile) {
+  return has_high(tile) && tile.rows <= amx::kTileRows && tile.fetch->parts == 1 &&
+         !tile.fetch->in_cache;
+}
+
+// Of the sums in tile.low and tile.high.
+void make_leaves(const Int8Tile& tile) {
+  with_count<kMaxBlocks>(tile.blocks, [&]<int kBlocks>() {
+    const Leaves<kBlocks> leaves(tile, 0);
+    for (int r = 0; r < tile.rows; ++r) {
+      Ints16 low[kBlocks];
+#pragma GCC unroll 4
+      for (int b = 0; b < kBlocks; ++b)
+        low[b] = load_ints(tile.low + (r * kMaxBlocks + b) * kBlock);
+      leaves.store(r, low);
+    }
+  });
+}
+
 void vnni_tile(const Int8Tile& tile) {
+  const bool keeps = high_last(tile);
+  if (keeps) vnni(tile, KeptGroups(tile));
   if (has_high(tile)) {
     vnni(tile, SharedGroups(tile));
     add_unshared(tile);
   }
+  if (keeps) return make_leaves(tile);
   if (tile.fetch->in_cache) {
     vnni(tile, AllGroups<true>(tile));
   } else {
@@ -179,10 +212,13 @@ void vnni_tile(const Int8Tile& tile) {
 void amx_tile(const Int8Tile& tile) {
   if (tile.rows <= kVnniRows) return vnni_tile(tile);
   amx::configure_thread();
+  const bool keeps = high_last(tile);
+  if (keeps) amx_products(tile, KeptTiles(tile));
   if (has_high(tile)) {
     amx_products(tile, SharedTiles(tile));
     add_unshared(tile);
   }
+  if (keeps) return make_leaves(tile);
   amx_products(tile, AllTiles(tile));
 }
 
