@@ -18,8 +18,10 @@
 namespace octet {
 namespace {
 
-// What decides a sum's last bits: "cpu amx-int8" of "cpu amx-int8, 2 threads".
+// What decides a sum's last bits: "cpu amx-int8" of "cpu amx-int8, 2 threads". GPUs may have names
+// of their own.
 std::string kind_of(const Backend& backend) {
+  if (backend.queue().device >= 0) return "cuda";
   const std::string name = backend.name();
   return name.substr(0, name.find(','));
 }
