@@ -34,7 +34,7 @@ inline constexpr int kLeastBlocks = kGroups == 1   ? 4
 template <int kGroups>
 inline constexpr int kMostColumns = 4 * kGroups* kMostThreads<kGroups>;
 
-__device__ inline bool in_fours(const float* row, int n) {
+__host__ __device__ inline bool in_fours(const float* row, int n) {
   return n % 4 == 0 && reinterpret_cast<uintptr_t>(row) % sizeof(Four) == 0;
 }
 

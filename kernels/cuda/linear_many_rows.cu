@@ -86,11 +86,10 @@ class Tile {
     __syncthreads();
   }
 
-  __device__ __forceinline__ ChunkPlace place(int chunk) const {
+  __device__ __forceinline__ Chunks<16, 0> chunks() const {
     const int thread = opaque(static_cast<int>(threadIdx.x));  // not held meanwhile
     const int warp = thread / 32, lane = thread % 32;
-    return {first_row_ + warp / 4 * 64 + chunk * 16 + lane / 4,
-            first_output_ + warp % 4 * 32 + lane % 4 * 2};
+    return {{first_row_ + warp / 4 * 64 + lane / 4, first_output_ + warp % 4 * 32 + lane % 4 * 2}};
   }
 
   __device__ int first_row() const { return first_row_; }
@@ -158,7 +157,6 @@ __global__ void __launch_bounds__(kThreads, 2) many_rows_kernel(LinearCall call)
   wait_for_predecessor();
   Tile tile(call, dynamic_shared());
   auto* masks = reinterpret_cast<uint32_t*>(dynamic_shared() + kStages * kStageBytes);
-  const auto place = [&](int chunk) { return tile.place(chunk); };
   int32_t sums[kSums];
   TileMemory<kSums> memory;
   for (int root = 0; root < call.num_roots; ++root) {
@@ -177,10 +175,10 @@ __global__ void __launch_bounds__(kThreads, 2) many_rows_kernel(LinearCall call)
       const int32_t* lows = memory.low();
       leaf_values<0, kSums>(
           call, leaf, with_high, [&](int i) { return with_high ? lows[i] : sums[i]; },
-          [&](int i) { return sums[i]; }, sums, place);
+          [&](int i) { return sums[i]; }, sums, tile.chunks());
       memory.fold(leaf - first_leaf, end_leaf - first_leaf, sums);
     }
-    store_root(call, root, sums, place);
+    store_root(call, root, sums, tile.chunks());
   }
 }
 

@@ -31,12 +31,6 @@ constexpr int kMaskWords = kMaxShards * kMaxLeafSpans / 32;
 // Barriers of some of a block's threads.
 constexpr int kMasksReady = 1, kMultipliers = 2;
 
-// Of one row and leaf.
-struct RowLeaf {
-  float scale;
-  int outliers;
-};
-
 constexpr int round_up(int n, int multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 // How a call is cut, and where things lie in a block's shared memory: the ring, [stage][weights,

@@ -34,7 +34,11 @@ enum class Next : int {
   kManyHighDigits,  // they come again for each part
 };
 
-constexpr int kHighOutputs = 64;  // whose high digits are multiplied at a time
+// Outputs whose high digits are multiplied at a time: as many as registers are left for.
+template <int kOutputs>
+constexpr int kHighOutputs = kOutputs == 256   ? 64
+                             : kOutputs == 192 ? 96
+                                               : 128;
 
 template <int kOutputs>
 struct Ring {
@@ -103,7 +107,7 @@ class Copier {
       if (leader) {
 #pragma unroll 1
         for (int span = begin; span + 1 < end; ++span) {
-          copy(low_, row, output, span, Next::kMore);
+          copy(low_, row, output, span, Next::kMore, 0, kOutputs);
         }
       }
       if (call_.mixed && leaf == 0) {
@@ -120,13 +124,15 @@ class Copier {
       copy(low_, row, output, end - 1,
            flagged == 0 ? Next::kLeafEnds
            : many       ? Next::kManyHighDigits
-                        : Next::kHighDigits);
+                        : Next::kHighDigits,
+           0, kOutputs);
+      const int at_once = many ? kHighOutputs<kOutputs> : kOutputs;
 #pragma unroll 1
-      for (int part = 0; part < (many ? kOutputs / kHighOutputs : 1); ++part) {
+      for (int first = 0; first < kOutputs; first += at_once) {
         int span = begin;
         for (int left = flagged; left > 0; --left, ++span) {
           span = next_flagged(masks, span, end);
-          copy(high_, row, output, span, left > 1 ? Next::kMore : Next::kLeafEnds);
+          copy(high_, row, output, span, left > 1 ? Next::kMore : Next::kLeafEnds, first, at_once);
         }
       }
     }
@@ -144,21 +150,25 @@ class Copier {
     return end;
   }
 
-  __device__ void copy(const TileMap& digits, int first_row, int first_output, int span,
-                       Next next) {
+  // Of the tile's outputs, `count` from `first` on.
+  __device__ void copy(const TileMap& digits, int first_row, int first_output, int span, Next next,
+                       int first, int count) {
     barrier_wait(ring_.empty(ring_.stage), ring_.parity ^ 1);
     uint64_t* full = ring_.full(ring_.stage);
-    const int b_bytes = min(kOutputs, call_.padded_rows - first_output) * kSpan;
+    const int b_bytes = max(0, min(count, call_.padded_rows - first_output - first)) * kSpan;
     *ring_.next(ring_.stage) = next;
     barrier_arrive_expecting(full, Ring<kOutputs>::kTileABytes + b_bytes);
     copy_tile(ring_.a(), digits, first_row, span * kSpan, full);
     const int8_t* weight =
-        call_.weight + (int64_t{span} * call_.padded_rows + first_output) * kSpan;
-    if constexpr (kCluster == 1) {
-      copy_bulk(ring_.b(), weight, b_bytes, full);
+        call_.weight + (int64_t{span} * call_.padded_rows + first_output + first) * kSpan;
+    std::byte* to = ring_.b() + first * kSpan;
+    if (b_bytes == 0) {
+      // Its products are not used.
+    } else if constexpr (kCluster == 1) {
+      copy_bulk(to, weight, b_bytes, full);
     } else {
       const int part = b_bytes / kCluster, at = Tiles<kOutputs, kCluster>::rank() * part;
-      copy_bulk_to_all(kCluster, ring_.b() + at, weight + at, part, full);
+      copy_bulk_to_all(kCluster, to + at, weight + at, part, full);
     }
     ring_.advance();
   }
@@ -216,17 +226,16 @@ __device__ __forceinline__ void for_each(std::integer_sequence<int, kParts...>, 
 template <int kOutputs, int kCluster>
 __device__ __forceinline__ void multiply_tiles(const LinearCall& call,
                                                Tiles<kOutputs, kCluster> tiles) {
-  constexpr int kSums = kOutputs / 2, kParts = kOutputs / kHighOutputs;
+  constexpr int kSums = kOutputs / 2, kParts = kOutputs / kHighOutputs<kOutputs>;
   const int group = static_cast<int>(threadIdx.x) / 128 - 1;
   Ring<kOutputs> ring;
   int32_t sums[kSums];
   TileMemory<kSums> memory;
   for (int tile = tiles.first(); tile < tiles.count(); tile += tiles.step()) {
-    const int first_row = tiles.row(tile), first_output = tiles.output(tile);
-    const auto place = [&](int chunk) {
-      const int thread = opaque(static_cast<int>(threadIdx.x) - 128);  // not held meanwhile
-      return ChunkPlace{first_row + thread / 32 * 16 + thread % 32 / 4,
-                        first_output + chunk * 32 + thread % 4 * 2};
+    const auto chunks = [&] {  // not held meanwhile
+      const int thread = opaque(static_cast<int>(threadIdx.x) - 128), i = opaque(tile);
+      return Chunks<0, 32>{
+          {tiles.row(i) + thread / 32 * 16 + thread % 32 / 4, tiles.output(i) + thread % 4 * 2}};
     };
     for (int root = 0; root < call.num_roots; ++root) {
       const int first_leaf = call.first_leaf[root], end_leaf = call.first_leaf[root + 1];
@@ -236,24 +245,27 @@ __device__ __forceinline__ void multiply_tiles(const LinearCall& call,
         if (call.place[leaf] < call.place[leaf + 1]) {
           next = multiply<kCluster>(ring, group, 0, false, sums);
         }
-        const bool with_high = next != Next::kLeafEnds;
-        for_each(std::make_integer_sequence<int, kParts>(), [&](auto part) {
-          constexpr int kFirst = part() * (kSums / kParts), kEnd = kFirst + kSums / kParts;
-          int32_t high[kSums / kParts];
-          clear(high);
-          if (with_high) {
+        if (next == Next::kLeafEnds) {
+          leaf_values<0, kSums>(
+              call, leaf, false, [&](int i) { return sums[i]; }, [](int) { return 0; }, sums,
+              chunks());
+        } else {
+          for_each(std::make_integer_sequence<int, kParts>(), [&](auto part) {
+            constexpr int kFirst = part() * (kSums / kParts), kEnd = kFirst + kSums / kParts;
+            int32_t high[kSums / kParts];
+            clear(high);
             const bool keep = next == Next::kHighDigits && part() + 1 < kParts;
             const Ring<kOutputs> begin = ring;
-            multiply<kCluster>(ring, group, part() * kHighOutputs, keep, high);
+            multiply<kCluster>(ring, group, part() * kHighOutputs<kOutputs>, keep, high);
             if (keep) ring = begin;
-          }
-          leaf_values<kFirst, kEnd>(
-              call, leaf, with_high, [&](int i) { return sums[i]; },
-              [&](int i) { return high[i - kFirst]; }, sums, place);
-        });
+            leaf_values<kFirst, kEnd>(
+                call, leaf, true, [&](int i) { return sums[i]; },
+                [&](int i) { return high[i - kFirst]; }, sums, chunks());
+          });
+        }
         memory.fold(leaf - first_leaf, end_leaf - first_leaf, sums);
       }
-      store_root(call, root, sums, place);
+      store_root(call, root, sums, chunks());
     }
   }
 }

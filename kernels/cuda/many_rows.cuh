@@ -18,6 +18,12 @@ struct ChunkPlace {
   int row = 0, output = 0;  // of element 0; may lie outside of the result
 };
 
+// A thread's chunks: chunk c lies c times the steps behind the first.
+template <int kRowStep, int kOutputStep>
+struct Chunks {
+  ChunkPlace first;
+};
+
 template <int kCount>
 __device__ __forceinline__ void clear(int32_t (&sums)[kCount]) {
 #pragma unroll
@@ -73,39 +79,53 @@ __device__ __forceinline__ void load_columns(const LinearCall& call, const float
   for (int block = 0; block < kChunk / 4; ++block) values[block] = from[4 * block];
 }
 
+// What a row has of a leaf.
+struct RowLeaf {
+  float scale;
+  int outliers;
+};
+
+// Of a chunk's two rows.
+__device__ __forceinline__ void load_rows(const LinearCall& call, int leaf, bool with_high, int row,
+                                          RowLeaf (&of)[2]) {
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const int64_t at = int64_t{min(row + 8 * half, call.n - 1)} * call.num_leaves + leaf;
+    of[half] = {call.row_scales[at], with_high ? call.outliers[at] : 0};
+  }
+}
+
 // Elements [kFirst, kEnd) of `sums` become the values of one leaf, of the sums low(i) and, where
-// `with_high`, high(i); else no row of the tile has outliers. place(chunk) says where a chunk is.
-// The next chunk's scales are on their way meanwhile.
-template <int kFirst, int kEnd, int kCount, typename Low, typename High, typename Place>
+// `with_high`, high(i); else no row of the tile has outliers. The next chunk's scales are on their
+// way meanwhile.
+template <int kFirst, int kEnd, int kCount, typename Low, typename High, int kRowStep,
+          int kOutputStep>
 __device__ __forceinline__ void leaf_values(const LinearCall& call, int leaf, bool with_high,
                                             const Low& low, const High& high,
-                                            int32_t (&sums)[kCount], const Place& place) {
+                                            int32_t (&sums)[kCount],
+                                            const Chunks<kRowStep, kOutputStep>& chunks) {
   constexpr int kFirstChunk = kFirst / kChunk, kChunks = kEnd / kChunk;
   float2 scales[2][kChunk / 4];
-  load_columns(call, call.scales, place(kFirstChunk).output, scales[kFirstChunk % 2]);
+  const auto fetch = [&](int chunk) {
+    load_columns(call, call.scales, chunks.first.output + chunk * kOutputStep, scales[chunk % 2]);
+  };
+  fetch(kFirstChunk);
+  RowLeaf of[2];
 #pragma unroll
   for (int chunk = kFirstChunk; chunk < kChunks; ++chunk) {
     __syncwarp();  // as in fold()
-    if (chunk + 1 < kChunks) {
-      load_columns(call, call.scales, place(chunk + 1).output, scales[(chunk + 1) % 2]);
-    }
-    const int row_of_chunk = place(chunk).row;
-    float row_scales[2];
-    int outliers[2];
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int64_t row =
-          int64_t{min(row_of_chunk + 8 * half, call.n - 1)} * call.num_leaves + leaf;
-      row_scales[half] = call.row_scales[row];
-      outliers[half] = with_high ? call.outliers[row] : 0;
+    if (chunk + 1 < kChunks) fetch(chunk + 1);
+    if (chunk == kFirstChunk || kRowStep > 0) {
+      load_rows(call, leaf, with_high, chunks.first.row + chunk * kRowStep, of);
     }
 #pragma unroll
     for (int j = 0; j < kChunk; ++j) {
       const int i = chunk * kChunk + j;
       if (j == kChunk / 2) __syncwarp();  // likewise
       const float2 pair = scales[chunk % 2][j / 4];
-      sums[i] = __float_as_int(leaf_value(low(i), high(i), outliers[j / 2 % 2],
-                                          row_scales[j / 2 % 2], j % 2 == 0 ? pair.x : pair.y));
+      const RowLeaf& row = of[j / 2 % 2];
+      sums[i] = __float_as_int(
+          leaf_value(low(i), high(i), row.outliers, row.scale, j % 2 == 0 ? pair.x : pair.y));
     }
   }
 }
@@ -126,69 +146,79 @@ __device__ __forceinline__ float2 exchange(bool even, float first, float second)
 }
 
 // Bias, activation, and the values that are not padding to where they belong. One chunk after the
-// other passes through the first sixteen registers; the next one's bias is on its way meanwhile.
-// Destroys `values`.
-template <int kCount, typename Place>
-__device__ __forceinline__ void store_root(const LinearCall& call, int root,
-                                           int32_t (&values)[kCount], const Place& place) {
-  const bool gated = call.activation == Activation::kSiluGate, even = threadIdx.x % 2 == 0;
-  const int outputs_of_column = gated ? 2 : 1;
+// other passes through the first sixteen registers, in a loop where the activation is long; the
+// next one's bias is on its way meanwhile. Destroys `values`.
+template <Activation kActivation, int kCount, int kRowStep, int kOutputStep>
+__device__ __forceinline__ void store_values(const LinearCall& call, int root,
+                                             int32_t (&values)[kCount],
+                                             const Chunks<kRowStep, kOutputStep>& chunks) {
+  constexpr int kOfColumn = kActivation == Activation::kSiluGate ? 2 : 1;  // outputs
+  constexpr int kUnrolled =
+      kActivation == Activation::kNone && kOutputStep > 0 ? kCount / kChunk : 1;
+  const bool even = threadIdx.x % 2 == 0;
   const bool together = call.out_features % 4 == 0;  // neighbouring lanes store as one
+  const ChunkPlace& first = chunks.first;
+  const int shift = together && !even ? 6 : 0, column = (first.output + shift) / kOfColumn;
+  const int64_t to = result_place(call, first.row, first.output + shift, root) - call.out;
   float2 bias[kChunk / 4]{};
-  if (call.bias != nullptr) load_columns(call, call.bias, place(0).output, bias);
-#pragma unroll 1
+  if (call.bias != nullptr) load_columns(call, call.bias, first.output, bias);
+#pragma unroll kUnrolled
   for (int chunk = 0; chunk < kCount / kChunk; ++chunk) {
-    const ChunkPlace at = place(chunk);
     float x[kChunk];
 #pragma unroll
     for (int i = 0; i < kChunk; ++i) {
       x[i] = __int_as_float(values[i]) + (i % 2 == 0 ? bias[i / 4].x : bias[i / 4].y);
     }
-    if (call.bias != nullptr) load_columns(call, call.bias, place(chunk + 1).output, bias);
-    switch (call.activation) {
-      case Activation::kNone:
-        break;
-      case Activation::kRelu:
-        activate_chunk<Activation::kRelu>(x);
-        break;
-      case Activation::kGelu:
-        activate_chunk<Activation::kGelu>(x);
-        break;
-      case Activation::kGeluTanh:
-        activate_chunk<Activation::kGeluTanh>(x);
-        break;
-      case Activation::kSiluGate:
-        activate_chunk<Activation::kSiluGate>(x);
-        break;
+    if (call.bias != nullptr) {
+      load_columns(call, call.bias, first.output + (chunk + 1) * kOutputStep, bias);
     }
+    activate_chunk<kActivation>(x);
 #pragma unroll
     for (int pair = 0; pair < 4; ++pair) {  // blocks 0 and 1 or 2 and 3, of one of two rows
       const int i = pair / 2 * 8 + pair % 2 * 2;
-      const int row = at.row + 8 * (pair % 2), output = at.output + 16 * (pair / 2);
-      float* to = result_place(call, row, 0, root);
+      const int down = chunk * kRowStep + pair % 2 * 8;
+      const int along = (chunk * kOutputStep + pair / 2 * 16) / kOfColumn;
+      const bool there = first.row + down < call.n;
+      float* place = call.out + (to + int64_t{down} * call.out_features + along);
       if (together) {
-        const float2 first = exchange(even, x[i], x[i + 4]);
-        const float2 second = exchange(even, x[i + 1], x[i + 5]);
-        const int column = (even ? output : output + 6) / outputs_of_column;
-        if (row >= call.n || column >= call.out_features) continue;
-        if (gated) {
-          *reinterpret_cast<float2*>(to + column) = first;
+        const float2 one = exchange(even, x[i], x[i + 4]);
+        const float2 two = exchange(even, x[i + 1], x[i + 5]);
+        if (!there || column + along >= call.out_features) continue;
+        if constexpr (kActivation == Activation::kSiluGate) {
+          *reinterpret_cast<float2*>(place) = one;
         } else {
-          *reinterpret_cast<float4*>(to + column) =
-              make_float4(first.x, second.x, first.y, second.y);
+          *reinterpret_cast<float4*>(place) = make_float4(one.x, two.x, one.y, two.y);
         }
         continue;
       }
 #pragma unroll
       for (int block = 0; block < 2; ++block) {
-        const int column = (output + 8 * block) / outputs_of_column;
-        if (row >= call.n || column >= call.out_features) continue;
-        to[column] = x[i + 4 * block];
-        if (!gated && column + 1 < call.out_features) to[column + 1] = x[i + 4 * block + 1];
+        const int further = 8 * block / kOfColumn, left = call.out_features - column - along;
+        if (!there || further >= left) continue;
+        place[further] = x[i + 4 * block];
+        if (kOfColumn == 1 && further + 1 < left) place[further + 1] = x[i + 4 * block + 1];
       }
     }
 #pragma unroll
     for (int i = 0; i + kChunk < kCount; ++i) values[i] = values[i + kChunk];
+  }
+}
+
+template <int kCount, int kRowStep, int kOutputStep>
+__device__ __forceinline__ void store_root(const LinearCall& call, int root,
+                                           int32_t (&values)[kCount],
+                                           const Chunks<kRowStep, kOutputStep>& chunks) {
+  switch (call.activation) {
+    case Activation::kNone:
+      return store_values<Activation::kNone>(call, root, values, chunks);
+    case Activation::kRelu:
+      return store_values<Activation::kRelu>(call, root, values, chunks);
+    case Activation::kGelu:
+      return store_values<Activation::kGelu>(call, root, values, chunks);
+    case Activation::kGeluTanh:
+      return store_values<Activation::kGeluTanh>(call, root, values, chunks);
+    case Activation::kSiluGate:
+      return store_values<Activation::kSiluGate>(call, root, values, chunks);
   }
 }
 

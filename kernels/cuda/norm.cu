@@ -1,7 +1,8 @@
-// add_norm: one block of threads a row.
+// add_norm: one block of threads a row at a time.
 #include <algorithm>
 
 #include "kernels/cuda/block_reduce.cuh"
+#include "kernels/cuda/occupancy.h"
 #include "kernels/cuda/ops.h"
 #include "kernels/cuda/quantize.cuh"
 
@@ -28,25 +29,22 @@ __device__ void prefetch_row(const float* row, int n) {
   }
 }
 
-// Updates the residual of the block's row; its normalised values to `held`. Waits for the kernel in
-// front.
-template <int kGroups>
-__device__ void normalise_row(const NormCall& call, HeldRow<kGroups>& held) {
+// Updates the residual of a row, whose residual and delta (or null) are read where the pointers
+// say; its normalised values to `held`. Calls loaded() when both have been read.
+template <int kGroups, typename Loaded>
+__device__ void normalise_row(const NormCall& call, int row, const float* residual,
+                              const float* delta, const Loaded& loaded, HeldRow<kGroups>& held) {
   __shared__ float sums[kReduceSlots], sums_of_squares[kReduceSlots];
   const int h = call.h;
-  prefetch_row(call.weight, h);
-  prefetch_row(call.bias, h);
-  wait_for_predecessor();
-  const int64_t row = int64_t{blockIdx.x} * h;
-  const float* delta = call.delta == nullptr ? nullptr : call.delta + row;
-  const float* delta_bias = call.delta == nullptr ? nullptr : call.delta_bias;
+  const float* delta_bias = delta == nullptr ? nullptr : call.delta_bias;
   use_rows<kGroups>(
       h,
       [&](int i, const Four& old, const Four& more, const Four& bias) {
         held.x[i] = sum(old, sum(more, bias));
       },
-      call.residual + row, delta, delta_bias);
-  if (delta != nullptr) store_row(call.residual + row, h, held);
+      residual, delta, delta_bias);
+  loaded();
+  if (delta != nullptr) store_row(call.residual + int64_t{row} * h, h, held);
   if (call.weight == nullptr) return;
   const float count = static_cast<float>(h);
   if (call.kind == NormKind::kLayer) {
@@ -82,6 +80,18 @@ __device__ void normalise_row(const NormCall& call, HeldRow<kGroups>& held) {
       call.weight, call.bias);
 }
 
+// The block's row. Waits for the kernel in front.
+template <int kGroups>
+__device__ void normalise_row(const NormCall& call, HeldRow<kGroups>& held) {
+  prefetch_row(call.weight, call.h);
+  prefetch_row(call.bias, call.h);
+  wait_for_predecessor();
+  const int64_t at = int64_t{blockIdx.x} * call.h;
+  normalise_row(
+      call, blockIdx.x, call.residual + at, call.delta == nullptr ? nullptr : call.delta + at,
+      [] {}, held);
+}
+
 template <int kGroups>
 __global__ void __launch_bounds__(kMostThreads<kGroups>, kLeastBlocks<kGroups>)
     norm_kernel(NormCall call) {
@@ -100,11 +110,125 @@ __global__ void __launch_bounds__(kMostThreads<kGroups>, kLeastBlocks<kGroups>)
   quantize_slice(rows, blockIdx.x, 0, held);
 }
 
+// Many wide rows: a block a multiprocessor takes one row after the other. Weights and biases lie in
+// shared memory, or L2 would carry them for every row; the copy engine brings a row while the one
+// before is normalised.
+template <int kGroups>
+constexpr bool kStreams = kGroups == 4 || kGroups == 8;  // four rows lie in shared memory
+template <int kGroups>
+class RowStream {
+ public:
+  static constexpr int kPiece = 4;  // of quantize_slice
+  static bool takes(const NormCall& call) {
+    return call.delta != nullptr && call.weight != nullptr && in_fours(call.residual, call.h) &&
+           in_fours(call.delta, call.h) && in_fours(call.weight, call.h) &&
+           in_fours(call.bias, call.h) &&
+           device_attribute(cudaDevAttrComputeCapabilityMajor) == 9 &&
+           call.n > kLeastRounds * blocks();
+  }
+  static int blocks() { return device_attribute(cudaDevAttrMultiProcessorCount); }
+  static size_t shared_bytes(const NormCall& call, bool mixed, unsigned threads) {
+    return quantize_shared_bytes<kGroups, kPiece>(mixed, threads) + size_t{4} * row_bytes(call) +
+           sizeof(uint64_t);
+  }
+
+  // `front`: what quantize_slice takes of the dynamic shared memory.
+  __device__ RowStream(const NormCall& call, size_t front)
+      : call_(call), rows_(dynamic_shared() + front) {}
+
+  // Calls use(row, held) with each row of the block, normalised. All of the block.
+  template <typename Use>
+  __device__ void run(const Use& use) {
+    const bool leader = threadIdx.x == 0;
+    if (leader) {
+      barrier_init(barrier(), 1);
+      barrier_init_fence();
+    }
+    __syncthreads();
+    if (leader) {
+      const bool shifts = call_.bias != nullptr;
+      barrier_arrive_expecting(barrier(), (shifts ? 2 : 1) * row_bytes(call_));
+      copy_bulk(place(kWeights), call_.weight, row_bytes(call_), barrier());
+      if (shifts) copy_bulk(place(kBiases), call_.bias, row_bytes(call_), barrier());
+    }
+    barrier_wait(barrier(), 0);
+    __syncthreads();  // nobody waits for that phase any more
+    wait_for_predecessor();
+    if (leader) load(blockIdx.x);
+    NormCall here = call_;
+    here.weight = place(kWeights);
+    if (here.bias != nullptr) here.bias = place(kBiases);
+    int parity = 1;
+    for (int row = blockIdx.x; row < call_.n; row += gridDim.x, parity ^= 1) {
+      barrier_wait(barrier(), parity);
+      HeldRow<kGroups> held;
+      normalise_row(
+          here, row, place(kResidual), place(kDelta),
+          [&] {
+            __syncthreads();
+            const int next = row + static_cast<int>(gridDim.x);
+            if (leader && next < call_.n) load(next);
+          },
+          held);
+      use(row, held);
+    }
+  }
+
+ private:
+  static constexpr int kLeastRounds = 2;
+  enum Place { kWeights, kBiases, kResidual, kDelta };
+
+  __host__ __device__ static int row_bytes(const NormCall& call) {
+    return call.h * static_cast<int>(sizeof(float));
+  }
+  __device__ float* place(Place which) const {
+    return reinterpret_cast<float*>(rows_ + which * row_bytes(call_));
+  }
+  __device__ uint64_t* barrier() const {
+    return reinterpret_cast<uint64_t*>(rows_ + 4 * row_bytes(call_));
+  }
+  __device__ void load(int row) const {
+    const int64_t at = int64_t{row} * call_.h;
+    barrier_arrive_expecting(barrier(), 2 * row_bytes(call_));
+    copy_bulk(place(kResidual), call_.residual + at, row_bytes(call_), barrier());
+    copy_bulk(place(kDelta), call_.delta + at, row_bytes(call_), barrier());
+  }
+
+  const NormCall& call_;
+  std::byte* rows_;
+};
+
+template <int kGroups>
+__global__ void __launch_bounds__(kMostThreads<kGroups>, 1) norms_kernel(NormCall call) {
+  let_successor_start();
+  RowStream<kGroups>(call, 0).run([&](int row, const HeldRow<kGroups>& held) {
+    store_row(call.out + int64_t{row} * call.h, call.h, held);
+  });
+}
+
+template <int kGroups>
+__global__ void __launch_bounds__(kMostThreads<kGroups>, 1)
+    norms_quantize_kernel(NormCall norm, QuantizeCall rows) {
+  using Stream = RowStream<kGroups>;
+  let_successor_start();
+  const size_t front = quantize_shared_bytes<kGroups, Stream::kPiece>(rows.mixed, blockDim.x);
+  Stream(norm, front).run([&](int row, const HeldRow<kGroups>& held) {
+    quantize_slice<kGroups, Stream::kPiece>(rows, row, 0, held);
+  });
+}
+
 }  // namespace
 
 void add_norm(const NormCall& call, cudaStream_t stream) {
   if (call.n == 0 || call.h == 0) return;
   hold_rows<kWidestNorm>(call.h, [&](auto groups, unsigned threads) {
+    if constexpr (kStreams<groups()>) {
+      using Stream = RowStream<groups()>;
+      if (Stream::takes(call)) {
+        return launch(norms_kernel<groups()>, dim3(Stream::blocks()), dim3(threads),
+                      Stream::shared_bytes(call, false, threads), stream, call);
+      }
+    }
     launch(norm_kernel<groups()>, dim3(call.n), dim3(threads), 0, stream, call);
   });
 }
@@ -112,6 +236,13 @@ void add_norm(const NormCall& call, cudaStream_t stream) {
 void add_norm_quantized(const NormCall& norm, const QuantizeCall& rows, cudaStream_t stream) {
   if (norm.n == 0 || norm.h == 0) return;
   hold_rows<kWidestNorm>(norm.h, [&](auto groups, unsigned threads) {
+    if constexpr (kStreams<groups()>) {
+      using Stream = RowStream<groups()>;
+      if (Stream::takes(norm)) {
+        return launch(norms_quantize_kernel<groups()>, dim3(Stream::blocks()), dim3(threads),
+                      Stream::shared_bytes(norm, rows.mixed, threads), stream, norm, rows);
+      }
+    }
     launch(norm_quantize_kernel<groups()>, dim3(norm.n), dim3(threads),
            quantize_shared_bytes<groups()>(rows.mixed, threads), stream, norm, rows);
   });

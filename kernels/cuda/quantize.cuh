@@ -14,16 +14,16 @@ namespace octet::cuda {
 template <int kGroups>
 inline constexpr int kPieceGroups = kGroups < 8 ? kGroups : 8;
 
-// Dynamic shared memory of quantize_slice.
-template <int kGroups>
-size_t quantize_shared_bytes(bool mixed, unsigned threads) {
-  return mixed ? kPieceGroups<kGroups> * threads * sizeof(Four) : 0;
+// Dynamic shared memory of quantize_slice, from its begin on.
+template <int kGroups, int kPiece = kPieceGroups<kGroups>>
+__host__ __device__ size_t quantize_shared_bytes(bool mixed, unsigned threads) {
+  return mixed ? kPiece * threads * sizeof(Four) : 0;
 }
 
 // The sum in the order of backend.h; pieces of the row pass through shared memory.
-template <int kGroups>
+template <int kPiece, int kGroups>
 __device__ float sum_of_magnitudes(const HeldRow<kGroups>& row, int n) {
-  constexpr int kPiece = kPieceGroups<kGroups>, kEach = kMagnitudeChains / 32;
+  constexpr int kEach = kMagnitudeChains / 32;
   __shared__ float chains[kMagnitudeChains];
   auto* piece = reinterpret_cast<Four*>(dynamic_shared());
   const auto* values = reinterpret_cast<const float*>(piece);
@@ -65,7 +65,7 @@ __device__ inline uint32_t low_bytes(const uint32_t (&x)[4]) {
 }
 
 // held: the slice. Every thread of the block calls it.
-template <int kGroups>
+template <int kGroups, int kPiece = kPieceGroups<kGroups>>
 __device__ void quantize_slice(const QuantizeCall& call, int row, int leaf,
                                const HeldRow<kGroups>& held) {
   __shared__ uint32_t greatest[kReduceSlots], greatest_below[kReduceSlots];
@@ -93,7 +93,7 @@ __device__ void quantize_slice(const QuantizeCall& call, int row, int leaf,
       block_max(__uint_as_float(max(max(most[0], most[1]), max(most[2], most[3]))), greatest);
   float sum = 0;
   if (call.mixed) {
-    sum = sum_of_magnitudes(held, n);
+    sum = sum_of_magnitudes<kPiece>(held, n);
   } else if (!(absmax < FLT_MAX / kMaxInt8Columns)) {
     // Only here may there be no finite sum. Any order will do.
 #pragma unroll
