@@ -50,7 +50,7 @@ enum class Int8Product {
 // An outlier's size: that of Dettmers et al. 2022, section 3.2, or so many times the mean
 // magnitude of its slice where that is less, so that no slice is coarser than int8 weights are.
 inline constexpr float kOutlierThreshold = 6.0f;
-inline constexpr float kOutlierRatio = 6.0f;
+inline constexpr float kOutlierRatio = 8.0f;
 inline constexpr int kMagnitudeChains = 256;  // of a slice's sum of magnitudes
 // Widest shard of an int8 weight: a product of a signed and an unsigned byte row of that width is
 // less than 2^31.

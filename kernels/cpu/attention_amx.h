@@ -26,10 +26,6 @@ struct HalfDigits {
   static void store(uint16_t* p, Vec16 numbers) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), avx512::to_bf16(numbers.v));
   }
-  void store_zeros(int64_t at, int64_t count) const {
-    __builtin_memset(high + at, 0, static_cast<size_t>(count) * sizeof *high);
-    __builtin_memset(low + at, 0, static_cast<size_t>(count) * sizeof *low);
-  }
 };
 
 // What lies in AttentionTile::digits.
@@ -205,26 +201,66 @@ class AmxAttention {
     });
   }
 
-  // Softmax weights of a row, the r-th of its tile, of its scores.
+  // Softmax weights of a row, the r-th of its tile, of its scores; 0 for keys that it does not see.
   void weigh(int first, int r) {
     const AttentionRow& row = tile_.rows[first + r];
     const Keys keys = seen(first + r);
+    const int end = static_cast<int>(steps_end()) * kStepKeys;
     const int64_t place = r * AmxScratch::kWeightStride;
     const HalfDigits& to = scratch_.weights;
-    to.store_zeros(place + keys_.begin, steps_end() * kStepKeys - keys_.begin);
     tile_.sums[first + r] = {};
-    if (keys.begin >= keys.end) return;
-    float* scores = scores_of(tile_, r) + keys.begin;
-    const int count = keys.end - keys.begin;
-    for (int i = 0; i < count; i += kBlock) {
-      const Vec16 distance = ramp(static_cast<float>(split_ + keys.begin + i - row.position));
-      write(scores + i, add(mul(load(scores + i), all(tile_.scale)), mul(all(row.slope), distance)),
-            kBlock);
+    if (keys.begin >= keys.end) {
+      for (int k = keys_.begin; k < end; k += kBlock) to.store(place + k, zero());
+      return;
     }
-    tile_.sums[first + r] = soften(scores, count);
-    for (int i = 0; i < count; i += kBlock) {
-      to.store(place + keys.begin + i, read(scores + i, lanes_left(count, i)));
+    float* scores = scores_of(tile_, r);
+    Vec16 scale = all(tile_.scale);
+    if (row.slope != 0) {
+      for (int k = keys.begin / kBlock * kBlock; k < keys.end; k += kBlock) {
+        const Vec16 distance = ramp(static_cast<float>(split_ + k - row.position));
+        store(scores + k, fma(all(row.slope), distance, mul(load(scores + k), scale)));
+      }
+      scale = all(1.0f);
     }
+    Vec16 top = all(-__builtin_inff());
+    for (int k = keys.begin / kBlock * kBlock; k < keys.end; k += kBlock) {
+      top = {_mm512_mask_max_ps(top.v, lanes_of(keys, k), top.v, mul(load(scores + k), scale).v)};
+    }
+    const float maximum = max_lanes(top);
+    Vec16 total = zero();
+    for (int k = keys_.begin; k < end; k += kBlock) {
+      const __mmask16 lanes = lanes_of(keys, k);
+      Vec16 weight = zero();
+      if (lanes != 0) {
+        weight = softmax_weight(fma(load(scores + k), scale, all(-maximum)));
+        weight = {_mm512_maskz_mov_ps(lanes, weight.v)};
+        total = add(total, weight);
+      }
+      to.store(place + k, weight);
+    }
+    tile_.sums[first + r] = {.maximum = maximum, .sum = sum_lanes(total)};
+  }
+
+  // Of sixteen keys from the k-th of the split on, those that are seen.
+  static __mmask16 lanes_of(const Keys& keys, int k) {
+    const int from = keys.begin > k ? keys.begin - k : 0, to = keys.end - k;
+    if (from >= kBlock || to <= 0) return 0;
+    const uint32_t before_end = to >= kBlock ? 0xffff : (1u << to) - 1;
+    return static_cast<__mmask16>(before_end >> from << from);
+  }
+
+  // e^x for x <= 0 within 2^-19 of itself, for weights in two bf16 digits; at least e^-87.
+  static Vec16 softmax_weight(Vec16 x) {
+    x = max(x, all(-87.0f));
+    const Vec16 n = round_even(mul(x, all(1.44269504f)));
+    const Vec16 r = fma(n, all(-0.69314718f), x);
+    Vec16 p = all(1.0f / 120);
+    p = fma(p, r, all(1.0f / 24));
+    p = fma(p, r, all(1.0f / 6));
+    p = fma(p, r, all(0.5f));
+    p = fma(p, r, all(1.0f));
+    p = fma(p, r, all(1.0f));
+    return {_mm512_scalef_ps(p.v, n.v)};
   }
 
   // The rows' weights times the values.

@@ -39,4 +39,23 @@ __device__ inline float block_max(float value, uint32_t* shared) {
   return __uint_as_float(__reduce_max_sync(0xffffffffu, lane < warps ? shared[lane] : 0u));
 }
 
+// The same, and a sum, behind one barrier.
+struct MaxAndSum {
+  float max, sum;
+};
+__device__ inline MaxAndSum block_max_and_sum(float value, float sum, uint32_t* maxima,
+                                              float* sums) {
+  const int lane = threadIdx.x % 32, warps = blockDim.x / 32;
+  for (int offset = 16; offset > 0; offset /= 2) {
+    sum += __shfl_xor_sync(0xffffffffu, sum, offset);
+  }
+  if (lane == 0) sums[threadIdx.x / 32] = sum;
+  const float max = block_max(value, maxima);
+  sum = lane < warps ? sums[lane] : 0.0f;
+  for (int offset = 16; offset > 0; offset /= 2) {
+    sum += __shfl_xor_sync(0xffffffffu, sum, offset);
+  }
+  return {max, sum};
+}
+
 }  // namespace octet::cuda

@@ -27,8 +27,7 @@ template <int kGroups>
 inline constexpr int kMostThreads = kGroups == 8 ? 384 : 512;
 // Of a multiprocessor, at least two: one loads while the other computes.
 template <int kGroups>
-inline constexpr int kLeastBlocks = kGroups == 1   ? 4
-                                    : kGroups == 2 ? 3
+inline constexpr int kLeastBlocks = kGroups <= 2   ? 3
                                     : kGroups <= 8 ? 2
                                                    : 1;
 template <int kGroups>

@@ -30,7 +30,7 @@ struct LinearCall {
   const int8_t* high = nullptr;       // [n, padded_in]
   const uint8_t* spans = nullptr;     // [n, span_stride(padded_in)]: 1 where an outlier is
   const float* row_scales = nullptr;  // [n, num_leaves]; NaN: the slice is not finite
-  const int32_t* outliers = nullptr;  // [n, num_leaves] how many
+  const int32_t* outliers = nullptr;  // [n, num_leaves]; 0: it has none
 
   const int8_t* weight = nullptr;  // packed
   const float* scales = nullptr;   // [padded_rows]

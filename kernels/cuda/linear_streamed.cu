@@ -72,6 +72,7 @@ class Block : Piece {
     each_stage([&](int span, int count, int stage) {
       copy_rows(low, lane() < count, span, inputs(stage, lane()), inputs_there(stage));
     });
+    if (call_.num_leaves == 1) load_row_leaves(lane(), 32);  // finish() needs them
   }
   __device__ void copy_high_inputs(const TileMap& high) const {
     wait_for_predecessor();
@@ -90,16 +91,13 @@ class Block : Piece {
   __device__ void multiply() {
     load_output_values();
     wait_for_predecessor();
-    load_row_leaves();
-    if constexpr (kMixed) {
-      find_outliers();
-    } else {
-      sync_threads(kMultipliers, kMultiplyThreads);  // they are there
-    }
+    if constexpr (kMixed) find_outliers();
     int stage = 0, parity = 0;
     if (call_.num_leaves == 1) {
       take(begin_, end_, stage, parity);
     } else {
+      load_row_leaves(static_cast<int>(threadIdx.x), kMultiplyThreads);
+      sync_threads(kMultipliers, kMultiplyThreads);  // they are there
       multiply_leaves(stage, parity);
     }
   }
@@ -180,8 +178,8 @@ class Block : Piece {
     sync_threads(kMasksReady, kMultiplyThreads + 32);
   }
 
-  __device__ void load_row_leaves() const {
-    for (int i = threadIdx.x; i < call_.n * call_.num_leaves; i += kMultiplyThreads) {
+  __device__ void load_row_leaves(int first, int step) const {
+    for (int i = first; i < call_.n * call_.num_leaves; i += step) {
       row_leaves()[i] = {call_.row_scales[i], kMixed ? call_.outliers[i] : 0};
     }
   }

@@ -64,13 +64,53 @@ __device__ inline uint32_t low_bytes(const uint32_t (&x)[4]) {
   return __byte_perm(__byte_perm(x[0], x[1], 0x0040), __byte_perm(x[2], x[3], 0x0040), 0x5410);
 }
 
+// What is an outlier: all of `limit` and more. Two limits where it is not known yet which of the
+// elements between them are.
+struct OutlierLimits {
+  float least, most;
+};
+
+// The sum in any order, `rough`, is near enough for all rows but those with an element within a
+// ten-thousandth of the limit: both sums are off by less than a hundredth of that.
+__device__ inline OutlierLimits rough_limits(const QuantizeCall& call, float rough, int n) {
+  constexpr float kOff = 1e-4f;
+  if (!(rough < FLT_MAX / 2)) return {0.0f, INFINITY};  // perhaps no finite sum
+  const float limit = kOutlierRatio * (rough / static_cast<float>(n));
+  return {fminf(limit * (1 - kOff), call.outlier_threshold),
+          fminf(limit * (1 + kOff), call.outlier_threshold)};
+}
+
+// Which elements pass a limit.
+struct Split {
+  uint32_t groups = 0;   // of this thread: bit i where one in group i does
+  bool unclear = false;  // some of this thread's are between the limits
+  float below = 0;       // the largest magnitude of this thread's others
+};
+template <int kGroups>
+__device__ Split split_at(const OutlierLimits& limits, const HeldRow<kGroups>& held) {
+  Split split;
+#pragma unroll
+  for (int i = 0; i < kGroups; ++i) {
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      const float size = fabsf(held.x[i].x[j]);
+      if (size < limits.least) {
+        split.below = fmaxf(split.below, size);
+      } else {
+        split.groups |= 1u << i;
+        split.unclear |= size < limits.most;
+      }
+    }
+  }
+  return split;
+}
+
 // held: the slice. Every thread of the block calls it.
 template <int kGroups, int kPiece = kPieceGroups<kGroups>>
 __device__ void quantize_slice(const QuantizeCall& call, int row, int leaf,
                                const HeldRow<kGroups>& held) {
   __shared__ uint32_t greatest[kReduceSlots], greatest_below[kReduceSlots];
-  __shared__ float sums[kReduceSlots];
-  __shared__ int counts[kReduceSlots];
+  __shared__ float sums[kReduceSlots], counts[kReduceSlots];
   const int n = call.begin[leaf + 1] - call.begin[leaf];
   const int groups = (call.place[leaf + 1] - call.place[leaf]) / 4;
   const int64_t to = int64_t{row} * call.padded_in + call.place[leaf];
@@ -84,52 +124,59 @@ __device__ void quantize_slice(const QuantizeCall& call, int row, int leaf,
   }
 
   uint32_t most[4] = {};  // bits of magnitudes are ordered as they are
+  float each[4] = {};
 #pragma unroll
   for (int i = 0; i < kGroups; ++i) {
 #pragma unroll
-    for (int j = 0; j < 4; ++j) most[j] = max(most[j], __float_as_uint(fabsf(held.x[i].x[j])));
-  }
-  const float absmax =
-      block_max(__uint_as_float(max(max(most[0], most[1]), max(most[2], most[3]))), greatest);
-  float sum = 0;
-  if (call.mixed) {
-    sum = sum_of_magnitudes<kPiece>(held, n);
-  } else if (!(absmax < FLT_MAX / kMaxInt8Columns)) {
-    // Only here may there be no finite sum. Any order will do.
-#pragma unroll
-    for (int i = 0; i < kGroups; ++i) {
-#pragma unroll
-      for (int j = 0; j < 4; ++j) sum += fabsf(held.x[i].x[j]);
+    for (int j = 0; j < 4; ++j) {
+      const float size = fabsf(held.x[i].x[j]);
+      most[j] = max(most[j], __float_as_uint(size));
+      each[j] += size;
     }
-    sum = block_sum(sum, sums);
   }
-  const bool finite = sum <= FLT_MAX;
-  float limit = INFINITY;
-  if (call.mixed) {
-    limit = fminf(kOutlierRatio * (sum / static_cast<float>(n)), call.outlier_threshold);
-  }
+  const auto [absmax, rough] =
+      block_max_and_sum(__uint_as_float(max(max(most[0], most[1]), max(most[2], most[3]))),
+                        (each[0] + each[1]) + (each[2] + each[3]), greatest, sums);
+  bool finite = rough <= FLT_MAX;
   constexpr float kMost = 127.0f * kHighDigit + 126.0f;
-  const bool split = finite && !(absmax < limit) && absmax >= kLeastOutlier;  // are there outliers?
-  uint32_t split_groups = 0;                                                  // bit i: in group i
   float scale = finite ? absmax / 127.0f : nanf("");
   float inverse = absmax >= kLeastAbsmax ? 127.0f / absmax : 0.0f;
-  if (split) {
+  float limit = INFINITY;
+  Split split;
+  bool any = false;                      // are there outliers?
+  constexpr bool kRough = kGroups < 32;  // else there are no registers for it
+  const OutlierLimits limits = kRough ? rough_limits(call, rough, n) : OutlierLimits{0, INFINITY};
+  if (call.mixed && !(absmax < limits.least)) {  // perhaps
     float below = 0;
-#pragma unroll
-    for (int i = 0; i < kGroups; ++i) {
-#pragma unroll
-      for (int j = 0; j < 4; ++j) {
-        const float size = fabsf(held.x[i].x[j]);
-        if (size < limit) {
-          below = fmaxf(below, size);
-        } else {
-          split_groups |= 1u << i;
-        }
-      }
+    bool clear = false;
+    if constexpr (kRough) {
+      limit = limits.least;
+      split = split_at(limits, held);
+      const MaxAndSum all =
+          block_max_and_sum(split.below, split.unclear ? 1.0f : 0.0f, greatest_below, counts);
+      below = all.max;
+      clear = all.sum == 0;
     }
-    below = block_max(below, greatest_below);  // its barrier also ends the clearing of spans
-    scale = fmaxf(below / 127.0f, absmax / kMost);
-    inverse = 1.0f / scale;
+    if (!clear) {
+      const float sum = sum_of_magnitudes<kPiece>(held, n);
+      finite = sum <= FLT_MAX;
+      limit = fminf(kOutlierRatio * (sum / static_cast<float>(n)), call.outlier_threshold);
+      split = split_at({limit, limit}, held);
+      below = block_max(split.below, greatest);
+    }
+    // A barrier has ended the clearing of spans.
+    any = finite && !(absmax < limit) && absmax >= kLeastOutlier;
+    if (any) {
+      scale = fmaxf(below / 127.0f, absmax / kMost);
+      inverse = 1.0f / scale;
+    } else {
+      split.groups = 0;
+      scale = finite ? scale : nanf("");
+    }
+  }
+  if (threadIdx.x == 0) {
+    call.row_scales[at] = scale;
+    if (call.mixed) call.outliers[at] = any;
   }
   auto* high = reinterpret_cast<uint32_t*>(call.high + to);
 #pragma unroll
@@ -139,12 +186,12 @@ __device__ void quantize_slice(const QuantizeCall& call, int row, int leaf,
 #pragma unroll
     for (int j = 0; j < 4; ++j) digits[j] = rounded(held.x[i].x[j] * inverse);
     low[held.group(i)] = finite ? low_bytes(digits) : 0u;
-    if (split) high[held.group(i)] = 0;
+    if (any) high[held.group(i)] = 0;
   }
   int count = 0;
 #pragma unroll 1
-  for (; split_groups != 0; split_groups &= split_groups - 1) {
-    const int which = __ffs(static_cast<int>(split_groups)) - 1, group = held.group(which);
+  for (; split.groups != 0; split.groups &= split.groups - 1) {
+    const int which = __ffs(static_cast<int>(split.groups)) - 1, group = held.group(which);
     Four four = held.x[0];
 #pragma unroll
     for (int i = 1; i < kGroups; ++i) {
@@ -170,11 +217,11 @@ __device__ void quantize_slice(const QuantizeCall& call, int row, int leaf,
     call.spans[first_span + group / kSpanGroups] = 1;
     count += outliers;
   }
-  if (split) count = block_sum(count, counts);
-  if (threadIdx.x != 0) return;
-  call.row_scales[at] = scale;
-  if (call.mixed) call.outliers[at] = count;
-  if (split) atomicAdd(call.total_outliers, static_cast<unsigned long long>(count));
+  if (!any) return;
+  count = __reduce_add_sync(0xffffffffu, count);
+  if (threadIdx.x % 32 == 0 && count > 0) {
+    atomicAdd(call.total_outliers, static_cast<unsigned long long>(count));
+  }
 }
 
 }  // namespace octet::cuda

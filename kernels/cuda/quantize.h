@@ -22,7 +22,7 @@ struct QuantizeCall {
   int8_t* high = nullptr;                        // [n, padded_in]; mixed
   uint8_t* spans = nullptr;                      // [n, span_stride(padded_in)]; mixed
   float* row_scales = nullptr;                   // [n, num_leaves]
-  int32_t* outliers = nullptr;                   // [n, num_leaves]; mixed
+  int32_t* outliers = nullptr;                   // [n, num_leaves] 0: none; mixed
   unsigned long long* total_outliers = nullptr;  // added to; mixed
 };
 
