@@ -20,11 +20,11 @@ struct HalfDigits {
   uint16_t *high, *low;
 
   void store(int64_t at, Vec16 numbers) const {
-    store(high + at, numbers);
-    store(low + at, sub(numbers, load_bf16(high + at)));
-  }
-  static void store(uint16_t* p, Vec16 numbers) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), avx512::to_bf16(numbers.v));
+    const __m256i upper = avx512::to_bf16(numbers.v);
+    const __m512i widened = _mm512_slli_epi32(_mm512_cvtepu16_epi32(upper), 16);
+    const __m256i rest = avx512::to_bf16(_mm512_sub_ps(numbers.v, _mm512_castsi512_ps(widened)));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(high + at), upper);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(low + at), rest);
   }
 };
 
@@ -207,7 +207,7 @@ class AmxAttention {
     const Keys keys = seen(first + r);
     const int end = static_cast<int>(steps_end()) * kStepKeys;
     const int64_t place = r * AmxScratch::kWeightStride;
-    const HalfDigits& to = scratch_.weights;
+    const HalfDigits to = scratch_.weights;
     tile_.sums[first + r] = {};
     if (keys.begin >= keys.end) {
       for (int k = keys_.begin; k < end; k += kBlock) to.store(place + k, zero());
