@@ -30,7 +30,7 @@ struct HalfDigits {
 
 // What lies in AttentionTile::digits.
 struct AmxScratch {
-  // Of weights: an odd number of cache lines; sixteen may be written from a split's last key on.
+  // Of weights: an odd number of cache lines.
   static constexpr int64_t kWeightStride = kSplit + kStepKeys;
   static constexpr int64_t kWeights = amx::kTileRows * kWeightStride;
 
@@ -224,12 +224,12 @@ class AmxAttention {
     }
     Vec16 top = all(-__builtin_inff());
     for (int k = keys.begin / kBlock * kBlock; k < keys.end; k += kBlock) {
-      top = {_mm512_mask_max_ps(top.v, lanes_of(keys, k), top.v, mul(load(scores + k), scale).v)};
+      top = {_mm512_mask_max_ps(top.v, seen_lanes(keys, k), top.v, mul(load(scores + k), scale).v)};
     }
     const float maximum = max_lanes(top);
     Vec16 total = zero();
     for (int k = keys_.begin; k < end; k += kBlock) {
-      const __mmask16 lanes = lanes_of(keys, k);
+      const __mmask16 lanes = seen_lanes(keys, k);
       Vec16 weight = zero();
       if (lanes != 0) {
         weight = softmax_weight(fma(load(scores + k), scale, all(-maximum)));
@@ -242,16 +242,16 @@ class AmxAttention {
   }
 
   // Of sixteen keys from the k-th of the split on, those that are seen.
-  static __mmask16 lanes_of(const Keys& keys, int k) {
+  static __mmask16 seen_lanes(const Keys& keys, int k) {
     const int from = keys.begin > k ? keys.begin - k : 0, to = keys.end - k;
     if (from >= kBlock || to <= 0) return 0;
     const uint32_t before_end = to >= kBlock ? 0xffff : (1u << to) - 1;
     return static_cast<__mmask16>(before_end >> from << from);
   }
 
-  // e^x for x <= 0 within 2^-19 of itself, for weights in two bf16 digits; at least e^-87.
+  // e^x for x <= 0 within 2^-18 of itself, for weights in two bf16 digits; from e^-87 to 1.
   static Vec16 softmax_weight(Vec16 x) {
-    x = max(x, all(-87.0f));
+    x = min(max(x, all(-87.0f)), zero());
     const Vec16 n = round_even(mul(x, all(1.44269504f)));
     const Vec16 r = fma(n, all(-0.69314718f), x);
     Vec16 p = all(1.0f / 120);

@@ -39,6 +39,13 @@ __device__ inline float block_max(float value, uint32_t* shared) {
   return __uint_as_float(__reduce_max_sync(0xffffffffu, lane < warps ? shared[lane] : 0u));
 }
 
+__device__ inline float warp_sum(float value) {
+  for (int offset = 16; offset > 0; offset /= 2) {
+    value += __shfl_xor_sync(0xffffffffu, value, offset);
+  }
+  return value;
+}
+
 // The same, and a sum, behind one barrier.
 struct MaxAndSum {
   float max, sum;
@@ -46,16 +53,10 @@ struct MaxAndSum {
 __device__ inline MaxAndSum block_max_and_sum(float value, float sum, uint32_t* maxima,
                                               float* sums) {
   const int lane = threadIdx.x % 32, warps = blockDim.x / 32;
-  for (int offset = 16; offset > 0; offset /= 2) {
-    sum += __shfl_xor_sync(0xffffffffu, sum, offset);
-  }
-  if (lane == 0) sums[threadIdx.x / 32] = sum;
+  const float of_warp = warp_sum(sum);
+  if (lane == 0) sums[threadIdx.x / 32] = of_warp;
   const float max = block_max(value, maxima);
-  sum = lane < warps ? sums[lane] : 0.0f;
-  for (int offset = 16; offset > 0; offset /= 2) {
-    sum += __shfl_xor_sync(0xffffffffu, sum, offset);
-  }
-  return {max, sum};
+  return {max, warp_sum(lane < warps ? sums[lane] : 0.0f)};
 }
 
 }  // namespace octet::cuda

@@ -2,6 +2,8 @@
 // bit. Compiled without contraction.
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/linear_call.h"
 
@@ -68,6 +70,23 @@ __device__ inline float activate(Activation activation, float x, float up) {
       return x / (1.0f + expf(-x)) * up;
   }
   return x;
+}
+
+// Calls use(std::integral_constant<Activation, ...>()).
+template <typename Use>
+__device__ __forceinline__ void with_activation(Activation activation, const Use& use) {
+  switch (activation) {
+    case Activation::kNone:
+      return use(std::integral_constant<Activation, Activation::kNone>());
+    case Activation::kRelu:
+      return use(std::integral_constant<Activation, Activation::kRelu>());
+    case Activation::kGelu:
+      return use(std::integral_constant<Activation, Activation::kGelu>());
+    case Activation::kGeluTanh:
+      return use(std::integral_constant<Activation, Activation::kGeluTanh>());
+    case Activation::kSiluGate:
+      return use(std::integral_constant<Activation, Activation::kSiluGate>());
+  }
 }
 
 // The value of root `root` for packed output `output`: sums(leaf) and high_sums(leaf) are the

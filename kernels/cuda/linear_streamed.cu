@@ -4,11 +4,11 @@
 // The outputs are cut so that every block has as many, one block a multiprocessor: no block ends
 // before the others. Where that would leave few for a block, a cluster of two takes twice as many
 // and cuts their columns instead, which reads the rows half as often. One warp copies spans of
-// weights into the ring, one the rows' and one the rows' high digits where there are any; two warp
-// groups multiply from there, each a half of the outputs, the call's rows as the 64-row operand.
-// The rows that it has not are whatever lies in the ring behind: their sums are not used. The sums
-// of a cluster's blocks meet in shared memory, where each block finishes its part of the outputs.
-// None of it can change a bit: the sums are exact, and epilogue.cuh makes the floats.
+// weights into the ring, one the rows' (and their scales) and one the rows' high digits where there
+// are any; two warp groups multiply from there, each a half of the outputs, the call's rows as the
+// 64-row operand. The rows that it has not are whatever lies in the ring behind: their sums are not
+// used. The sums of a cluster's blocks meet in shared memory, where each block finishes its part of
+// the outputs. None of it can change a bit: the sums are exact, and epilogue.cuh makes the floats.
 //
 // Weights are asked for before the kernel in front has ended: a ring full of them arrives while
 // that one and the small kernels between two products run, a few stages at a time, because those

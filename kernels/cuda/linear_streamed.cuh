@@ -150,18 +150,9 @@ class Piece {
   // `real`: else it goes through one row for nothing.
   template <bool kMixed, bool kValues>
   __device__ void finish_part(int root, int n, bool real) const {
-    switch (call_.num_roots == 1 ? call_.activation : Activation::kNone) {
-      case Activation::kNone:
-        return finish_part<kMixed, kValues, Activation::kNone>(root, n, real);
-      case Activation::kRelu:
-        return finish_part<kMixed, kValues, Activation::kRelu>(root, n, real);
-      case Activation::kGelu:
-        return finish_part<kMixed, kValues, Activation::kGelu>(root, n, real);
-      case Activation::kGeluTanh:
-        return finish_part<kMixed, kValues, Activation::kGeluTanh>(root, n, real);
-      case Activation::kSiluGate:
-        return finish_part<kMixed, kValues, Activation::kSiluGate>(root, n, real);
-    }
+    with_activation(
+        call_.num_roots == 1 ? call_.activation : Activation::kNone,
+        [&](auto activation) { finish_part<kMixed, kValues, activation()>(root, n, real); });
   }
   template <bool kMixed, bool kValues, Activation kActivation>
   __device__ void finish_part(int root, int n, bool real) const {

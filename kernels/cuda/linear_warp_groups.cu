@@ -31,7 +31,7 @@ enum class Next : int {
   kMore,
   kLeafEnds,
   kHighDigits,      // of few spans: they stay in the ring for all parts of the outputs
-  kManyHighDigits,  // they come again for each part
+  kManyHighDigits,  // they come again for each part, with its weights only
 };
 
 // Outputs whose high digits are multiplied at a time: as many as registers are left for.

@@ -146,8 +146,8 @@ __device__ __forceinline__ float2 exchange(bool even, float first, float second)
 }
 
 // Bias, activation, and the values that are not padding to where they belong. One chunk after the
-// other passes through the first sixteen registers, in a loop where the activation is long; the
-// next one's bias is on its way meanwhile. Destroys `values`.
+// other passes through the first sixteen registers, the next one's bias on its way meanwhile: in a
+// loop, but where the chunks are many and there is no activation. Destroys `values`.
 template <Activation kActivation, int kCount, int kRowStep, int kOutputStep>
 __device__ __forceinline__ void store_values(const LinearCall& call, int root,
                                              int32_t (&values)[kCount],
@@ -208,18 +208,8 @@ template <int kCount, int kRowStep, int kOutputStep>
 __device__ __forceinline__ void store_root(const LinearCall& call, int root,
                                            int32_t (&values)[kCount],
                                            const Chunks<kRowStep, kOutputStep>& chunks) {
-  switch (call.activation) {
-    case Activation::kNone:
-      return store_values<Activation::kNone>(call, root, values, chunks);
-    case Activation::kRelu:
-      return store_values<Activation::kRelu>(call, root, values, chunks);
-    case Activation::kGelu:
-      return store_values<Activation::kGelu>(call, root, values, chunks);
-    case Activation::kGeluTanh:
-      return store_values<Activation::kGeluTanh>(call, root, values, chunks);
-    case Activation::kSiluGate:
-      return store_values<Activation::kSiluGate>(call, root, values, chunks);
-  }
+  with_activation(call.activation,
+                  [&](auto activation) { store_values<activation()>(call, root, values, chunks); });
 }
 
 // Bit i of four bytes that are 0 or 1: byte i.

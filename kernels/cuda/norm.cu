@@ -114,17 +114,19 @@ __global__ void __launch_bounds__(kMostThreads<kGroups>, kLeastBlocks<kGroups>)
 // shared memory, or L2 would carry them for every row; the copy engine brings a row while the one
 // before is normalised.
 template <int kGroups>
-constexpr bool kStreams = kGroups == 4 || kGroups == 8;  // four rows lie in shared memory
+constexpr bool kStreams = kGroups == 4 || kGroups == 8;  // wide, but four rows fit shared memory
 template <int kGroups>
 class RowStream {
  public:
-  static constexpr int kPiece = 4;  // of quantize_slice
+  static constexpr int kPiece = 4;  // of quantize_slice: what shared memory is left for
+  static_assert(16 * kMostColumns<kGroups> + kPiece * kMostThreads<kGroups> * sizeof(Four) + 2048 <=
+                227 * 1024);
   static bool takes(const NormCall& call) {
     return call.delta != nullptr && call.weight != nullptr && in_fours(call.residual, call.h) &&
            in_fours(call.delta, call.h) && in_fours(call.weight, call.h) &&
            in_fours(call.bias, call.h) &&
            device_attribute(cudaDevAttrComputeCapabilityMajor) == 9 &&
-           call.n > kLeastRounds * blocks();
+           call.n > kFewRounds * blocks();
   }
   static int blocks() { return device_attribute(cudaDevAttrMultiProcessorCount); }
   static size_t shared_bytes(const NormCall& call, bool mixed, unsigned threads) {
@@ -175,7 +177,7 @@ class RowStream {
   }
 
  private:
-  static constexpr int kLeastRounds = 2;
+  static constexpr int kFewRounds = 2;
   enum Place { kWeights, kBiases, kResidual, kDelta };
 
   __host__ __device__ static int row_bytes(const NormCall& call) {
@@ -199,7 +201,7 @@ class RowStream {
 };
 
 template <int kGroups>
-__global__ void __launch_bounds__(kMostThreads<kGroups>, 1) norms_kernel(NormCall call) {
+__global__ void __launch_bounds__(kMostThreads<kGroups>, 1) norm_stream_kernel(NormCall call) {
   let_successor_start();
   RowStream<kGroups>(call, 0).run([&](int row, const HeldRow<kGroups>& held) {
     store_row(call.out + int64_t{row} * call.h, call.h, held);
@@ -208,7 +210,7 @@ __global__ void __launch_bounds__(kMostThreads<kGroups>, 1) norms_kernel(NormCal
 
 template <int kGroups>
 __global__ void __launch_bounds__(kMostThreads<kGroups>, 1)
-    norms_quantize_kernel(NormCall norm, QuantizeCall rows) {
+    norm_quantize_stream_kernel(NormCall norm, QuantizeCall rows) {
   using Stream = RowStream<kGroups>;
   let_successor_start();
   const size_t front = quantize_shared_bytes<kGroups, Stream::kPiece>(rows.mixed, blockDim.x);
@@ -225,7 +227,7 @@ void add_norm(const NormCall& call, cudaStream_t stream) {
     if constexpr (kStreams<groups()>) {
       using Stream = RowStream<groups()>;
       if (Stream::takes(call)) {
-        return launch(norms_kernel<groups()>, dim3(Stream::blocks()), dim3(threads),
+        return launch(norm_stream_kernel<groups()>, dim3(Stream::blocks()), dim3(threads),
                       Stream::shared_bytes(call, false, threads), stream, call);
       }
     }
@@ -239,7 +241,7 @@ void add_norm_quantized(const NormCall& norm, const QuantizeCall& rows, cudaStre
     if constexpr (kStreams<groups()>) {
       using Stream = RowStream<groups()>;
       if (Stream::takes(norm)) {
-        return launch(norms_quantize_kernel<groups()>, dim3(Stream::blocks()), dim3(threads),
+        return launch(norm_quantize_stream_kernel<groups()>, dim3(Stream::blocks()), dim3(threads),
                       Stream::shared_bytes(norm, rows.mixed, threads), stream, norm, rows);
       }
     }

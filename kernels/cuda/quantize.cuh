@@ -71,7 +71,8 @@ struct OutlierLimits {
 };
 
 // The sum in any order, `rough`, is near enough for all rows but those with an element within a
-// ten-thousandth of the limit: both sums are off by less than a hundredth of that.
+// ten-thousandth of the limit: both sums together are off by less than a tenth of that, some 160
+// roundings of 2^-24.
 __device__ inline OutlierLimits rough_limits(const QuantizeCall& call, float rough, int n) {
   constexpr float kOff = 1e-4f;
   if (!(rough < FLT_MAX / 2)) return {0.0f, INFINITY};  // perhaps no finite sum
@@ -110,7 +111,7 @@ template <int kGroups, int kPiece = kPieceGroups<kGroups>>
 __device__ void quantize_slice(const QuantizeCall& call, int row, int leaf,
                                const HeldRow<kGroups>& held) {
   __shared__ uint32_t greatest[kReduceSlots], greatest_below[kReduceSlots];
-  __shared__ float sums[kReduceSlots], counts[kReduceSlots];
+  __shared__ float sums[kReduceSlots], unclear[kReduceSlots];
   const int n = call.begin[leaf + 1] - call.begin[leaf];
   const int groups = (call.place[leaf + 1] - call.place[leaf]) / 4;
   const int64_t to = int64_t{row} * call.padded_in + call.place[leaf];
@@ -153,7 +154,7 @@ __device__ void quantize_slice(const QuantizeCall& call, int row, int leaf,
       limit = limits.least;
       split = split_at(limits, held);
       const MaxAndSum all =
-          block_max_and_sum(split.below, split.unclear ? 1.0f : 0.0f, greatest_below, counts);
+          block_max_and_sum(split.below, split.unclear ? 1.0f : 0.0f, greatest_below, unclear);
       below = all.max;
       clear = all.sum == 0;
     }
@@ -162,9 +163,8 @@ __device__ void quantize_slice(const QuantizeCall& call, int row, int leaf,
       finite = sum <= FLT_MAX;
       limit = fminf(kOutlierRatio * (sum / static_cast<float>(n)), call.outlier_threshold);
       split = split_at({limit, limit}, held);
-      below = block_max(split.below, greatest);
+      below = block_max(split.below, greatest);  // which all have read before the sum
     }
-    // A barrier has ended the clearing of spans.
     any = finite && !(absmax < limit) && absmax >= kLeastOutlier;
     if (any) {
       scale = fmaxf(below / 127.0f, absmax / kMost);
@@ -214,7 +214,7 @@ __device__ void quantize_slice(const QuantizeCall& call, int row, int leaf,
     if (outliers == 0) continue;  // behind the end
     low[group] = low_bytes(lows);
     high[group] = low_bytes(highs);
-    call.spans[first_span + group / kSpanGroups] = 1;
+    call.spans[first_span + group / kSpanGroups] = 1;  // cleared before the last barrier
     count += outliers;
   }
   if (!any) return;

@@ -27,8 +27,29 @@ TEST_P(BackendLinear, OutliersHaveTheReferencesBits_InWideRows) {
   for (const int64_t in : {2500, 5000, 9001, 20'001, 40'000}) {
     LinearWeight weight = random_weight(DType::kI8, 5, in);
     weight.product = Int8Product::kLlmInt8;
-    const Tensor x = random({2, in});
+    const Tensor x = random({2, in}, 0.1f);
     for (int64_t k = 3; k < in; k += 997) x.data<float>()[k] *= 40;
+    const Tensor actual = apply(*backend_, weight, x), expected = apply(*reference_, weight, x);
+    EXPECT_TRUE(same_bits(actual.data<float>(), expected.data<float>(), actual.numel())) << in;
+  }
+}
+
+// One element of each row lies at the limit, beside it, or so far from it that a sum in any other
+// order would tell as much.
+TEST_P(BackendLinear, OutliersHaveTheReferencesBits_AtTheLimit) {
+  const std::vector<double> factors{0.999,    0.9998,   0.99995, 1 - 2e-7, 1 - 1e-7, 1,
+                                    1 + 1e-7, 1 + 2e-7, 1.00005, 1.0002,   1.001};
+  for (const int64_t in : {90, 700, 3000, 12288, 20001}) {
+    LinearWeight weight = random_weight(DType::kI8, 5, in);
+    weight.product = Int8Product::kLlmInt8;
+    const Tensor x = random({std::ssize(factors), in}, 0.1f);
+    for (int64_t row = 0; row < x.dim(0); ++row) {
+      float* values = x.data<float>() + row * in;
+      double others = 0;
+      for (int64_t k = 1; k < in; ++k) others += std::fabs(double{values[k]});
+      const double limit = kOutlierRatio * others / (static_cast<double>(in) - kOutlierRatio);
+      values[0] = static_cast<float>(limit * factors[row]);
+    }
     const Tensor actual = apply(*backend_, weight, x), expected = apply(*reference_, weight, x);
     EXPECT_TRUE(same_bits(actual.data<float>(), expected.data<float>(), actual.numel())) << in;
   }
@@ -105,8 +126,8 @@ TEST_P(BackendLinear, LargeNeighboursHaveTheReferencesBits) {
   }
   for (const int64_t rows : {1, 2, 20}) {
     const Tensor some = x.rows(kRows - rows, kRows);
-    const Tensor actual = apply(*backend_, weight, some);
-    const Tensor expected = apply(*reference_, weight, some);
+    const Tensor actual = apply(*backend_, weight, some),
+                 expected = apply(*reference_, weight, some);
     EXPECT_TRUE(same_bits(actual.data<float>(), expected.data<float>(), actual.numel())) << rows;
   }
 }
@@ -144,7 +165,7 @@ TEST_P(BackendLinear, WideRowsHaveTheReferencesBits) {
     for (const Int8Product product : {Int8Product::kW8A8, Int8Product::kLlmInt8}) {
       LinearWeight weight = random_weight(DType::kI8, 3, in);
       weight.product = product;
-      const Tensor x = random({2, in});
+      const Tensor x = random({2, in}, 0.1f);
       for (int64_t k = in; k < 2 * in; k += 997) x.data<float>()[k] *= 20.0f;
       const Tensor actual = apply(*backend_, weight, x), expected = apply(*reference_, weight, x);
       EXPECT_TRUE(same_bits(actual.data<float>(), expected.data<float>(), actual.numel())) << in;
@@ -283,8 +304,8 @@ TEST_P(BackendLinear, OutliersAreCounted) {
   x.data<float>()[0] = x.data<float>()[89] = 6.0f;
   x.data<float>()[7] = 5.999f;
   std::fill_n(x.data<float>() + 90, 90, -0.1f);  // row 1: by what the others are
-  x.data<float>()[100] = 2.0f;
-  x.data<float>()[101] = 0.7f;
+  x.data<float>()[100] = 1.1f;                   // the limit is 0.964
+  x.data<float>()[101] = 0.95f;
   const auto packed = backend_->pack(weight);
   backend_->reserve(3);
   linear(*backend_, x, *packed, Tensor::host(DType::kF32, {1, 3, 20}));

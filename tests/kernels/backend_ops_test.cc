@@ -164,7 +164,7 @@ TEST_P(BackendOps, RowsOfANormAreAlone) {
   struct Case {
     int64_t rows, h;
   };
-  for (const auto& [n, h] : {Case{40, 100}, {9, 12288}, {270, 4100}}) {
+  for (const auto& [n, h] : {Case{40, 100}, {9, 12288}, {270, 4100}, {270, 12288}}) {
     const Tensor weight = random({h}), rows = random({n, h}), delta = random({n, h});
     const auto run = [&](int64_t begin, int64_t end) {
       const AddNormArgs args{.residual = copy(rows.rows(begin, end)),
@@ -197,6 +197,7 @@ TEST_P(BackendOps, ANormThatKnowsItsProductChangesNoBit) {
       {5, 12288, Int8Product::kLlmInt8},
       {9, 12288, Int8Product::kLlmInt8},
       {9, 6148, Int8Product::kW8A8, NormKind::kRms},
+      {270, 4100, Int8Product::kLlmInt8},
       {5, 5001, Int8Product::kW8A8, NormKind::kRms},
       {70, 140, Int8Product::kLlmInt8, NormKind::kRms},
       {1, 140, Int8Product::kW8A8},
@@ -291,7 +292,7 @@ TEST_P(BackendOps, NormsOfHeadsComeBeforeTheirRotation) {
   expect_same_cache(args, expected);
 }
 
-// Three sequences of 40, 300 and 600 cached positions; their last 40, 5 and 1 are this step's rows.
+// Three sequences of 40, 258 and 600 cached positions; their last 40, 5 and 1 are this step's rows.
 TEST_P(BackendOps, AttentionAgreesWithTheReference) {
   struct Form {
     HeadRange heads;
@@ -313,7 +314,8 @@ TEST_P(BackendOps, AttentionAgreesWithTheReference) {
                                 {{0, 4, 0, 2, 2}, 24, 0, 1024, false, DType::kBF16},
                                 {{0, 4, 0, 2, 2}, 64, 0, 16, true, DType::kI8},
                                 {{1, 6, 0, 2, 3}, 20, 37, 24, false, DType::kI8},
-                                {{0, 2, 0, 1, 2}, 32, 0, 3, false, DType::kI8}};
+                                {{0, 2, 0, 1, 2}, 32, 0, 3, false, DType::kI8},
+                                {{0, 2, 0, 2, 1}, 32, 2, 48, false, DType::kBF16}};
   for (const Form& form : forms) {
     const int64_t num_q = form.heads.num_q(), num_kv = form.heads.num_kv();
     const int max_blocks = (600 + form.block_size - 1) / form.block_size;
@@ -323,7 +325,7 @@ TEST_P(BackendOps, AttentionAgreesWithTheReference) {
     fill(cache, expected_cache, form.heads);
     AttentionArgs args{.qkv = random({46, (num_q + 2 * num_kv) * form.d}),
                        .cu_seqlens = int32s({0, 40, 45, 46}),
-                       .context_lens = int32s({40, 300, 600}),
+                       .context_lens = int32s({40, 258, 600}),
                        .block_tables = Tensor::host(DType::kI32, {3, max_blocks}),
                        .heads = form.heads,
                        .head_dim = form.d,

@@ -187,6 +187,7 @@ TEST_P(ManyRows, AddLeavesInTheTreesOrder_AndKeepRootsApart) {
 TEST_P(ManyRows, MultiplyTheHighDigitsWhereThereAreOutliers) {
   expect_same_bits({.n = 200, .rows = 140, .spans_of_leaf = {11}, .mixed = true});
   expect_same_bits({.n = 128, .rows = 64, .spans_of_leaf = {70}, .mixed = true});
+  expect_same_bits({.n = 200, .rows = 250, .spans_of_leaf = {70}, .mixed = true});
   expect_same_bits({.n = 200, .rows = 500, .spans_of_leaf = {5}, .mixed = true});
   expect_same_bits(
       {.n = 200, .rows = 300, .spans_of_leaf = {40, 3}, .leaves_of_root = {2}, .mixed = true});
