@@ -48,7 +48,7 @@ enum class Int8Product {
   kW8A16,    // the input as it is
 };
 // An outlier's size: that of Dettmers et al. 2022, section 3.2, or so many times the mean
-// magnitude of its slice where that is less, so that the slice's steps are at most 8/127 of it
+// magnitude of its slice where that is less, so that the slice's steps are at most a 127th of that
 // unless its largest outlier needs more.
 inline constexpr float kOutlierThreshold = 6.0f;
 inline constexpr float kOutlierRatio = 8.0f;

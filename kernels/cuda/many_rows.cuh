@@ -159,6 +159,7 @@ __device__ __forceinline__ void store_values(const LinearCall& call, int root,
   const bool together = call.out_features % 4 == 0;  // neighbouring lanes store as one
   const ChunkPlace& first = chunks.first;
   const int shift = together && !even ? 6 : 0, column = (first.output + shift) / kOfColumn;
+  // As an index: the compiler holds a pointer and more.
   const int64_t to = result_place(call, first.row, first.output + shift, root) - call.out;
   float2 bias[kChunk / 4]{};
   if (call.bias != nullptr) load_columns(call, call.bias, first.output, bias);

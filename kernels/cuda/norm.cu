@@ -29,11 +29,11 @@ __device__ void prefetch_row(const float* row, int n) {
   }
 }
 
-// Updates the residual of a row, whose residual and delta (or null) are read where the pointers
-// say; its normalised values to `held`. Calls loaded() when both have been read.
+// The sum of a row's residual and its delta (or null) to `to`, the row normalised to `held`. Calls
+// loaded() when both have been read.
 template <int kGroups, typename Loaded>
-__device__ void normalise_row(const NormCall& call, int row, const float* residual,
-                              const float* delta, const Loaded& loaded, HeldRow<kGroups>& held) {
+__device__ void normalise_row(const NormCall& call, const float* residual, const float* delta,
+                              float* to, const Loaded& loaded, HeldRow<kGroups>& held) {
   __shared__ float sums[kReduceSlots], sums_of_squares[kReduceSlots];
   const int h = call.h;
   const float* delta_bias = delta == nullptr ? nullptr : call.delta_bias;
@@ -44,7 +44,7 @@ __device__ void normalise_row(const NormCall& call, int row, const float* residu
       },
       residual, delta, delta_bias);
   loaded();
-  if (delta != nullptr) store_row(call.residual + int64_t{row} * h, h, held);
+  if (delta != nullptr) store_row(to, h, held);
   if (call.weight == nullptr) return;
   const float count = static_cast<float>(h);
   if (call.kind == NormKind::kLayer) {
@@ -87,13 +87,13 @@ __device__ void normalise_row(const NormCall& call, HeldRow<kGroups>& held) {
   prefetch_row(call.bias, call.h);
   wait_for_predecessor();
   const int64_t at = int64_t{blockIdx.x} * call.h;
+  float* residual = call.residual + at;
   normalise_row(
-      call, blockIdx.x, call.residual + at, call.delta == nullptr ? nullptr : call.delta + at,
-      [] {}, held);
+      call, residual, call.delta == nullptr ? nullptr : call.delta + at, residual, [] {}, held);
 }
 
 template <int kGroups>
-__global__ void __launch_bounds__(kMostThreads<kGroups>, kLeastBlocks<kGroups>)
+__global__ void __launch_bounds__(kMostThreads<kGroups>, kGroups < 8 ? kLeastBlocks<kGroups> : 1)
     norm_kernel(NormCall call) {
   let_successor_start();
   HeldRow<kGroups> held;
@@ -165,7 +165,7 @@ class RowStream {
       barrier_wait(barrier(), parity);
       HeldRow<kGroups> held;
       normalise_row(
-          here, row, place(kResidual), place(kDelta),
+          here, place(kResidual), place(kDelta), call_.residual + int64_t{row} * call_.h,
           [&] {
             __syncthreads();
             const int next = row + static_cast<int>(gridDim.x);

@@ -124,31 +124,31 @@ __device__ void quantize_slice(const QuantizeCall& call, int row, int leaf,
     for (int64_t i = first_span + threadIdx.x; i < end; i += blockDim.x) call.spans[i] = 0;
   }
 
-  uint32_t most[4] = {};  // bits of magnitudes are ordered as they are
+  constexpr bool kRough = kGroups < 32;  // else there are no registers for it
+  uint32_t most = 0;                     // bits of magnitudes are ordered as they are
   float each[4] = {};
 #pragma unroll
   for (int i = 0; i < kGroups; ++i) {
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
       const float size = fabsf(held.x[i].x[j]);
-      most[j] = max(most[j], __float_as_uint(size));
-      each[j] += size;
+      most = max(most, __float_as_uint(size));
+      if (kRough) each[j] += size;
     }
   }
-  const auto [absmax, rough] =
-      block_max_and_sum(__uint_as_float(max(max(most[0], most[1]), max(most[2], most[3]))),
-                        (each[0] + each[1]) + (each[2] + each[3]), greatest, sums);
+  if (!kRough && !call.mixed) {
+#pragma unroll
+    for (int i = 0; i < 4 * kGroups; ++i) each[0] += fabsf(held.x[i / 4].x[i % 4]);
+  }
+  const auto [absmax, rough] = block_max_and_sum(
+      __uint_as_float(most), (each[0] + each[1]) + (each[2] + each[3]), greatest, sums);
   bool finite = rough <= FLT_MAX;
   constexpr float kMost = 127.0f * kHighDigit + 126.0f;
-  float scale = finite ? absmax / 127.0f : nanf("");
-  float inverse = absmax >= kLeastAbsmax ? 127.0f / absmax : 0.0f;
-  float limit = INFINITY;
+  float limit = INFINITY, below = 0;
   Split split;
-  bool any = false;                      // are there outliers?
-  constexpr bool kRough = kGroups < 32;  // else there are no registers for it
+  bool any = false;  // are there outliers?
   const OutlierLimits limits = kRough ? rough_limits(call, rough, n) : OutlierLimits{0, INFINITY};
   if (call.mixed && !(absmax < limits.least)) {  // perhaps
-    float below = 0;
     bool clear = false;
     if constexpr (kRough) {
       limit = limits.least;
@@ -166,17 +166,14 @@ __device__ void quantize_slice(const QuantizeCall& call, int row, int leaf,
       below = block_max(split.below, greatest);  // which all have read before the sum
     }
     any = finite && !(absmax < limit) && absmax >= kLeastOutlier;
-    if (any) {
-      scale = fmaxf(below / 127.0f, absmax / kMost);
-      inverse = 1.0f / scale;
-    } else {
-      split.groups = 0;
-      scale = finite ? scale : nanf("");
-    }
   }
-  if (threadIdx.x == 0) {
-    call.row_scales[at] = scale;
-    if (call.mixed) call.outliers[at] = any;
+  float scale = finite ? absmax / 127.0f : nanf("");
+  float inverse = absmax >= kLeastAbsmax ? 127.0f / absmax : 0.0f;
+  if (any) {
+    scale = fmaxf(below / 127.0f, absmax / kMost);
+    inverse = 1.0f / scale;
+  } else {
+    split.groups = 0;
   }
   auto* high = reinterpret_cast<uint32_t*>(call.high + to);
 #pragma unroll
@@ -185,7 +182,7 @@ __device__ void quantize_slice(const QuantizeCall& call, int row, int leaf,
     uint32_t digits[4];
 #pragma unroll
     for (int j = 0; j < 4; ++j) digits[j] = rounded(held.x[i].x[j] * inverse);
-    low[held.group(i)] = finite ? low_bytes(digits) : 0u;
+    low[held.group(i)] = low_bytes(digits);  // of any use only where the scale is a number
     if (any) high[held.group(i)] = 0;
   }
   int count = 0;
@@ -216,6 +213,10 @@ __device__ void quantize_slice(const QuantizeCall& call, int row, int leaf,
     high[group] = low_bytes(highs);
     call.spans[first_span + group / kSpanGroups] = 1;  // cleared before the last barrier
     count += outliers;
+  }
+  if (threadIdx.x == 0) {
+    call.row_scales[at] = scale;
+    if (call.mixed) call.outliers[at] = any;
   }
   if (!any) return;
   count = __reduce_add_sync(0xffffffffu, count);

@@ -175,7 +175,8 @@ TEST_P(BackendOps, RowsOfANormAreAlone) {
       return args;
     };
     const AddNormArgs together = run(0, n);
-    for (int64_t i = 0; i<n; i += n> 50 ? 67 : 1) {
+    const int64_t step = n > 50 ? 67 : 1;
+    for (int64_t i = 0; i < n; i += step) {
       const AddNormArgs alone = run(i, i + 1);
       const auto same = [&](const Tensor& all, const Tensor& row) {
         return same_bits(all.rows(i, i + 1).data<float>(), row.data<float>(), h);
