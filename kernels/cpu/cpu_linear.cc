@@ -6,6 +6,7 @@
 #include <array>
 #include <bit>
 #include <limits>
+#include <new>
 #include <numeric>
 #include <utility>
 
@@ -46,6 +47,22 @@ std::vector<int> waiting_for(const std::vector<TreeAdd>& adds, int leaves) {
 }
 
 }  // namespace
+
+// What a task's tiles need.
+struct CpuLinear::TileRoom {
+  struct Leaf {
+    Int8Tile tile;
+    FinishTile finish;
+  };
+  // Not the one before, which may be pending.
+  Leaf& next_leaf() { return leaves[turn ^= 1]; }
+
+  alignas(kCacheLine) float sums[kMostWaiting * kMostSums];
+  alignas(kCacheLine) int32_t low[kMostSums], high[kMostSums];
+  Leaf leaves[2];
+  int turn = 0;
+  Int8Pending pending;
+};
 
 FloatFormat format_of(DType dtype) {
   switch (dtype) {
@@ -252,6 +269,7 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
     const int64_t next = has_next ? blocks_[block + kMaxBlocks] - blocks_[block] : 0;
     const int64_t parts = tiles.tiles_of(band);
     const bool fetches_next = rows_stay || band == 0;
+    TileRoom room;
     for (int64_t t = 0; t < parts; ++t) {
       const auto [row, rows] = tiles.at(band, t);
       tile(kernels, scratch, x,
@@ -262,8 +280,9 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
             .fetch = fetches_next
                          ? fetch_during(t, parts, column_bytes, next)
                          : WeightFetch{.ahead = kAhead, .same_column = true, .in_cache = true}},
-           past_caches, out);
+           past_caches, room, out);
     }
+    if (room.pending.finish != nullptr) room.pending.finish(room.pending);
     if (past_caches) _mm_sfence();  // before anybody is told that they are there
   });
 }
@@ -299,8 +318,8 @@ void CpuLinear::apply_blocks(const KernelTable& kernels, const float* x,
 }
 
 void CpuLinear::tile(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
-                     const Place& place, bool past_caches, const Tensor& out) const {
-  alignas(64) float sums[kMostWaiting * kMostSums];
+                     const Place& place, bool past_caches, TileRoom& room,
+                     const Tensor& out) const {
   const int64_t n = x.dim(0), stride = place.rows * kLine;
   const int64_t first = (gated() ? place.block / 2 : place.block) * kBlock;
   const int blocks = gated() ? place.blocks / 2 : place.blocks;
@@ -312,55 +331,63 @@ void CpuLinear::tile(const KernelTable& kernels, const LinearScratch& scratch, c
     const Root& root = roots_[r];
     float* const to_out =
         out.data<float>() + (static_cast<int64_t>(r) * n + place.row) * out_features_ + first;
-    float* to = sums;
+    const auto finish_of = [&] {
+      return FinishTile{
+          .sums = room.sums,
+          .bias = bias_.empty() ? nullptr : bias_.data<float>() + place.block * kBlock,
+          .activation = activation_,
+          .rows = place.rows,
+          .blocks = place.blocks,
+          .out = to_out,
+          .out_stride = out_features_,
+          .outputs = outputs,
+          .past_caches = past_caches};
+    };
+    float* to = room.sums;
     for (size_t i = 0; i < root.waiting.size(); ++i) {
       to -= root.waiting[i] * stride;
-      LeafPlace leaf_place{.to = to,
-                           .row_stride = kLine,
-                           .past_caches = false,
-                           .waiting_sums = to,
-                           .waiting = root.waiting[i],
-                           .stride = stride};
-      if (finished && i + 1 == root.waiting.size()) {
-        leaf_place.to = to_out;
-        leaf_place.row_stride = out_features_;
-        leaf_place.past_caches = past_caches;
+      const bool last = i + 1 == root.waiting.size(), is_out = last && finished;
+      const auto place_of = [&] {
+        return LeafPlace{.to = is_out ? to_out : to,
+                         .row_stride = is_out ? out_features_ : kLine,
+                         .past_caches = is_out && past_caches,
+                         .waiting_sums = to,
+                         .waiting = root.waiting[i],
+                         .stride = stride};
+      };
+      const int shard = root.first_leaf + static_cast<int>(i);
+      if (quantized()) {
+        const auto [begin, end, at, padded] = shards()[shard];
+        TileRoom::Leaf& leaf = room.next_leaf();
+        // Where it is read: a copy would wait until all of its parts have left for the cache.
+        ::new (&leaf)
+            TileRoom::Leaf{.tile = {.x = scratch.rows.tile({place.row, place.rows}, shard),
+                                    .weights = blocks_.data() + place.block,
+                                    .begin = at * kBlock,
+                                    .scales = scales_.data<float>() + place.block * kBlock,
+                                    .rows = place.rows,
+                                    .blocks = place.blocks,
+                                    .groups = padded / kGroup,
+                                    .fetch = &place.fetch,
+                                    .low = room.low,
+                                    .high = room.high,
+                                    .leaf = place_of(),
+                                    .finish = last && !finished ? &leaf.finish : nullptr},
+                           .finish = finish_of()};
+        kernels.int8_tile(leaf.tile, room.pending);
+      } else {
+        float_leaf(kernels, x, place, shard, place_of());
+        if (last && !finished) kernels.finish_tile(finish_of());
       }
-      leaf(kernels, scratch, x, place, root.first_leaf + static_cast<int>(i), leaf_place);
       to += stride;
     }
-    if (finished) continue;
-    kernels.finish_tile(
-        {.sums = sums,
-         .bias = bias_.empty() ? nullptr : bias_.data<float>() + place.block * kBlock,
-         .activation = activation_,
-         .rows = place.rows,
-         .blocks = place.blocks,
-         .out = to_out,
-         .out_stride = out_features_,
-         .outputs = outputs,
-         .past_caches = past_caches});
   }
 }
 
-void CpuLinear::leaf(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
-                     const Place& place, int shard, const LeafPlace& place_in_tree) const {
+void CpuLinear::float_leaf(const KernelTable& kernels, const Tensor& x, const Place& place,
+                           int shard, const LeafPlace& leaf) const {
   const auto& [row, rows, block, blocks, fetch] = place;
   const auto [begin, end, at, padded] = shards()[shard];
-  if (quantized()) {
-    alignas(64) int32_t low[kMostSums], high[kMostSums];
-    return kernels.int8_tile({.x = scratch.rows.tile({row, rows}, shard),
-                              .weights = blocks_.data() + block,
-                              .begin = at * kBlock,
-                              .scales = scales_.data<float>() + block * kBlock,
-                              .rows = rows,
-                              .blocks = blocks,
-                              .groups = padded / kGroup,
-                              .fetch = &fetch,
-                              .low = low,
-                              .high = high,
-                              .leaf = &place_in_tree});
-  }
   alignas(64) float sums[kMostSums];
   kernels.float_tile({.x = x.data<float>() + row * in_features_ + begin,
                       .x_stride = in_features_,
@@ -375,13 +402,13 @@ void CpuLinear::leaf(const KernelTable& kernels, const LinearScratch& scratch, c
   const int outputs = blocks * kBlock;
   for (int r = 0; r < rows; ++r) {
     float* line = sums + r * kLine;
-    float* to = place_in_tree.to + r * place_in_tree.row_stride;
+    float* to = leaf.to + r * leaf.row_stride;
     if (!scales_.empty()) {
       const float* scales = scales_.data<float>() + block * kBlock;
       for (int o = 0; o < outputs; ++o) line[o] *= scales[o];
     }
-    for (int i = place_in_tree.waiting - 1; i >= 0; --i) {
-      const float* left = place_in_tree.waiting_sums + i * place_in_tree.stride + r * kLine;
+    for (int i = leaf.waiting - 1; i >= 0; --i) {
+      const float* left = leaf.waiting_sums + i * leaf.stride + r * kLine;
       for (int o = 0; o < outputs; ++o) line[o] = left[o] + line[o];
     }
     std::copy_n(line, outputs, to);

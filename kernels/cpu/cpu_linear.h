@@ -81,6 +81,7 @@ class CpuLinear : public PackedLinear {
     std::vector<int> waiting;  // [leaves] LeafPlace::waiting
   };
 
+  struct TileRoom;
   // Rows of the input times blocks of the weights, and what is fetched meanwhile.
   struct Place {
     int64_t row;
@@ -101,10 +102,11 @@ class CpuLinear : public PackedLinear {
   int64_t band_rows(const KernelTable& kernels, int64_t rows) const;
   void take_slice(const KernelTable& kernels, LinearScratch& scratch, int64_t row, int64_t shard,
                   const float* x) const;
+  // One after the other, in one `room`, whose pending work is done last.
   void tile(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
-            const Place& place, bool past_caches, const Tensor& out) const;
-  void leaf(const KernelTable& kernels, const LinearScratch& scratch, const Tensor& x,
-            const Place& place, int shard, const LeafPlace& place_in_tree) const;
+            const Place& place, bool past_caches, TileRoom& room, const Tensor& out) const;
+  void float_leaf(const KernelTable& kernels, const Tensor& x, const Place& place, int shard,
+                  const LeafPlace& leaf) const;
 
   DType dtype_;
   float outlier_threshold_, outlier_ratio_ = kOutlierRatio;

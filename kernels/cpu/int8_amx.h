@@ -51,9 +51,6 @@ class AllTiles {
   }
 
   int64_t place(int64_t i) const { return i * kGroupBytes; }
-  template <int kBlocks>
-  using Sums = Leaves<kBlocks>;
-  static constexpr bool kMakesLeaves = true;
 
   // kTileGroups groups' weights of a block, side by side.
   const uint8_t* tile_at(const uint8_t* weights, int64_t group, uint8_t* room) const {
@@ -78,20 +75,10 @@ class AllTiles {
   int64_t ahead_, lines_, first_ = 0, end_;
 };
 
-// The same where their sums are kept.
-class KeptTiles : public AllTiles {
- public:
-  using AllTiles::AllTiles;
-  static constexpr bool kMakesLeaves = false;
-  static int32_t* sums(const Int8Tile& tile) { return tile.low; }
-};
-
 // The high digits': weights are brought together first, but where they are.
 class SharedTiles : public SharedGroups {
  public:
   using SharedGroups::SharedGroups;
-  static constexpr bool kMakesLeaves = false;
-  static int32_t* sums(const Int8Tile& tile) { return tile.high; }
 
   const uint8_t* tile_at(const uint8_t* weights, int64_t group, uint8_t* room) const {
     const int64_t last = group + kTileGroups - 1;
@@ -104,108 +91,132 @@ class SharedTiles : public SharedGroups {
   void fetch_beside(const uint8_t* const (&)[kBlocks], int64_t) const {}
 };
 
-// The product of kRowTiles tiles of rows and the tile's blocks [begin, end), kBlocks at a time.
-// Their sums are in registers 0 to 3; the others hold the inputs, which each serve kBlocks
-// products, and the weights, which serve kRowTiles and therefore leave L1 to the inputs.
+// The product of kRowTiles tiles of rows and kBlocks blocks. Its sums are in registers 0 to 3; the
+// others hold the inputs, which each serve kBlocks products, and the weights, which serve kRowTiles
+// and therefore leave L1 to the inputs.
 //
 // A store of sums waits for the last product. So that the products behind it need not wait as well,
-// each register is stored where the next blocks' first step takes it over, and leaves are made of
-// the sums beside the steps that follow. REQUIRES: kBlocks divides end - begin.
-template <int kRowTiles, int kBlocks, typename Groups>
-inline void amx_products(const Int8Tile& tile, const Groups& groups, int begin, int end) {
-  constexpr int kSums = kRowTiles * kBlocks, kX = 4, kW = kX + kRowTiles, kWeightTiles = 8 - kW;
-  constexpr int64_t kStride = kMaxBlocks * kBlock * sizeof(int32_t);
+// each register is stored where the next blocks' first step takes it over, be they of another
+// shard or of other rows, and leaves are made of the sums beside the steps that follow.
+template <int kRowTiles, int kBlocks>
+class AmxProduct {
+ public:
+  // Of the tile's blocks [begin, end); to `sums`, as Int8Tile's, and to leaves if makes_leaves.
+  // REQUIRES: kBlocks divides end - begin.
+  template <typename Groups>
+  static void run(const Int8Tile& tile, const Groups& groups, int begin, int end, int32_t* sums,
+                  bool makes_leaves, Int8Pending& pending) {
+    if (pending.finish != nullptr && pending.finish != finish) pending.finish(pending);
+    alignas(64) uint8_t room[kBlocks][kWeightTileBytes];
+    // One step at least, of zeros where there is no group.
+    const int64_t steps = groups.count > 0 ? (groups.count + kTileGroups - 1) / kTileGroups : 1;
+    const int64_t chunks = end - begin > kBlocks && tile.fetch->parts > 1
+                               ? (steps + kChunkSteps - 1) / kChunkSteps
+                               : 1;
+    for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+      const int64_t first = steps * chunk / chunks, stop = steps * (chunk + 1) / chunks;
+      for (int block = begin; block < end; block += kBlocks) {
+        const uint8_t* weights[kBlocks];
+#pragma GCC unroll 4
+        for (int b = 0; b < kBlocks; ++b) weights[b] = tile.weights[block + b] + tile.begin;
+        int64_t group = first * kTileGroups;
+        const auto from = [&](int b) { return groups.tile_at(weights[b], group, room[b]); };
+        step(tile, groups, group, from, [&]<int t>() {
+          if (pending.finish != nullptr) store<t>(pending);
+          if (chunk == 0) {
+            amx::zero<t>();
+          } else {
+            amx::load<t>(place<t>(sums, block), kStride);
+          }
+        });
+        groups.fetch_beside(weights, group);
+        const int later = static_cast<int>(stop - first) - 1;
+        const int left = pending.finish != nullptr ? pending.tile->rows - pending.row : 0;
+        const int rows_a_step = later > 1 ? (left + later - 1) / later : left;
+        for (int i = 0; i < later; ++i) {
+          group += kTileGroups;
+          step(tile, groups, group, from, []<int t>() {});
+          groups.fetch_beside(weights, group);
+          take_leaves(pending, rows_a_step);
+        }
+        take_leaves(pending, left);
+        const bool leaves = makes_leaves && chunk + 1 == chunks;
+        pending = {.finish = finish,
+                   .tile = &tile,
+                   .sums = sums,
+                   .block = block,
+                   .row = leaves ? 0 : tile.rows,
+                   .adds_unshared = leaves && block == 0 && tile.x.unshared.count > 0};
+      }
+    }
+  }
+
+ private:
+  static constexpr int kSums = kRowTiles * kBlocks, kX = 4, kW = kX + kRowTiles;
+  static constexpr int kWeightTiles = 8 - kW;
+  static constexpr int64_t kStride = kMaxBlocks * kBlock * sizeof(int32_t);
   static_assert(kSums <= kX);
-  alignas(64)
-      int32_t own[Groups::kMakesLeaves ? kRowTiles * amx::kTileRows : 1][kMaxBlocks][kBlock];
-  using Row = int32_t[kMaxBlocks][kBlock];
-  Row* sums = own;
-  if constexpr (!Groups::kMakesLeaves) sums = reinterpret_cast<Row*>(Groups::sums(tile));
-  alignas(64) uint8_t room[kBlocks][kWeightTileBytes];
-  const int64_t digit_stride = tile.x.digit_stride;
 
   // Of register t, with blocks from `block` on.
-  const auto place = [&]<int t>(int block) {
-    return sums[t / kBlocks * amx::kTileRows][block + t % kBlocks];
-  };
+  template <int t>
+  static int32_t* place(int32_t* sums, int block) {
+    return sums + (t / kBlocks * amx::kTileRows * kMaxBlocks + block + t % kBlocks) * kBlock;
+  }
+  template <int t>
+  static void store(const Int8Pending& pending) {
+    amx::store<t>(place<t>(pending.sums, pending.block), kStride);
+  }
+
   // The products of kTileGroups groups from `group` on, whose weights of block b are at from(b).
   // open<t>() makes register t ready for sums.
-  const auto step = [&](int64_t group, const auto& from, const auto& open) {
+  template <typename Groups, typename From, typename Open>
+  static void step(const Int8Tile& tile, const Groups& groups, int64_t group, const From& from,
+                   const Open& open) {
+    const int64_t stride = tile.x.digit_stride;
     const int8_t* x = groups.digits + group * kGroup;
     unroll<kBlocks>([&]<int b>() {
       constexpr int w = kW + b % kWeightTiles;
       amx::load_once<w>(from(b), kGroupBytes);
       unroll<kRowTiles>([&]<int r>() {
-        if constexpr (b == 0) {
-          amx::load<kX + r>(x + r * amx::kTileRows * digit_stride, digit_stride);
-        }
+        if constexpr (b == 0) amx::load<kX + r>(x + r * amx::kTileRows * stride, stride);
         open.template operator()<r * kBlocks + b>();
         amx::multiply_add<r * kBlocks + b, kX + r, w>();
       });
     });
-  };
-  const auto go_on = []<int t>() {};
-
-  // Blocks whose sums wait for registers and, from `row` on, leaves.
-  int last = -1;
-  int row = tile.rows;
-  const auto make_leaves = [&](int rows) {
-    if constexpr (Groups::kMakesLeaves) {
-      const int stop = row + rows < tile.rows ? row + rows : tile.rows;
-      if (row >= stop) return;
-      const typename Groups::template Sums<kBlocks> leaves(tile, last);
-      for (; row < stop; ++row) {
-        Ints16 low[kBlocks];
-#pragma GCC unroll 4
-        for (int b = 0; b < kBlocks; ++b) low[b] = load_ints(sums[row][last + b]);
-        leaves.store(row, low);
-      }
-    }
-  };
-  // One step at least, of zeros where there is no group.
-  const int64_t steps = groups.count > 0 ? (groups.count + kTileGroups - 1) / kTileGroups : 1;
-  const int64_t chunks = end - begin > kBlocks ? (steps + kChunkSteps - 1) / kChunkSteps : 1;
-  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-    const int64_t first = steps * chunk / chunks, stop = steps * (chunk + 1) / chunks;
-    const int later = static_cast<int>(stop - first) - 1;
-    const int rows_a_step = later > 1 ? (tile.rows + later - 1) / later : tile.rows;
-    for (int block = begin; block < end; block += kBlocks) {
-      const uint8_t* weights[kBlocks];
-#pragma GCC unroll 4
-      for (int b = 0; b < kBlocks; ++b) weights[b] = tile.weights[block + b] + tile.begin;
-      int64_t group = first * kTileGroups;
-      const auto from = [&](int b) { return groups.tile_at(weights[b], group, room[b]); };
-      step(group, from, [&]<int t>() {
-        if (last >= 0) amx::store<t>(place.template operator()<t>(last), kStride);
-        if (chunk == 0) {
-          amx::zero<t>();
-        } else {
-          amx::load<t>(place.template operator()<t>(block), kStride);
-        }
-      });
-      groups.fetch_beside(weights, group);
-      for (int i = 0; i < later; ++i) {
-        group += kTileGroups;
-        step(group, from, go_on);
-        groups.fetch_beside(weights, group);
-        make_leaves(rows_a_step);
-      }
-      make_leaves(tile.rows);
-      last = block;
-      row = chunk + 1 == chunks ? 0 : tile.rows;
-    }
   }
-  unroll<kSums>([&]<int t>() { amx::store<t>(place.template operator()<t>(last), kStride); });
-  make_leaves(tile.rows);
-}
+
+  // Makes leaves of the next rows that wait for it. REQUIRES: their sums are stored.
+  static void take_leaves(Int8Pending& pending, int rows) {
+    if (rows <= 0) return;
+    const Int8Tile& tile = *pending.tile;
+    const int first = pending.row, end = first + rows < tile.rows ? first + rows : tile.rows;
+    if (first >= end) return;
+    if (pending.adds_unshared && first == 0) add_unshared(tile);
+    make_leaves<kBlocks>(tile, pending.block, first, end);
+    pending.row = end;
+    // All at once: beside the products it would take the room in which their loads run ahead.
+    const bool done = end == tile.rows && pending.block + kBlocks == tile.blocks;
+    if (done && tile.finish != nullptr) finish_tile(*tile.finish);
+  }
+
+  static void finish(Int8Pending& pending) {
+    unroll<kSums>([&]<int t>() { store<t>(pending); });
+    take_leaves(pending, pending.tile->rows);
+    pending.finish = nullptr;
+  }
+};
 
 template <typename Groups>
-void amx_products(const Int8Tile& tile, const Groups& groups) {
+void amx_products(const Int8Tile& tile, const Groups& groups, int32_t* sums, bool makes_leaves,
+                  Int8Pending& pending) {
   if (tile.rows <= amx::kTileRows) {
-    return with_count<kMaxBlocks>(
-        tile.blocks, [&]<int kBlocks>() { amx_products<1, kBlocks>(tile, groups, 0, kBlocks); });
+    return with_count<kMaxBlocks>(tile.blocks, [&]<int kBlocks>() {
+      AmxProduct<1, kBlocks>::run(tile, groups, 0, kBlocks, sums, makes_leaves, pending);
+    });
   }
   const int even = tile.blocks / 2 * 2;
-  if (even > 0) amx_products<2, 2>(tile, groups, 0, even);
-  if (even < tile.blocks) amx_products<2, 1>(tile, groups, even, tile.blocks);
+  if (even > 0) AmxProduct<2, 2>::run(tile, groups, 0, even, sums, makes_leaves, pending);
+  if (even < tile.blocks) {
+    AmxProduct<2, 1>::run(tile, groups, even, tile.blocks, sums, makes_leaves, pending);
+  }
 }

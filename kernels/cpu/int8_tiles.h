@@ -17,7 +17,7 @@ class Leaves {
       : rows_(tile.x.rows),
         stride_(tile.x.stride),
         high_(tile.high + first * kBlock),
-        place_(*tile.leaf),
+        place_(tile.leaf),
         left_(place_.waiting_sums + place_.waiting * place_.stride + first * kBlock),
         to_(place_.to + first * kBlock) {
 #pragma GCC unroll 4

@@ -91,6 +91,18 @@ struct TileRows {
   GroupList unshared;  // high digits of the other groups, within these bounds if take_rest
 };
 
+// The end of a tile: the tree's roots become outputs.
+struct FinishTile {
+  const float* sums;      // [rows][kMaxBlocks][kBlock]
+  const float* bias;      // [blocks, kBlock] or nullptr
+  Activation activation;  // kSiluGate: of each two blocks the first is the gate
+  int rows, blocks;
+  float* out;  // row r's at out + r * out_stride
+  int64_t out_stride;
+  int outputs;       // of a row; what the blocks have behind them is padding
+  bool past_caches;  // as LeafPlace's; no padding then
+};
+
 // One shard of a tile of int8 products, in fp32: leaves of the reduction tree. Weights are stored
 // as w + 128, unsigned.
 struct Int8Tile {
@@ -102,7 +114,20 @@ struct Int8Tile {
   int64_t groups;
   const WeightFetch* fetch;
   int32_t *low, *high;  // scratch [rows][kMaxBlocks][kBlock], on cache lines
-  const LeafPlace* leaf;
+  LeafPlace leaf;
+  const FinishTile* finish;  // what is to be done once these leaves are there, or nullptr
+};
+
+// What int8_tile has left to be done, in registers of this thread and in a tile that was passed to
+// it: the next int8_tile does it beside its own products, or else `finish`.
+struct Int8Pending {
+  void (*finish)(Int8Pending& pending) = nullptr;  // nullptr: nothing is left
+  // Sums of kBlock outputs from block `block` on go to `sums`, as Int8Tile's. Leaves of these are
+  // to be made of rows [row, tile->rows), after the unshared groups' products if `adds_unshared`.
+  const Int8Tile* tile;
+  int32_t* sums;
+  int block, row;
+  bool adds_unshared;
 };
 
 struct FloatTile {
@@ -115,18 +140,6 @@ struct FloatTile {
   int64_t k;
   const WeightFetch* fetch;
   float* sums;  // [rows][kMaxBlocks][kBlock]
-};
-
-// The end of a tile: the tree's roots become outputs.
-struct FinishTile {
-  const float* sums;      // [rows][kMaxBlocks][kBlock]
-  const float* bias;      // [blocks, kBlock] or nullptr
-  Activation activation;  // kSiluGate: of each two blocks the first is the gate
-  int rows, blocks;
-  float* out;  // row r's at out + r * out_stride
-  int64_t out_stride;
-  int outputs;       // of a row; what the blocks have behind them is padding
-  bool past_caches;  // as LeafPlace's; no padding then
 };
 
 struct NormRow {
@@ -231,7 +244,10 @@ struct KernelTable {
   // does: L2 holds it, and two columns.
   int64_t rows_that_stay;
   int64_t outputs_that_stay;  // bytes of outputs from which on these are written past the caches
-  void (*int8_tile)(const Int8Tile& tile);  // see Backend::linear
+  // See Backend::linear. What it leaves in `pending` is done, in order, by the calls that follow.
+  // REQUIRES: a tile whose leaves are pending, and its scratch, live until then; all tiles that
+  // share `pending` may have the same scratch, of sums that wait in the tree too.
+  void (*int8_tile)(const Int8Tile& tile, Int8Pending& pending);
   void (*float_tile)(const FloatTile& tile);
   void (*finish_tile)(const FinishTile& tile);
   void (*norm_row)(const NormRow& row);

@@ -275,8 +275,9 @@ inline void int8_tile_of(const Int8Tile& tile) {
   }
 }
 
-void int8_tile(const Int8Tile& tile) {
+void int8_tile(const Int8Tile& tile, Int8Pending&) {
   with_count<kInt8Rows>(tile.rows, [&]<int kRows>() { int8_tile_of<kRows>(tile); });
+  if (tile.finish != nullptr) finish_tile(*tile.finish);
 }
 
 bool supported() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }

@@ -169,6 +169,21 @@ void add_unshared(const Int8Tile& tile) {
   });
 }
 
+// Of rows [first, end) and of kBlocks blocks from `block` on, of the sums in tile.low and
+// tile.high.
+template <int kBlocks>
+inline void make_leaves(const Int8Tile& tile, int block, int first, int end) {
+  const Leaves<kBlocks> leaves(tile, block);
+  for (int r = first; r < end; ++r) {
+    Ints16 low[kBlocks];
+#pragma GCC unroll 4
+    for (int b = 0; b < kBlocks; ++b) {
+      low[b] = load_ints(tile.low + (r * kMaxBlocks + block + b) * kBlock);
+    }
+    leaves.store(r, low);
+  }
+}
+
 #include "kernels/cpu/int8_amx.h"
 // After it.
 #include "kernels/cpu/attention_amx.h"
@@ -182,19 +197,11 @@ bool high_last(const Int8Tile& tile) {
 
 // Of the sums in tile.low and tile.high.
 void make_leaves(const Int8Tile& tile) {
-  with_count<kMaxBlocks>(tile.blocks, [&]<int kBlocks>() {
-    const Leaves<kBlocks> leaves(tile, 0);
-    for (int r = 0; r < tile.rows; ++r) {
-      Ints16 low[kBlocks];
-#pragma GCC unroll 4
-      for (int b = 0; b < kBlocks; ++b)
-        low[b] = load_ints(tile.low + (r * kMaxBlocks + b) * kBlock);
-      leaves.store(r, low);
-    }
-  });
+  with_count<kMaxBlocks>(tile.blocks,
+                         [&]<int kBlocks>() { make_leaves<kBlocks>(tile, 0, 0, tile.rows); });
 }
 
-void vnni_tile(const Int8Tile& tile) {
+void vnni_products(const Int8Tile& tile) {
   const bool keeps = high_last(tile);
   if (keeps) vnni(tile, KeptGroups(tile));
   if (has_high(tile)) {
@@ -209,17 +216,19 @@ void vnni_tile(const Int8Tile& tile) {
   }
 }
 
-void amx_tile(const Int8Tile& tile) {
-  if (tile.rows <= kVnniRows) return vnni_tile(tile);
+void vnni_tile(const Int8Tile& tile, Int8Pending& pending) {
+  if (pending.finish != nullptr) pending.finish(pending);
+  vnni_products(tile);
+  if (tile.finish != nullptr) finish_tile(*tile.finish);
+}
+
+void amx_tile(const Int8Tile& tile, Int8Pending& pending) {
+  if (tile.rows <= kVnniRows) return vnni_tile(tile, pending);
   amx::configure_thread();
   const bool keeps = high_last(tile);
-  if (keeps) amx_products(tile, KeptTiles(tile));
-  if (has_high(tile)) {
-    amx_products(tile, SharedTiles(tile));
-    add_unshared(tile);
-  }
-  if (keeps) return make_leaves(tile);
-  amx_products(tile, AllTiles(tile));
+  if (keeps) amx_products(tile, AllTiles(tile), tile.low, false, pending);
+  if (has_high(tile)) amx_products(tile, SharedTiles(tile), tile.high, keeps, pending);
+  if (!keeps) amx_products(tile, AllTiles(tile), tile.low, true, pending);
 }
 
 Sharing amx_sharing(int rows) {
@@ -260,7 +269,7 @@ constexpr KernelTable with_amx(KernelTable table) {
   table.int8_rows = kAmxRows;
   table.int8_row_step = amx::kTileRows;
   table.band_rows = 256;
-  table.rows_that_stay = 1280 << 10;
+  table.rows_that_stay = 1536 << 10;
   table.outputs_that_stay = int64_t{4} << 20;
   table.int8_tile = amx_tile;
   table.attention_rows = kMaxAttentionRows;
