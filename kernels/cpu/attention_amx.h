@@ -15,16 +15,22 @@ inline bool amx_attends(const AttentionTile& tile) {
          tile.block_size % kBlock == 0 && tile.num_rows > 0;
 }
 
-// Numbers in two bf16 digits, high + low.
+// Numbers in two bf16 digits, high + low: each rounded to eight bits, and what that leaves.
 struct HalfDigits {
   uint16_t *high, *low;
 
-  void store(int64_t at, Vec16 numbers) const {
-    const __m256i upper = avx512::to_bf16(numbers.v);
-    const __m512i widened = _mm512_slli_epi32(_mm512_cvtepu16_epi32(upper), 16);
-    const __m256i rest = avx512::to_bf16(_mm512_sub_ps(numbers.v, _mm512_castsi512_ps(widened)));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(high + at), upper);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(low + at), rest);
+  // Of 32, in one store each, which is as wide as the load that waits for it.
+  void store(int64_t at, Vec16 a, Vec16 b) const {
+    const __m512i half = _mm512_set1_epi32(0x8000);
+    const __m512i upper = _mm512_set1_epi32(static_cast<int>(0xffff0000));
+    const auto rounded = [&](Vec16 x) {
+      const __m512i bits = _mm512_add_epi32(_mm512_castps_si512(x.v), half);
+      return _mm512_castsi512_ps(_mm512_and_si512(bits, upper));
+    };
+    const __m512 high_a = rounded(a), high_b = rounded(b);
+    _mm512_storeu_si512(high + at, avx512::to_bf16(high_a, high_b));
+    _mm512_storeu_si512(low + at,
+                        avx512::to_bf16(_mm512_sub_ps(a.v, high_a), _mm512_sub_ps(b.v, high_b)));
   }
 };
 
@@ -33,26 +39,34 @@ struct AmxScratch {
   // Of weights: an odd number of cache lines.
   static constexpr int64_t kWeightStride = kSplit + kStepKeys;
   static constexpr int64_t kWeights = amx::kTileRows * kWeightStride;
+  static constexpr int64_t kScoreStride = kSplit + kBlock, kScores = amx::kTileRows * kScoreStride;
 
   static constexpr int64_t size(int64_t d) {  // of uint16_t
-    return 2 * kMaxAttentionRows * d + 2 * kWeights + kSplit * d + 2 * amx::kTileRows * d;
+    return 2 * kMaxAttentionRows * d + 4 * kWeights + kSplit * d +
+           (2 * kScores + 2 * amx::kTileRows * d) * static_cast<int64_t>(sizeof(float) / 2);
   }
   explicit AmxScratch(const AttentionTile& tile) {
     const int64_t d = tile.d;
     q = {.high = tile.digits, .low = tile.digits + kMaxAttentionRows * d};
-    weights.high = q.low + kMaxAttentionRows * d;
-    weights.low = weights.high + kWeights;
-    values = weights.low + kWeights;
-    parts = reinterpret_cast<float*>(values + kSplit * d);
+    uint16_t* next = q.low + kMaxAttentionRows * d;
+    for (HalfDigits& of_tile : weights) {
+      of_tile = {.high = next, .low = next + kWeights};
+      next += 2 * kWeights;
+    }
+    values = next;
+    auto* floats = reinterpret_cast<float*>(values + kSplit * d);
+    scores[0] = floats;
+    scores[1] = scores[0] + kScores;
+    parts[0] = scores[1] + kScores;
+    parts[1] = parts[0] + amx::kTileRows * d;
   }
 
-  HalfDigits q;        // [kMaxAttentionRows, d]
-  HalfDigits weights;  // [kTileRows, kWeightStride]
-  uint16_t* values;    // [kSplit / 2, d, 2]
-  float* parts;        // [kTileRows, d]
+  HalfDigits q;           // [kMaxAttentionRows, d]
+  HalfDigits weights[2];  // of two row tiles: [kTileRows, kWeightStride]
+  float* scores[2];       // the same: [kTileRows, kScoreStride]
+  uint16_t* values;       // [kSplit / 2, d, 2]
+  float* parts[2];        // of the weights' high and low digits: [kTileRows, d]
 };
-
-static_assert(amx::kTileRows <= kScoreRows);
 
 class AmxAttention {
  public:
@@ -60,8 +74,9 @@ class AmxAttention {
   explicit AmxAttention(const AttentionTile& tile) : tile_(tile), scratch_(tile) {
     amx::configure_thread();
     for (int r = 0; r < tile.num_rows; ++r) {
-      for (int k = 0; k < tile.d; k += kBlock) {
-        scratch_.q.store(int64_t{r} * tile.d + k, load(tile.rows[r].q + k));
+      const float* q = tile.rows[r].q;
+      for (int k = 0; k < tile.d; k += kStepElements) {
+        scratch_.q.store(int64_t{r} * tile.d + k, load(q + k), load(q + k + kBlock));
       }
     }
   }
@@ -78,21 +93,18 @@ class AmxAttention {
       last = tile_.rows[r].position > last ? tile_.rows[r].position : last;
     }
     keys_ = {least / kStepKeys * kStepKeys, most};
-    if (least < most) {
-      num_groups_ = list_groups(tile_, split + keys_.begin, split + most, last, groups_);
-      copy_values();
-      first_split_ = false;
-    }
-    for (int first = 0; first < tile_.num_rows; first += amx::kTileRows) {
-      const int left = tile_.num_rows - first;
-      const int rows = left < amx::kTileRows ? left : amx::kTileRows;
-      if (least < most) {
-        score(first);
-        for (int r = 0; r < rows; ++r) weigh(first, r);
-        mix();
+    if (least >= most) {
+      for (int r = 0; r < tile_.num_rows; ++r) {
+        tile_.sums[r] = {};
+        for (int k = 0; k < tile_.d; k += kBlock) write(part_of(r) + k, zero(), kBlock);
       }
-      for (int r = 0; r < rows; ++r) keep(first, r);
+      return;
     }
+    num_groups_ = list_groups(tile_, split + keys_.begin, split + most, last, groups_);
+    copy_values();
+    first_split_ = false;
+    const int tiles = (tile_.num_rows + amx::kTileRows - 1) / amx::kTileRows;
+    for (int t = 0; t < tiles + 2; ++t) advance(t, tiles);
   }
 
  private:
@@ -174,18 +186,43 @@ class AmxAttention {
 
   int64_t steps_end() const { return (keys_.end + kStepKeys - 1) / kStepKeys; }
 
-  // q k of kTileRows rows from `first` on with all groups' keys.
-  void score(int first) {
-    constexpr int kMost = 4;
-    for (int g = 0; g < num_groups_; g += kMost) {
-      with_count<kMost>(num_groups_ - g < kMost ? num_groups_ - g : kMost,
-                        [&]<int kGroups>() { score<kGroups>(first, groups_ + g); });
+  // Weighs the rows of row tile t - 1. Beside it the tile unit scores tile t, and mixes the values
+  // of tile t - 2, in parts: what waits for one has the other's instructions to wait with.
+  void advance(int t, int tiles) {
+    constexpr int kGroups = 4, kBlocks = 2;
+    const int scores = t < tiles ? (num_groups_ + kGroups - 1) / kGroups : 0;
+    const int mixes = t >= 2 ? tile_.d / (kBlocks * kBlock) : 0;
+    const int rows = rows_of(t - 1);
+    int done = 0;
+    const auto work = [&](int until) {
+      for (; done < until; ++done) {
+        if (done >= scores) {
+          mix<kBlocks>(t - 2, (done - scores) * kBlocks * kBlock);
+          continue;
+        }
+        const int first = done * kGroups, left = num_groups_ - first;
+        with_count<kGroups>(left < kGroups ? left : kGroups,
+                            [&]<int kCount>() { score<kCount>(t, groups_ + first); });
+      }
+    };
+    for (int r = 0; r < rows; ++r) {
+      work((scores + mixes) * (r + 1) / rows);
+      weigh(t - 1, r);
     }
+    work(scores + mixes);
+    for (int r = 0; r < rows_of(t - 2); ++r) keep(t - 2, r);
   }
+
+  int rows_of(int t) const {
+    const int left = tile_.num_rows - t * amx::kTileRows;
+    return t < 0 || left < 0 ? 0 : left < amx::kTileRows ? left : amx::kTileRows;
+  }
+
+  // q k of a row tile with so many groups' keys.
   template <int kGroups>
-  void score(int first, const KeyGroup* groups) {
+  void score(int t, const KeyGroup* groups) {
     unroll<kGroups>([]<int g>() { amx::zero<g>(); });
-    const int64_t stride = tile_.d * sizeof(uint16_t), at = int64_t{first} * tile_.d;
+    const int64_t stride = tile_.d * sizeof(uint16_t), at = int64_t{t} * amx::kTileRows * tile_.d;
     for (int k = 0; k < tile_.d; k += kStepElements) {
       amx::load<4>(scratch_.q.high + at + k, stride);
       amx::load<5>(scratch_.q.low + at + k, stride);
@@ -197,48 +234,73 @@ class AmxAttention {
       });
     }
     unroll<kGroups>([&]<int g>() {
-      amx::store<g>(scores_of(tile_, 0) + groups[g].begin - split_, kScoreStride * sizeof(float));
+      amx::store<g>(scratch_.scores[t % 2] + groups[g].begin - split_,
+                    AmxScratch::kScoreStride * sizeof(float));
     });
   }
 
   // Softmax weights of a row, the r-th of its tile, of its scores; 0 for keys that it does not see.
-  void weigh(int first, int r) {
-    const AttentionRow& row = tile_.rows[first + r];
-    const Keys keys = seen(first + r);
+  void weigh(int t, int r) {
+    const int number = t * amx::kTileRows + r;
+    const AttentionRow& row = tile_.rows[number];
+    const Keys keys = seen(number);
+    const HalfDigits& to = scratch_.weights[t % 2];
     const int end = static_cast<int>(steps_end()) * kStepKeys;
     const int64_t place = r * AmxScratch::kWeightStride;
-    const HalfDigits to = scratch_.weights;
-    tile_.sums[first + r] = {};
+    tile_.sums[number] = {};
     if (keys.begin >= keys.end) {
-      for (int k = keys_.begin; k < end; k += kBlock) to.store(place + k, zero());
+      for (int k = keys_.begin; k < end; k += kStepKeys) {
+        to.store(place + k, zero(), zero());
+      }
       return;
     }
-    float* scores = scores_of(tile_, r);
-    Vec16 scale = all(tile_.scale);
+    float* scores = scratch_.scores[t % 2] + r * AmxScratch::kScoreStride;
+    float scale = tile_.scale;
     if (row.slope != 0) {
       for (int k = keys.begin / kBlock * kBlock; k < keys.end; k += kBlock) {
         const Vec16 distance = ramp(static_cast<float>(split_ + k - row.position));
-        store(scores + k, fma(all(row.slope), distance, mul(load(scores + k), scale)));
+        store(scores + k, fma(all(row.slope), distance, mul(load(scores + k), all(scale))));
       }
-      scale = all(1.0f);
+      scale = 1.0f;
     }
-    Vec16 top = all(-__builtin_inff());
-    for (int k = keys.begin / kBlock * kBlock; k < keys.end; k += kBlock) {
-      top = {_mm512_mask_max_ps(top.v, seen_lanes(keys, k), top.v, mul(load(scores + k), scale).v)};
-    }
-    const float maximum = max_lanes(top);
-    Vec16 total = zero();
-    for (int k = keys_.begin; k < end; k += kBlock) {
-      const __mmask16 lanes = seen_lanes(keys, k);
-      Vec16 weight = zero();
-      if (lanes != 0) {
-        weight = softmax_weight(fma(load(scores + k), scale, all(-maximum)));
-        weight = {_mm512_maskz_mov_ps(lanes, weight.v)};
-        total = add(total, weight);
+    Vec16 tops[2] = {all(-__builtin_inff()), all(-__builtin_inff())};
+    for_steps(keys, end, [&]<bool kWhole>(int k) {
+#pragma GCC unroll 2
+      for (int half = 0; half < 2; ++half) {
+        const Vec16 values = load(scores + k + half * kBlock);
+        const __mmask16 lanes = kWhole ? 0xffff : seen_lanes(keys, k + half * kBlock);
+        tops[half] = {_mm512_mask_max_ps(tops[half].v, lanes, tops[half].v, values.v)};
       }
-      to.store(place + k, weight);
-    }
-    tile_.sums[first + r] = {.maximum = maximum, .sum = sum_lanes(total)};
+    });
+    const float maximum = max_lanes(max(tops[0], tops[1])) * scale;
+    constexpr float kLog2E = 1.44269504f;
+    const Vec16 by = all(scale * kLog2E), less = all(-maximum * kLog2E);
+    Vec16 totals[2] = {zero(), zero()};
+    for_steps(keys, end, [&]<bool kWhole>(int k) {
+      Vec16 weights[2];
+#pragma GCC unroll 2
+      for (int half = 0; half < 2; ++half) {
+        weights[half] = power_of_two_of(fma(load(scores + k + half * kBlock), by, less));
+        if constexpr (!kWhole) {
+          const __mmask16 lanes = seen_lanes(keys, k + half * kBlock);
+          weights[half] = {_mm512_maskz_mov_ps(lanes, weights[half].v)};
+        }
+        totals[half] = add(totals[half], weights[half]);
+      }
+      to.store(place + k, weights[0], weights[1]);
+    });
+    tile_.sums[number] = {.maximum = maximum, .sum = sum_lanes(add(totals[0], totals[1]))};
+  }
+
+  // body.operator()<all 32 keys are seen>(k) for each step's first key.
+  template <typename Body>
+  void for_steps(const Keys& keys, int end, const Body& body) const {
+    const int whole = (keys.begin + kStepKeys - 1) / kStepKeys * kStepKeys;
+    const int whole_end = keys.end / kStepKeys * kStepKeys;
+    int k = keys_.begin;
+    for (; k < whole && k < end; k += kStepKeys) body.template operator()<false>(k);
+    for (; k < whole_end; k += kStepKeys) body.template operator()<true>(k);
+    for (; k < end; k += kStepKeys) body.template operator()<false>(k);
   }
 
   // Of sixteen keys from the k-th of the split on, those that are seen.
@@ -249,57 +311,57 @@ class AmxAttention {
     return static_cast<__mmask16>(before_end >> from << from);
   }
 
-  // e^x for x <= 0 within 2^-18 of itself, for weights in two bf16 digits; from e^-87 to 1.
-  static Vec16 softmax_weight(Vec16 x) {
-    x = min(max(x, all(-87.0f)), zero());
-    const Vec16 n = round_even(mul(x, all(1.44269504f)));
-    const Vec16 r = fma(n, all(-0.69314718f), x);
-    Vec16 p = all(1.0f / 120);
-    p = fma(p, r, all(1.0f / 24));
-    p = fma(p, r, all(1.0f / 6));
-    p = fma(p, r, all(0.5f));
-    p = fma(p, r, all(1.0f));
+  // 2^x for x <= 0 or hardly more, within 2^-18 of itself, for weights in two bf16 digits; no less
+  // than 2^-126. Of the Taylor series of e^(x ln 2).
+  static Vec16 power_of_two_of(Vec16 x) {
+    x = max(x, all(-126.0f));
+    const Vec16 n = round_even(x);
+    const Vec16 r = sub(x, n);
+    Vec16 p = all(1.3333558e-3f);
+    p = fma(p, r, all(9.6181291e-3f));
+    p = fma(p, r, all(5.5504109e-2f));
+    p = fma(p, r, all(2.4022651e-1f));
+    p = fma(p, r, all(6.9314718e-1f));
     p = fma(p, r, all(1.0f));
     return {_mm512_scalef_ps(p.v, n.v)};
   }
 
-  // The rows' weights times the values.
-  void mix() {
-    constexpr int kMost = 4;
-    const int blocks = tile_.d / kBlock;
-    for (int b = 0; b < blocks; b += kMost) {
-      with_count<kMost>(blocks - b < kMost ? blocks - b : kMost,
-                        [&]<int kBlocks>() { mix<kBlocks>(b * kBlock); });
-    }
-  }
+  // A row tile's weights times kBlocks blocks of the values, from `element` on.
   template <int kBlocks>
-  void mix(int element) {
+  void mix(int t, int element) {
+    static_assert(2 * kBlocks <= 4);
     const int64_t d = tile_.d;
-    const HalfDigits& weights = scratch_.weights;
+    const HalfDigits& weights = scratch_.weights[t % 2];
     constexpr int64_t kStride = AmxScratch::kWeightStride * sizeof(uint16_t);
-    unroll<kBlocks>([]<int b>() { amx::zero<b>(); });
+    unroll<2 * kBlocks>([]<int i>() { amx::zero<i>(); });
     for (int64_t key = keys_.begin; key < keys_.end; key += kStepKeys) {
       amx::load<4>(weights.high + key, kStride);
       amx::load<5>(weights.low + key, kStride);
       const uint16_t* values = scratch_.values + key * d + 2 * element;
       unroll<kBlocks>([&]<int b>() {
         amx::load<6 + b % 2>(values + 2 * b * kBlock, 2 * d * sizeof(uint16_t));
-        amx::multiply_add_bf16<b, 4, 6 + b % 2>();
-        amx::multiply_add_bf16<b, 5, 6 + b % 2>();
+        amx::multiply_add_bf16<2 * b, 4, 6 + b % 2>();
+        amx::multiply_add_bf16<2 * b + 1, 5, 6 + b % 2>();
       });
     }
-    unroll<kBlocks>(
-        [&]<int b>() { amx::store<b>(scratch_.parts + element + b * kBlock, d * sizeof(float)); });
+    unroll<2 * kBlocks>([&]<int i>() {
+      amx::store<i>(scratch_.parts[i % 2] + element + i / 2 * kBlock, d * sizeof(float));
+    });
   }
 
+  float* part_of(int row) const { return tile_.parts + row * int64_t{tile_.padded}; }
+
   // The part of a row, the r-th of its tile.
-  void keep(int first, int r) const {
-    float* part = tile_.parts + (first + r) * int64_t{tile_.padded};
-    const bool any = tile_.sums[first + r].sum != 0;
+  void keep(int t, int r) const {
+    const int row = t * amx::kTileRows + r;
+    float* part = part_of(row);
+    const bool any = tile_.sums[row].sum != 0;
     for (int k = 0; k < tile_.d; k += kBlock) {
-      write(part + k, any ? load(scratch_.parts + r * tile_.d + k) : zero(), kBlock);
+      const int64_t at = r * int64_t{tile_.d} + k;
+      const Vec16 sum = add(load(scratch_.parts[0] + at), load(scratch_.parts[1] + at));
+      write(part + k, any ? sum : zero(), kBlock);
     }
-    if (any && !finite_) mark_unfinite(first + r, part);
+    if (any && !finite_) mark_unfinite(row, part);
   }
 
   const AttentionTile& tile_;

@@ -20,10 +20,11 @@ static inline void multiply_add(__m512i& sums, __m512i w, __m512i x) {
   asm("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(w), "v"(x));
 }
 
-// To nearest, ties to even. For kernels with AMX alone, whose machines have it.
-static inline __m256i to_bf16(__m512 numbers) {
-  __m256i halves;
-  asm("vcvtneps2bf16 %1, %0" : "=v"(halves) : "v"(numbers));
+// To nearest, ties to even; less than 2^-126 to 0; a's first. For kernels with AMX alone, whose
+// machines have it.
+static inline __m512i to_bf16(__m512 a, __m512 b) {
+  __m512i halves;
+  asm("vcvtne2ps2bf16 %1, %2, %0" : "=v"(halves) : "v"(a), "v"(b));
   return halves;
 }
 
