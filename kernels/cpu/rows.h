@@ -54,7 +54,7 @@ inline void quantize_mixed(const float* x, int64_t n, int64_t padded, float limi
   constexpr float kMost = 127.0f * 254.0f + 126.0f;
   Ints16 low_sum = no_ints(), high_sum = no_ints();
   int count = 0;
-  quantize_values(x, n, padded, to.low, [&](Vec16 values, int64_t at, int8_t* low) {
+  const auto digits = [&](Vec16 values, int64_t at, int8_t* low) {
     const Vec16 outliers = drop_below(values, all(limit));
     const uint32_t lanes = nonzero_lanes(outliers);
     const Vec16 others = mul(keep_below(values, all(limit)), all(inverse));
@@ -75,7 +75,28 @@ inline void quantize_mixed(const float* x, int64_t n, int64_t padded, float limi
       __builtin_memcpy(to.high + at + group * kGroup, highs + group * kGroup, kGroup);
       to.outlier_groups[at / kGroup + group] = 1;
     }
-  });
+  };
+  constexpr int kVectors = 4;  // that one look for outliers is for
+  int64_t done = 0;
+  for (; done + kVectors * kBlock <= n; done += kVectors * kBlock) {
+    Vec16 values[kVectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) values[v] = load(x + done + v * kBlock);
+    const Vec16 most = max(max(magnitude(values[0]), magnitude(values[1])),
+                           max(magnitude(values[2]), magnitude(values[3])));
+    const bool none = nonzero_lanes(drop_below(most, all(limit))) == 0;
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      const int64_t at = done + v * kBlock;
+      if (none) {
+        low_sum = add(low_sum, store_int8(to.low + at, mul(values[v], all(inverse))));
+      } else {
+        digits(values[v], at, to.low + at);
+      }
+    }
+  }
+  quantize_values(x + done, n - done, padded - done, to.low + done,
+                  [&](Vec16 values, int64_t at, int8_t* low) { digits(values, done + at, low); });
   row->low_sum = sum_lanes(low_sum);
   row->high_sum = sum_lanes(high_sum);
   row->outliers = count;
@@ -118,6 +139,23 @@ inline Magnitudes magnitudes_of(const float* x, int64_t n) {
   return {.most = max_lanes(max(tops[0], tops[1])), .total = sum_lanes(sums[0])};
 }
 
+// The largest magnitude below the limit.
+inline float most_below(const float* x, int64_t n, float limit) {
+  constexpr int kTops = 4;  // chains
+  Vec16 tops[kTops] = {zero(), zero(), zero(), zero()};
+  int64_t i = 0;
+  for (; i + kTops * kBlock <= n; i += kTops * kBlock) {
+#pragma GCC unroll 4
+    for (int t = 0; t < kTops; ++t) {
+      tops[t] = max(tops[t], magnitude(keep_below(load(x + i + t * kBlock), all(limit))));
+    }
+  }
+  for (; i < n; i += kBlock) {
+    tops[0] = max(tops[0], magnitude(keep_below(read(x + i, lanes_left(n, i)), all(limit))));
+  }
+  return max_lanes(max(max(tops[0], tops[1]), max(tops[2], tops[3])));
+}
+
 inline void quantize(const float* x, int64_t n, int64_t padded, float threshold, float ratio,
                      const RowDigits& to, QuantizedRow* row) {
   const auto [absmax, total] = magnitudes_of(x, n);
@@ -138,11 +176,7 @@ inline void quantize(const float* x, int64_t n, int64_t padded, float threshold,
     quantize_plain(x, n, padded, absmax >= kLeast ? 127.0f / absmax : 0.0f, to.low, row);
     return;
   }
-  Vec16 top_below = zero();
-  for (int64_t i = 0; i < n; i += kBlock) {
-    top_below = max(top_below, magnitude(keep_below(read(x + i, lanes_left(n, i)), all(limit))));
-  }
-  const float below = max_lanes(top_below), finest = absmax / (127.0f * 254.0f + 126.0f);
+  const float below = most_below(x, n, limit), finest = absmax / (127.0f * 254.0f + 126.0f);
   row->scale = below / 127.0f > finest ? below / 127.0f : finest;
   row->high_small = absmax < static_cast<float>(kSmallDigit) * 254.0f * row->scale;
   quantize_mixed(x, n, padded, limit, 1.0f / row->scale, to, row);
