@@ -187,7 +187,7 @@ struct AttentionArgs {
   Tensor block_tables;  // [num_seqs, max_blocks] kI32
   HeadRange heads;
   int head_dim = 0;
-  float scale = 1.0f;
+  float scale = 1.0f;      // positive
   int sliding_window = 0;  // 0: none; else position p sees (p - sliding_window, p]
   Tensor alibi_slopes;     // [num_q] or empty; adds slope * (key position - query position)
   KVCacheView cache;

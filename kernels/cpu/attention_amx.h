@@ -4,9 +4,9 @@
 // Of a kBF16Pairs cache, K and V lie as tdpbf16ps wants its second operand: 16 keys by 32 elements
 // of the head are a tile, and so are 32 keys by 16 elements. What they are multiplied by, q and the
 // softmax weights, is two bf16 digits each, 16 of fp32's 24 bits. A score is a sum over the head,
-// 32 elements a product, and an output one over a split's keys, 32 a product from the split's first
-// position on, whatever the tile: keys that a row does not see have the weight 0, which changes no
-// sum.
+// 32 elements a product. An output is two sums over a split's keys, of the weights' high and of
+// their low digits, which are added last; 32 keys a product from the split's first position on,
+// whatever the tile: keys that a row does not see have the weight 0, which changes no sum.
 
 constexpr int kStepKeys = 32, kStepElements = 32;  // of a product
 
@@ -39,7 +39,8 @@ struct AmxScratch {
   // Of weights: an odd number of cache lines.
   static constexpr int64_t kWeightStride = kSplit + kStepKeys;
   static constexpr int64_t kWeights = amx::kTileRows * kWeightStride;
-  static constexpr int64_t kScoreStride = kSplit + kBlock, kScores = amx::kTileRows * kScoreStride;
+  // Of scores: the same.
+  static constexpr int64_t kRowScores = kSplit + kBlock, kScores = amx::kTileRows * kRowScores;
 
   static constexpr int64_t size(int64_t d) {  // of uint16_t
     return 2 * kMaxAttentionRows * d + 4 * kWeights + kSplit * d +
@@ -63,7 +64,7 @@ struct AmxScratch {
 
   HalfDigits q;           // [kMaxAttentionRows, d]
   HalfDigits weights[2];  // of two row tiles: [kTileRows, kWeightStride]
-  float* scores[2];       // the same: [kTileRows, kScoreStride]
+  float* scores[2];       // the same: [kTileRows, kRowScores]
   uint16_t* values;       // [kSplit / 2, d, 2]
   float* parts[2];        // of the weights' high and low digits: [kTileRows, d]
 };
@@ -190,14 +191,15 @@ class AmxAttention {
   // of tile t - 2, in parts: what waits for one has the other's instructions to wait with.
   void advance(int t, int tiles) {
     constexpr int kGroups = 4, kBlocks = 2;
-    const int scores = t < tiles ? (num_groups_ + kGroups - 1) / kGroups : 0;
-    const int mixes = t >= 2 ? tile_.d / (kBlocks * kBlock) : 0;
+    static_assert(kBlocks * kBlock == kStepElements);  // which divide the head
+    const int to_score = t < tiles ? (num_groups_ + kGroups - 1) / kGroups : 0;
+    const int to_mix = t >= 2 ? tile_.d / (kBlocks * kBlock) : 0;
     const int rows = rows_of(t - 1);
     int done = 0;
     const auto work = [&](int until) {
       for (; done < until; ++done) {
-        if (done >= scores) {
-          mix<kBlocks>(t - 2, (done - scores) * kBlocks * kBlock);
+        if (done >= to_score) {
+          mix<kBlocks>(t - 2, (done - to_score) * kBlocks * kBlock);
           continue;
         }
         const int first = done * kGroups, left = num_groups_ - first;
@@ -206,10 +208,10 @@ class AmxAttention {
       }
     };
     for (int r = 0; r < rows; ++r) {
-      work((scores + mixes) * (r + 1) / rows);
+      work((to_score + to_mix) * (r + 1) / rows);
       weigh(t - 1, r);
     }
-    work(scores + mixes);
+    work(to_score + to_mix);
     for (int r = 0; r < rows_of(t - 2); ++r) keep(t - 2, r);
   }
 
@@ -235,7 +237,7 @@ class AmxAttention {
     }
     unroll<kGroups>([&]<int g>() {
       amx::store<g>(scratch_.scores[t % 2] + groups[g].begin - split_,
-                    AmxScratch::kScoreStride * sizeof(float));
+                    AmxScratch::kRowScores * sizeof(float));
     });
   }
 
@@ -254,7 +256,7 @@ class AmxAttention {
       }
       return;
     }
-    float* scores = scratch_.scores[t % 2] + r * AmxScratch::kScoreStride;
+    float* scores = scratch_.scores[t % 2] + r * AmxScratch::kRowScores;
     float scale = tile_.scale;
     if (row.slope != 0) {
       for (int k = keys.begin / kBlock * kBlock; k < keys.end; k += kBlock) {

@@ -30,9 +30,12 @@ constexpr int64_t kMostForOne = 128 << 10;
 // behind this one, 0: there is none.
 WeightFetch fetch_during(int64_t part, int64_t parts, int64_t column_bytes, int64_t next) {
   if (next == 0 || (parts == 1 && column_bytes > kMostForOne)) {
-    return {.ahead = kAhead, .same_column = true};
+    return {.ahead = kAhead, .same_column = true, .alone = parts == 1};
   }
-  return {.ahead = next, .part = static_cast<int>(part), .parts = static_cast<int>(parts)};
+  return {.ahead = next,
+          .part = static_cast<int>(part),
+          .parts = static_cast<int>(parts),
+          .alone = parts == 1};
 }
 
 // [leaves]: how many subtrees wait for each.

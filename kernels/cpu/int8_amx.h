@@ -91,6 +91,8 @@ class SharedTiles : public SharedGroups {
   void fetch_beside(const uint8_t* const (&)[kBlocks], int64_t) const {}
 };
 
+enum class Then { kNothing, kLeaves };  // what is made of a product's sums
+
 // The product of kRowTiles tiles of rows and kBlocks blocks. Its sums are in registers 0 to 3; the
 // others hold the inputs, which each serve kBlocks products, and the weights, which serve kRowTiles
 // and therefore leave L1 to the inputs.
@@ -101,18 +103,18 @@ class SharedTiles : public SharedGroups {
 template <int kRowTiles, int kBlocks>
 class AmxProduct {
  public:
-  // Of the tile's blocks [begin, end); to `sums`, as Int8Tile's, and to leaves if makes_leaves.
-  // REQUIRES: kBlocks divides end - begin.
+  // Of the tile's blocks [begin, end); sums go to `sums`, as Int8Tile's. REQUIRES: kBlocks divides
+  // end - begin.
   template <typename Groups>
   static void run(const Int8Tile& tile, const Groups& groups, int begin, int end, int32_t* sums,
-                  bool makes_leaves, Int8Pending& pending) {
+                  Then then, Int8Pending& pending) {
     if (pending.finish != nullptr && pending.finish != finish) pending.finish(pending);
     alignas(64) uint8_t room[kBlocks][kWeightTileBytes];
     // One step at least, of zeros where there is no group.
     const int64_t steps = groups.count > 0 ? (groups.count + kTileGroups - 1) / kTileGroups : 1;
-    const int64_t chunks = end - begin > kBlocks && tile.fetch->parts > 1
-                               ? (steps + kChunkSteps - 1) / kChunkSteps
-                               : 1;
+    // What is alone waits for memory, which likes one run of each block's weights.
+    const int64_t chunks =
+        end - begin > kBlocks && !tile.fetch->alone ? (steps + kChunkSteps - 1) / kChunkSteps : 1;
     for (int64_t chunk = 0; chunk < chunks; ++chunk) {
       const int64_t first = steps * chunk / chunks, stop = steps * (chunk + 1) / chunks;
       for (int block = begin; block < end; block += kBlocks) {
@@ -140,7 +142,7 @@ class AmxProduct {
           take_leaves(pending, rows_a_step);
         }
         take_leaves(pending, left);
-        const bool leaves = makes_leaves && chunk + 1 == chunks;
+        const bool leaves = then == Then::kLeaves && chunk + 1 == chunks;
         pending = {.finish = finish,
                    .tile = &tile,
                    .sums = sums,
@@ -207,16 +209,16 @@ class AmxProduct {
 };
 
 template <typename Groups>
-void amx_products(const Int8Tile& tile, const Groups& groups, int32_t* sums, bool makes_leaves,
+void amx_products(const Int8Tile& tile, const Groups& groups, int32_t* sums, Then then,
                   Int8Pending& pending) {
   if (tile.rows <= amx::kTileRows) {
     return with_count<kMaxBlocks>(tile.blocks, [&]<int kBlocks>() {
-      AmxProduct<1, kBlocks>::run(tile, groups, 0, kBlocks, sums, makes_leaves, pending);
+      AmxProduct<1, kBlocks>::run(tile, groups, 0, kBlocks, sums, then, pending);
     });
   }
   const int even = tile.blocks / 2 * 2;
-  if (even > 0) AmxProduct<2, 2>::run(tile, groups, 0, even, sums, makes_leaves, pending);
+  if (even > 0) AmxProduct<2, 2>::run(tile, groups, 0, even, sums, then, pending);
   if (even < tile.blocks) {
-    AmxProduct<2, 1>::run(tile, groups, even, tile.blocks, sums, makes_leaves, pending);
+    AmxProduct<2, 1>::run(tile, groups, even, tile.blocks, sums, then, pending);
   }
 }

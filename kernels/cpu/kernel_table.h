@@ -61,6 +61,7 @@ struct WeightFetch {
   int part = 0, parts = 1;
   bool same_column = false;  // are they some of those that this tile multiplies, soon?
   bool in_cache = false;     // are they in L2 already, so that all there is to do is L1?
+  bool alone = false;        // is it the only tile of the column, which it waits for?
 };
 
 // Where a leaf of the reduction tree goes: row r of it to `to` + r * row_stride, [kBlock] a block.
@@ -113,7 +114,7 @@ struct Int8Tile {
   int rows, blocks;
   int64_t groups;
   const WeightFetch* fetch;
-  int32_t *low, *high;  // scratch [rows][kMaxBlocks][kBlock], on cache lines
+  int32_t *low, *high;  // scratch [kMaxInt8TileRows][kMaxBlocks][kBlock], on cache lines
   LeafPlace leaf;
   const FinishTile* finish;  // what is to be done once these leaves are there, or nullptr
 };
@@ -241,12 +242,13 @@ struct KernelTable {
   int int8_row_step;  // a tile takes as long as with its rows rounded up to a multiple of these
   int band_rows;      // rows that go through a column of weights while it is in the cache
   // A band of int8 rows of at most so many bytes goes through all columns before the next band
-  // does: L2 holds it, and two columns.
+  // does: L2 holds most of it beside two columns.
   int64_t rows_that_stay;
   int64_t outputs_that_stay;  // bytes of outputs from which on these are written past the caches
-  // See Backend::linear. What it leaves in `pending` is done, in order, by the calls that follow.
-  // REQUIRES: a tile whose leaves are pending, and its scratch, live until then; all tiles that
-  // share `pending` may have the same scratch, of sums that wait in the tree too.
+  // See Backend::linear. What it leaves in `pending` is done, in order, by the calls that follow;
+  // tiles that share it may share their scratch, that of sums which wait in the tree too. REQUIRES:
+  // until then the tile and what it points to, but for `fetch`, live, and this thread runs no other
+  // kernel; after the last call somebody calls pending.finish, if there is one.
   void (*int8_tile)(const Int8Tile& tile, Int8Pending& pending);
   void (*float_tile)(const FloatTile& tile);
   void (*finish_tile)(const FinishTile& tile);

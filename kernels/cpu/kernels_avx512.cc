@@ -191,8 +191,7 @@ inline void make_leaves(const Int8Tile& tile, int block, int first, int end) {
 // Do the high digits come last? Where a few rows wait for weights from memory, which come in order
 // while the low ones are multiplied, these are in the cache then.
 bool high_last(const Int8Tile& tile) {
-  return has_high(tile) && tile.rows <= amx::kTileRows && tile.fetch->parts == 1 &&
-         !tile.fetch->in_cache;
+  return has_high(tile) && tile.rows <= amx::kTileRows && tile.fetch->alone;
 }
 
 // Of the sums in tile.low and tile.high.
@@ -226,9 +225,12 @@ void amx_tile(const Int8Tile& tile, Int8Pending& pending) {
   if (tile.rows <= kVnniRows) return vnni_tile(tile, pending);
   amx::configure_thread();
   const bool keeps = high_last(tile);
-  if (keeps) amx_products(tile, AllTiles(tile), tile.low, false, pending);
-  if (has_high(tile)) amx_products(tile, SharedTiles(tile), tile.high, keeps, pending);
-  if (!keeps) amx_products(tile, AllTiles(tile), tile.low, true, pending);
+  if (keeps) amx_products(tile, AllTiles(tile), tile.low, Then::kNothing, pending);
+  if (has_high(tile)) {
+    amx_products(tile, SharedTiles(tile), tile.high, keeps ? Then::kLeaves : Then::kNothing,
+                 pending);
+  }
+  if (!keeps) amx_products(tile, AllTiles(tile), tile.low, Then::kLeaves, pending);
 }
 
 Sharing amx_sharing(int rows) {

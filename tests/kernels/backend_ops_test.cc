@@ -307,6 +307,7 @@ TEST_P(BackendOps, AttentionAgreesWithTheReference) {
                                 {{3, 28, 0, 1, 30}, 8, 0, 16, false, DType::kF32},
                                 {{0, 4, 0, 1, 4}, 64, 300, 16, true, DType::kBF16},
                                 {{0, 20, 0, 1, 20}, 96, 0, 64, false, DType::kBF16},
+                                {{0, 2, 0, 1, 2}, 128, 0, 32, false, DType::kBF16},
                                 {{66, 70, 0, 1, 70}, 32, 0, 16, false, DType::kBF16},
                                 {{0, 2, 0, 1, 2}, 32, 0, 3, false, DType::kBF16},
                                 {{1, 6, 0, 2, 3}, 20, 37, 24, false, DType::kBF16},
@@ -324,9 +325,9 @@ TEST_P(BackendOps, AttentionAgreesWithTheReference) {
     const KVCacheView cache = cache_of(form.dtype, shape);
     const KVCacheView expected_cache = cache_of(form.dtype, shape);
     fill(cache, expected_cache, form.heads);
-    AttentionArgs args{.qkv = random({46, (num_q + 2 * num_kv) * form.d}),
-                       .cu_seqlens = int32s({0, 40, 45, 46}),
-                       .context_lens = int32s({40, 258, 600}),
+    AttentionArgs args{.qkv = random({49, (num_q + 2 * num_kv) * form.d}),
+                       .cu_seqlens = int32s({0, 40, 48, 49}),
+                       .context_lens = int32s({40, 260, 600}),
                        .block_tables = Tensor::host(DType::kI32, {3, max_blocks}),
                        .heads = form.heads,
                        .head_dim = form.d,
@@ -334,7 +335,7 @@ TEST_P(BackendOps, AttentionAgreesWithTheReference) {
                        .sliding_window = form.window,
                        .alibi_slopes = form.alibi ? random({num_q}, 0.1f) : Tensor(),
                        .cache = cache,
-                       .out = Tensor::host(DType::kF32, {46, num_q * form.d})};
+                       .out = Tensor::host(DType::kF32, {49, num_q * form.d})};
     for (int i = 0; i < 3 * max_blocks; ++i) {  // 53 and 3 * max_blocks have no common factor
       args.block_tables.data<int32_t>()[i] = (i * 53) % (3 * max_blocks);
     }
@@ -347,8 +348,8 @@ TEST_P(BackendOps, AttentionAgreesWithTheReference) {
     expect_near(args.out, expected.out, form.dtype == DType::kI8 ? 4e-5f : 1e-5f);
 
     // The same rows one step at a time have the same bits.
-    for (int32_t row = 0; row < 46; ++row) {
-      const int s = row < 40 ? 0 : row < 45 ? 1 : 2;
+    for (int32_t row = 0; row < 49; ++row) {
+      const int s = row < 40 ? 0 : row < 48 ? 1 : 2;
       AttentionArgs one = args;
       one.qkv = args.qkv.rows(row, row + 1);
       one.cu_seqlens = int32s({0, 1});
@@ -367,41 +368,50 @@ TEST_P(BackendOps, AttentionAgreesWithTheReference) {
 // What is not finite in a key or a value is not lost in a cache, and is seen by those rows alone
 // that see it: together and one at a time.
 TEST_P(BackendOps, ACacheKeepsWhatIsNotFinite) {
-  constexpr int kDim = 32, kKey = kDim, kValue = 2 * kDim, kRow = 3 * kDim;
+  constexpr int kDim = 32, kKey = kDim, kValue = 2 * kDim, kRow = 3 * kDim, kRows = 40, kBad = 20;
+  std::vector<int32_t> numbers(kRows + 1), tables;
+  std::iota(numbers.begin(), numbers.end(), 0);
+  for (int i = 0; i < kRows; ++i) tables.insert(tables.end(), {0, 1, 2});
   for (const auto& [dtype, place] :
        {std::pair(DType::kI8, kKey), std::pair(DType::kI8, kValue), std::pair(DType::kBF16, kKey),
         std::pair(DType::kBF16, kValue)}) {
     // CUDA's prefill multiplies a tile's bf16 values by 0 for the rows that do not see them.
     if (GetParam().device == "cuda" && dtype == DType::kBF16 && place == kValue) continue;
-    RopeStoreArgs args{.qkv = random({2, kRow}),
-                       .positions = int32s({0, 1}),
-                       .slots = int32s({0, 1}),
+    const Tensor rows = int32s(std::vector(numbers.begin(), numbers.end() - 1));
+    RopeStoreArgs args{.qkv = random({kRows, kRow}),
+                       .positions = rows,
+                       .slots = rows,
                        .style = RopeStyle::kNone,
                        .heads = {0, 1, 0, 1, 1},
                        .head_dim = kDim,
-                       .cache = cache_of(dtype, {1, 1, 16, kDim})};
-    args.qkv.data<float>()[kRow + place + 5] = std::numeric_limits<float>::infinity();
-    std::fill_n(args.qkv.data<float>() + kKey, kDim, 0.0f);  // row 0's key
+                       .cache = cache_of(dtype, {3, 1, 16, kDim})};
+    args.qkv.data<float>()[kBad * kRow + place + 5] = std::numeric_limits<float>::infinity();
     rope_store(*backend_, args);
     AttentionArgs read{.qkv = args.qkv,
                        .cu_seqlens = {},
                        .context_lens = {},
-                       .block_tables = int32s({0, 0}).reshape({2, 1}),
+                       .block_tables = int32s(tables).reshape({kRows, 3}),
                        .heads = args.heads,
                        .head_dim = kDim,
                        .alibi_slopes = {},
                        .cache = args.cache,
-                       .out = Tensor::host(DType::kF32, {2, kDim})};
+                       .out = Tensor::host(DType::kF32, {kRows, kDim})};
+    Tensor alone;
     for (const bool together : {false, true}) {
-      read.cu_seqlens = together ? int32s({0, 2}) : int32s({0, 1, 2});
-      read.context_lens = together ? int32s({2}) : int32s({1, 2});
+      read.cu_seqlens = together ? int32s({0, kRows}) : int32s(numbers);
+      read.context_lens =
+          together ? int32s({kRows}) : int32s(std::vector(numbers.begin() + 1, numbers.end()));
       attention(*backend_, read);
       const float* out = read.out.data<float>();
-      for (int k = 0; k < kDim; ++k) {
-        EXPECT_NEAR(out[k], args.qkv.data<float>()[kValue + k], 0.02f);
-        if (place == kKey) continue;
-        const bool finite = dtype == DType::kBF16 && k != 5;  // an int8 vector shares a scale
-        EXPECT_EQ(std::isfinite(out[kDim + k]), finite) << dtype_name(dtype) << " " << k;
+      EXPECT_TRUE(!together || same_bits(out, alone.data<float>(), kBad * kDim));
+      alone = copy(read.out);
+      for (int i = 0; i < kRows; ++i) {
+        if (place == kKey && i >= kBad) break;
+        for (int k = 0; k < kDim; ++k) {
+          const bool unfinite = i >= kBad && (dtype == DType::kI8 || k == 5);  // of a shared scale
+          EXPECT_EQ(std::isfinite(out[i * kDim + k]), !unfinite)
+              << dtype_name(dtype) << " " << i << " " << k;
+        }
       }
     }
   }
