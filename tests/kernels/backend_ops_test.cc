@@ -344,8 +344,9 @@ TEST_P(BackendOps, AttentionAgreesWithTheReference) {
     expected.out = Tensor::host(DType::kF32, args.out.shape());
     attention(*backend_, args);
     attention(*reference_, expected);
-    // An int8 cache is 2^-8 exact, and q may be rounded to 2^-16 of its largest element for it.
-    expect_near(args.out, expected.out, form.dtype == DType::kI8 ? 4e-5f : 1e-5f);
+    // For an int8 cache q may be rounded to 2^-16 of its largest element: of 64 elements, at this
+    // scale, that is a standard deviation of 4e-5 in a score, and so in the ratio of two weights.
+    expect_near(args.out, expected.out, form.dtype == DType::kI8 ? 1e-4f : 1e-5f);
 
     // The same rows one step at a time have the same bits.
     for (int32_t row = 0; row < 49; ++row) {
