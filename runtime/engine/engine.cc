@@ -31,7 +31,7 @@ constexpr size_t kAgreementFloats = 64;
 RankLedger planned_memory(const Plan& plan, const Communicator& communicator) {
   const auto backend = make_backend({.device = plan.options.device,
                                      .isa = plan.options.isa,
-                                     .threads = 1,
+                                     .threads = plan.options.threads,
                                      .local_rank = plan.options.local_rank});
   const RankLedger ledger = rank_ledger(plan, *backend, communicator.rank(), communicator.size());
   require_memory(ledger, plan.options, communicator.size(),
