@@ -123,8 +123,9 @@ struct Int8Tile {
 // it: the next int8_tile does it beside its own products, or else `finish`.
 struct Int8Pending {
   void (*finish)(Int8Pending& pending) = nullptr;  // nullptr: nothing is left
-  // Sums of kBlock outputs from block `block` on go to `sums`, as Int8Tile's. Leaves of these are
-  // to be made of rows [row, tile->rows), after the unshared groups' products if `adds_unshared`.
+  // The registers' sums, of the tile's blocks from `block` on, go to `sums`, as Int8Tile's. Leaves
+  // of them are to be made of rows [row, tile->rows), after the unshared groups' products if
+  // `adds_unshared`.
   const Int8Tile* tile;
   int32_t* sums;
   int block, row;
