@@ -20,24 +20,25 @@ inline void unroll(const Body& body) {
   }
 }
 
-// Copies the weights of kTileGroups groups from `group` on into `room`, a tile; zeros behind the
-// last one.
-template <typename Groups>
-inline const uint8_t* gather(const Groups& groups, const uint8_t* weights, int64_t group,
-                             uint8_t* room) {
-  for (int i = 0; i < kTileGroups; ++i) {
-    const __m512i w = group + i < groups.count
-                          ? _mm512_loadu_si512(weights + groups.place(group + i))
-                          : _mm512_setzero_si512();
-    _mm512_store_si512(room + i * kGroupBytes, w);
-  }
-  return room;
+// Steps of a product with so many groups: one at least, of zeros where there is none.
+inline int64_t steps_of(int64_t groups) {
+  return groups > 0 ? (groups + kTileGroups - 1) / kTileGroups : 1;
 }
 
-// The low digits' groups, by tiles: weights are loaded where they lie, and fetched.
+// The low digits' groups of kBlocks blocks, by tiles: weights are loaded where they lie, and
+// fetched.
+template <int kBlocks>
 class AllTiles {
  public:
-  explicit AllTiles(const Int8Tile& tile) : digits(tile.x.low), count(tile.groups), end_(count) {
+  using Room = uint8_t[kBlocks][kWeightTileBytes];
+
+  // REQUIRES: `room`, on a cache line, lives as long as this.
+  AllTiles(const Int8Tile& tile, Room& room)
+      : digits(tile.x.low),
+        steps(steps_of(tile.groups)),
+        count_(tile.groups),
+        end_(count_),
+        last_(room) {
     const WeightFetch& fetch = *tile.fetch;
     if (fetch.same_column) {
       ahead_ = kWeightsAhead;
@@ -45,110 +46,166 @@ class AllTiles {
     } else {
       ahead_ = fetch.ahead;
       lines_ = (kTileGroups + fetch.parts - 1) / fetch.parts;
-      first_ = fetch.part * count / fetch.parts;
-      end_ = (fetch.part + 1) * count / fetch.parts;
+      first_ = fetch.part * count_ / fetch.parts;
+      end_ = (fetch.part + 1) * count_ / fetch.parts;
     }
   }
 
-  int64_t place(int64_t i) const { return i * kGroupBytes; }
-
-  // kTileGroups groups' weights of a block, side by side.
-  const uint8_t* tile_at(const uint8_t* weights, int64_t group, uint8_t* room) const {
-    if (group + kTileGroups > count) return gather(*this, weights, group, room);
-    return weights + group * kGroupBytes;
+  void start(const Int8Tile& tile, int block) {
+#pragma GCC unroll 4
+    for (int b = 0; b < kBlocks; ++b) weights_[b] = tile.weights[block + b] + tile.begin;
   }
 
-  // Into L2, beside the step at `group`. Groups of weights are cache lines.
-  template <int kBlocks>
-  void fetch_beside(const uint8_t* const (&weights)[kBlocks], int64_t group) const {
-    const int64_t begin = first_ + group / kTileGroups * lines_;
+  // Block b's weights of a step.
+  const uint8_t* tile_at(int b, int64_t step) const {
+    const uint8_t* from = weights_[b] + step * kWeightTileBytes;
+    const int64_t left = count_ - step * kTileGroups;
+    if (left >= kTileGroups) return from;
+    for (int i = 0; i < kTileGroups; ++i) {
+      const __m512i w =
+          i < left ? _mm512_loadu_si512(from + i * kGroupBytes) : _mm512_setzero_si512();
+      _mm512_store_si512(last_[b] + i * kGroupBytes, w);
+    }
+    return last_[b];
+  }
+
+  // Into L2, beside a step. Groups of weights are cache lines.
+  void fetch_beside(int64_t step) const {
+    const int64_t begin = first_ + step * lines_;
     const int64_t end = begin + lines_ < end_ ? begin + lines_ : end_;
     for (int64_t line = begin; line < end; ++line) {
-      for (const uint8_t* block : weights) fetch_into_l2(block + ahead_ + line * kGroupBytes);
+#pragma GCC unroll 4
+      for (const uint8_t* block : weights_) fetch_into_l2(block + ahead_ + line * kGroupBytes);
     }
   }
 
   const int8_t* const digits;
-  const int64_t count;
+  const int64_t steps;
 
  private:
+  const int64_t count_;
   int64_t ahead_, lines_, first_ = 0, end_;
+  const uint8_t* weights_[kBlocks];
+  Room& last_;  // with zeros behind its groups
 };
 
-// The high digits': weights are brought together first, but where they are.
-class SharedTiles : public SharedGroups {
+// The high digits'. Weights that do not lie side by side are brought together, and that before
+// their step, which otherwise would wait until they have left for the cache.
+template <int kBlocks>
+class SharedTiles {
  public:
-  using SharedGroups::SharedGroups;
+  explicit SharedTiles(const Int8Tile& tile)
+      : digits(tile.x.high),
+        steps(has_high(tile) ? steps_of(tile.x.shared_count) : 0),
+        groups_(tile.x.shared_groups),
+        count_(tile.x.shared_count) {}
 
-  const uint8_t* tile_at(const uint8_t* weights, int64_t group, uint8_t* room) const {
-    const int64_t last = group + kTileGroups - 1;
-    if (last < count && place(last) - place(group) == (kTileGroups - 1) * kGroupBytes) {
-      return weights + place(group);  // side by side already
-    }
-    return gather(*this, weights, group, room);
+  void start(const Int8Tile& tile, int block) {
+    for (int b = 0; b < kBlocks; ++b) weights_[b] = tile.weights[block + b] + tile.begin;
+    ready_ = 0;
   }
-  template <int kBlocks>
-  void fetch_beside(const uint8_t* const (&)[kBlocks], int64_t) const {}
-};
 
-enum class Then { kNothing, kLeaves };  // what is made of a product's sums
+  // Brings together what the next steps need, of so many steps at most and of groups before `end`.
+  // REQUIRES: none of this block's steps has begun.
+  void bring(int64_t most, int64_t end) {
+    for (; most > 0 && ready_ < steps && ready_ < kRoom && last_group(ready_) < end; --most) {
+      bring_next();
+    }
+  }
+
+  // Block b's weights of a step. REQUIRES: steps in order.
+  const uint8_t* tile_at(int b, int64_t step) {
+    if (ready_ <= step) bring_next();
+    return from_[step % kRoom][b];
+  }
+
+  // Beside a step, whose room is free then.
+  void bring_beside() {
+    if (ready_ < steps) bring_next();
+  }
+
+  const int8_t* const digits;
+  const int64_t steps;
+
+ private:
+  static constexpr int kRoom = 4;  // steps
+  int64_t place(int64_t i) const { return int64_t{groups_[i]} * kGroupBytes; }
+  int64_t last_group(int64_t step) const {
+    const int64_t behind = (step + 1) * kTileGroups;
+    return count_ == 0 ? -1 : groups_[(behind < count_ ? behind : count_) - 1];
+  }
+
+  void bring_next() {
+    const int64_t first = ready_ * kTileGroups, last = first + kTileGroups - 1;
+    auto& room = room_[ready_ % kRoom];
+    auto& from = from_[ready_ % kRoom];
+    ++ready_;
+    if (last < count_ && groups_[last] - groups_[first] == kTileGroups - 1) {
+      for (int b = 0; b < kBlocks; ++b) from[b] = weights_[b] + place(first);
+      return;  // side by side already
+    }
+    for (int i = 0; i < kTileGroups; ++i) {
+      const bool there = first + i < count_;
+      const int64_t at = there ? place(first + i) : 0;
+#pragma GCC unroll 4
+      for (int b = 0; b < kBlocks; ++b) {
+        _mm512_store_si512(room[b] + i * kGroupBytes,
+                           there ? _mm512_loadu_si512(weights_[b] + at) : _mm512_setzero_si512());
+      }
+    }
+#pragma GCC unroll 4
+    for (int b = 0; b < kBlocks; ++b) from[b] = room[b];
+  }
+
+  const uint16_t* groups_;
+  int64_t count_, ready_ = 0;  // steps
+  const uint8_t* weights_[kBlocks];
+  const uint8_t* from_[kRoom][kBlocks];
+  alignas(64) uint8_t room_[kRoom][kBlocks][kWeightTileBytes];
+};
 
 // The product of kRowTiles tiles of rows and kBlocks blocks. Its sums are in registers 0 to 3; the
 // others hold the inputs, which each serve kBlocks products, and the weights, which serve kRowTiles
 // and therefore leave L1 to the inputs.
 //
 // A store of sums waits for the last product. So that the products behind it need not wait as well,
-// each register is stored where the next blocks' first step takes it over, be they of another
-// shard or of other rows, and leaves are made of the sums beside the steps that follow.
+// each register is stored where the first step of what follows takes it over, be that the high
+// digits, other blocks, another shard or other rows, and leaves are made of the sums beside the
+// steps that follow.
 template <int kRowTiles, int kBlocks>
 class AmxProduct {
  public:
-  // Of the tile's blocks [begin, end); sums go to `sums`, as Int8Tile's. REQUIRES: kBlocks divides
-  // end - begin.
-  template <typename Groups>
-  static void run(const Int8Tile& tile, const Groups& groups, int begin, int end, int32_t* sums,
-                  Then then, Int8Pending& pending) {
+  // Of the tile's blocks [begin, end). REQUIRES: kBlocks divides end - begin.
+  static void run(const Int8Tile& tile, int begin, int end, Int8Pending& pending) {
     if (pending.finish != nullptr && pending.finish != finish) pending.finish(pending);
-    alignas(64) uint8_t room[kBlocks][kWeightTileBytes];
-    // One step at least, of zeros where there is no group.
-    const int64_t steps = groups.count > 0 ? (groups.count + kTileGroups - 1) / kTileGroups : 1;
+    alignas(64) typename AllTiles<kBlocks>::Room last;
+    AllTiles<kBlocks> all(tile, last);
+    SharedTiles<kBlocks> shared(tile);
     // What is alone waits for memory, which likes one run of each block's weights.
+    const bool alone = tile.fetch->alone;
     const int64_t chunks =
-        end - begin > kBlocks && !tile.fetch->alone ? (steps + kChunkSteps - 1) / kChunkSteps : 1;
+        end - begin > kBlocks && !alone ? (all.steps + kChunkSteps - 1) / kChunkSteps : 1;
     for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-      const int64_t first = steps * chunk / chunks, stop = steps * (chunk + 1) / chunks;
+      const Steps steps{.begin = all.steps * chunk / chunks,
+                        .end = all.steps * (chunk + 1) / chunks};
+      const bool high_follows = chunk + 1 == chunks && shared.steps > 0;
+      // The last step leaves the weights their time to get into the cache.
+      const int64_t steps_to_bring = steps.end - steps.begin > 1 ? steps.end - steps.begin - 1 : 1;
+      const int64_t a_step =
+          high_follows ? (shared.steps + steps_to_bring - 1) / steps_to_bring : 0;
       for (int block = begin; block < end; block += kBlocks) {
-        const uint8_t* weights[kBlocks];
-#pragma GCC unroll 4
-        for (int b = 0; b < kBlocks; ++b) weights[b] = tile.weights[block + b] + tile.begin;
-        int64_t group = first * kTileGroups;
-        const auto from = [&](int b) { return groups.tile_at(weights[b], group, room[b]); };
-        step(tile, groups, group, from, [&]<int t>() {
-          if (pending.finish != nullptr) store<t>(pending);
-          if (chunk == 0) {
-            amx::zero<t>();
-          } else {
-            amx::load<t>(place<t>(sums, block), kStride);
-          }
+        all.start(tile, block);
+        const Sums low{
+            .to = tile.low, .block = block, .complete = chunk + 1 == chunks && !high_follows};
+        shared.start(tile, block);
+        add(tile, all, steps, low, pending, [&](int64_t step) {
+          all.fetch_beside(step);
+          shared.bring(a_step, alone ? (step + 1) * kTileGroups : tile.groups);
         });
-        groups.fetch_beside(weights, group);
-        const int later = static_cast<int>(stop - first) - 1;
-        const int left = pending.finish != nullptr ? pending.tile->rows - pending.row : 0;
-        const int rows_a_step = later > 1 ? (left + later - 1) / later : left;
-        for (int i = 0; i < later; ++i) {
-          group += kTileGroups;
-          step(tile, groups, group, from, []<int t>() {});
-          groups.fetch_beside(weights, group);
-          take_leaves(pending, rows_a_step);
-        }
-        take_leaves(pending, left);
-        const bool leaves = then == Then::kLeaves && chunk + 1 == chunks;
-        pending = {.finish = finish,
-                   .tile = &tile,
-                   .sums = sums,
-                   .block = block,
-                   .row = leaves ? 0 : tile.rows,
-                   .adds_unshared = leaves && block == 0 && tile.x.unshared.count > 0};
+        if (!high_follows) continue;
+        add(tile, shared, {.begin = 0, .end = shared.steps},
+            {.to = tile.high, .block = block, .complete = true}, pending,
+            [&](int64_t) { shared.bring_beside(); });
       }
     }
   }
@@ -158,6 +215,15 @@ class AmxProduct {
   static constexpr int kWeightTiles = 8 - kW;
   static constexpr int64_t kStride = kMaxBlocks * kBlock * sizeof(int32_t);
   static_assert(kSums <= kX);
+
+  struct Steps {
+    int64_t begin, end;
+  };
+  struct Sums {
+    int32_t* to;  // as Int8Tile's
+    int block;
+    bool complete;  // are leaves to be made of them?
+  };
 
   // Of register t, with blocks from `block` on.
   template <int t>
@@ -169,16 +235,44 @@ class AmxProduct {
     amx::store<t>(place<t>(pending.sums, pending.block), kStride);
   }
 
-  // The products of kTileGroups groups from `group` on, whose weights of block b are at from(b).
-  // open<t>() makes register t ready for sums.
-  template <typename Groups, typename From, typename Open>
-  static void step(const Int8Tile& tile, const Groups& groups, int64_t group, const From& from,
-                   const Open& open) {
+  // Adds the products of some steps to `sums`, which are zero before the first, and leaves them
+  // pending. beside(step): what else is done beside it.
+  template <typename Groups, typename Beside>
+  static void add(const Int8Tile& tile, Groups& groups, Steps steps, const Sums& sums,
+                  Int8Pending& pending, const Beside& beside) {
+    multiply(tile, groups, steps.begin, [&]<int t>() {
+      if (pending.finish != nullptr) store<t>(pending);
+      if (steps.begin == 0) {
+        amx::zero<t>();
+      } else {
+        amx::load<t>(place<t>(sums.to, sums.block), kStride);
+      }
+    });
+    beside(steps.begin);
+    const int later = static_cast<int>(steps.end - steps.begin) - 1;
+    const int left = pending.finish != nullptr ? pending.tile->rows - pending.row : 0;
+    const int rows_a_step = later > 1 ? (left + later - 1) / later : left;
+    for (int64_t step = steps.begin + 1; step < steps.end; ++step) {
+      multiply(tile, groups, step, []<int t>() {});
+      beside(step);
+      take_leaves(pending, rows_a_step);
+    }
+    take_leaves(pending, left);
+    pending = {.finish = finish,
+               .tile = &tile,
+               .sums = sums.to,
+               .block = sums.block,
+               .row = sums.complete ? 0 : tile.rows};
+  }
+
+  // The products of a step. open<t>() makes register t ready for sums.
+  template <typename Groups, typename Open>
+  static void multiply(const Int8Tile& tile, Groups& groups, int64_t step, const Open& open) {
     const int64_t stride = tile.x.digit_stride;
-    const int8_t* x = groups.digits + group * kGroup;
+    const int8_t* x = groups.digits + step * kTileGroups * kGroup;
     unroll<kBlocks>([&]<int b>() {
       constexpr int w = kW + b % kWeightTiles;
-      amx::load_once<w>(from(b), kGroupBytes);
+      amx::load_once<w>(groups.tile_at(b, step), kGroupBytes);
       unroll<kRowTiles>([&]<int r>() {
         if constexpr (b == 0) amx::load<kX + r>(x + r * amx::kTileRows * stride, stride);
         open.template operator()<r * kBlocks + b>();
@@ -193,7 +287,7 @@ class AmxProduct {
     const Int8Tile& tile = *pending.tile;
     const int first = pending.row, end = first + rows < tile.rows ? first + rows : tile.rows;
     if (first >= end) return;
-    if (pending.adds_unshared && first == 0) add_unshared(tile);
+    if (first == 0) add_unshared<kBlocks>(tile, pending.block);
     make_leaves<kBlocks>(tile, pending.block, first, end);
     pending.row = end;
     // All at once: beside the products it would take the room in which their loads run ahead.
@@ -208,17 +302,13 @@ class AmxProduct {
   }
 };
 
-template <typename Groups>
-void amx_products(const Int8Tile& tile, const Groups& groups, int32_t* sums, Then then,
-                  Int8Pending& pending) {
+inline void amx_products(const Int8Tile& tile, Int8Pending& pending) {
   if (tile.rows <= amx::kTileRows) {
     return with_count<kMaxBlocks>(tile.blocks, [&]<int kBlocks>() {
-      AmxProduct<1, kBlocks>::run(tile, groups, 0, kBlocks, sums, then, pending);
+      AmxProduct<1, kBlocks>::run(tile, 0, kBlocks, pending);
     });
   }
   const int even = tile.blocks / 2 * 2;
-  if (even > 0) AmxProduct<2, 2>::run(tile, groups, 0, even, sums, then, pending);
-  if (even < tile.blocks) {
-    AmxProduct<2, 1>::run(tile, groups, even, tile.blocks, sums, then, pending);
-  }
+  if (even > 0) AmxProduct<2, 2>::run(tile, 0, even, pending);
+  if (even < tile.blocks) AmxProduct<2, 1>::run(tile, even, tile.blocks, pending);
 }

@@ -124,12 +124,10 @@ struct Int8Tile {
 struct Int8Pending {
   void (*finish)(Int8Pending& pending) = nullptr;  // nullptr: nothing is left
   // The registers' sums, of the tile's blocks from `block` on, go to `sums`, as Int8Tile's. Leaves
-  // of them are to be made of rows [row, tile->rows), after the unshared groups' products if
-  // `adds_unshared`.
+  // are to be made of rows [row, tile->rows) after that.
   const Int8Tile* tile;
   int32_t* sums;
   int block, row;
-  bool adds_unshared;
 };
 
 struct FloatTile {

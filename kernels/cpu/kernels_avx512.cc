@@ -146,27 +146,26 @@ void vnni(const Int8Tile& tile, const Groups& groups) {
   });
 }
 
-// Adds the products of high digits of single rows.
-void add_unshared(const Int8Tile& tile) {
-  with_count<kMaxBlocks>(tile.blocks, [&]<int kBlocks>() {
-    const uint8_t* weights[kBlocks];
+// Adds the products of high digits of single rows, of kBlocks blocks from `block` on.
+template <int kBlocks>
+void add_unshared(const Int8Tile& tile, int block) {
+  const uint8_t* weights[kBlocks];
 #pragma GCC unroll 8
-    for (int b = 0; b < kBlocks; ++b) weights[b] = tile.weights[b] + tile.begin;
-    for (int64_t i = 0; i < tile.x.unshared.count; ++i) {
-      const ListedGroup& listed = tile.x.unshared.groups[i];
-      int32_t four;
-      __builtin_memcpy(&four, listed.digits, sizeof four);
-      const __m512i broadcast = _mm512_set1_epi32(four);
-      const int64_t place = int64_t{listed.group} * kGroupBytes;
-      int32_t* sums = tile.high + listed.row * kMaxBlocks * kBlock;
+  for (int b = 0; b < kBlocks; ++b) weights[b] = tile.weights[block + b] + tile.begin;
+  for (int64_t i = 0; i < tile.x.unshared.count; ++i) {
+    const ListedGroup& listed = tile.x.unshared.groups[i];
+    int32_t four;
+    __builtin_memcpy(&four, listed.digits, sizeof four);
+    const __m512i broadcast = _mm512_set1_epi32(four);
+    const int64_t place = int64_t{listed.group} * kGroupBytes;
+    int32_t* sums = tile.high + (listed.row * kMaxBlocks + block) * kBlock;
 #pragma GCC unroll 8
-      for (int b = 0; b < kBlocks; ++b) {
-        __m512i sum = _mm512_loadu_si512(sums + b * kBlock);
-        avx512::multiply_add(sum, _mm512_loadu_si512(weights[b] + place), broadcast);
-        _mm512_storeu_si512(sums + b * kBlock, sum);
-      }
+    for (int b = 0; b < kBlocks; ++b) {
+      __m512i sum = _mm512_loadu_si512(sums + b * kBlock);
+      avx512::multiply_add(sum, _mm512_loadu_si512(weights[b] + place), broadcast);
+      _mm512_storeu_si512(sums + b * kBlock, sum);
     }
-  });
+  }
 }
 
 // Of rows [first, end) and of kBlocks blocks from `block` on, of the sums in tile.low and
@@ -205,7 +204,7 @@ void vnni_products(const Int8Tile& tile) {
   if (keeps) vnni(tile, KeptGroups(tile));
   if (has_high(tile)) {
     vnni(tile, SharedGroups(tile));
-    add_unshared(tile);
+    with_count<kMaxBlocks>(tile.blocks, [&]<int kBlocks>() { add_unshared<kBlocks>(tile, 0); });
   }
   if (keeps) return make_leaves(tile);
   if (tile.fetch->in_cache) {
@@ -224,13 +223,7 @@ void vnni_tile(const Int8Tile& tile, Int8Pending& pending) {
 void amx_tile(const Int8Tile& tile, Int8Pending& pending) {
   if (tile.rows <= kVnniRows) return vnni_tile(tile, pending);
   amx::configure_thread();
-  const bool keeps = high_last(tile);
-  if (keeps) amx_products(tile, AllTiles(tile), tile.low, Then::kNothing, pending);
-  if (has_high(tile)) {
-    amx_products(tile, SharedTiles(tile), tile.high, keeps ? Then::kLeaves : Then::kNothing,
-                 pending);
-  }
-  if (!keeps) amx_products(tile, AllTiles(tile), tile.low, Then::kLeaves, pending);
+  amx_products(tile, pending);
 }
 
 Sharing amx_sharing(int rows) {
