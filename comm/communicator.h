@@ -59,10 +59,22 @@ class Communicator {
   // The same sum for a reader that makes each element where it needs it: every rank's roots and the
   // order to add them in. A transport that cannot show them makes the sum in `out` and returns an
   // empty one; else `out` stays as it is. Valid until this rank's next operation, send_buffer() and
-  // settle() not counted; until then `roots` and `plan` must stay, too.
+  // settle() not counted; until then `roots` and `plan` must stay, too. in_parts: the ranks read
+  // different parts of it; one that shows() then leaves every sum unfolded.
   virtual UnfoldedSum all_reduce_unfolded(const ReducePlan& plan, std::span<const float> roots,
-                                          std::span<float> out) {
+                                          std::span<float> out, bool in_parts) {
+    static_cast<void>(in_parts);
     all_reduce_sum(plan, roots, out);
+    return {};
+  }
+
+  // Can a rank read its peers' memory?
+  virtual bool shows() const { return false; }
+
+  // Where every rank's `own` is, in rank order; sizes may differ. Valid as an unfolded sum, `own`
+  // too. REQUIRES: shows(); own.size() <= max_reduce_floats.
+  virtual std::span<const float* const> show(std::span<const float> own) {
+    static_cast<void>(own);
     return {};
   }
 

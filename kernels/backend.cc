@@ -33,4 +33,8 @@ size_t Backend::packed_bytes(const LinearShape& weight) const {
 
 size_t Backend::scratch_bytes(std::span<const LinearShape>, int64_t) const { return 0; }
 
+size_t Backend::ready_row_bytes(const PackedLinear&) const { return 0; }
+void Backend::copy_ready_rows(const Tensor&, const PackedLinear&, RowRange, std::byte*) {}
+void Backend::take_ready_rows(const Tensor&, const PackedLinear&, RowRange, const std::byte*) {}
+
 }  // namespace octet

@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -117,6 +118,11 @@ class PackedLinear {
   size_t bytes_ = 0;
 };
 
+struct RowRange {
+  int64_t begin = 0, end = 0;
+  int64_t size() const { return end - begin; }
+};
+
 // residual += delta + delta_bias; out = norm(residual) * weight + bias.
 struct AddNormArgs {
   Tensor residual;       // [n, h] in and out
@@ -132,6 +138,8 @@ struct AddNormArgs {
   // A hint, or null. REQUIRES: linear(out, *next) is the next product, and nothing else reads
   // `out`; its elements may then be missing.
   const PackedLinear* next = nullptr;
+  // Of these rows alone; the others stay as they are. REQUIRES: all rows, or has_ready_rows().
+  std::optional<RowRange> rows;
 };
 
 // Which heads a rank has: query heads [q_begin, q_end) of the model, KV heads [kv_begin, kv_end).
@@ -267,6 +275,18 @@ class Backend {
                      const Tensor& out) = 0;  // [n, h]
 
   virtual void add_norm(const AddNormArgs& args) = 0;
+
+  // Several back ends of one kind may each make some of the same rows ready for a product, and pass
+  // them on: add_norm() with `next` and `rows`, copy_ready_rows() of these, and take_ready_rows()
+  // of all others before linear(x, next). A row is ready_row_bytes() of host memory. REQUIRES:
+  // has_ready_rows(); x is what add_norm() made last, for `next`, a product of one shard; the
+  // products' inputs are the same.
+  virtual bool has_ready_rows() const { return false; }
+  virtual size_t ready_row_bytes(const PackedLinear& next) const;
+  virtual void copy_ready_rows(const Tensor& x, const PackedLinear& next, RowRange rows,
+                               std::byte* to);
+  virtual void take_ready_rows(const Tensor& x, const PackedLinear& next, RowRange rows,
+                               const std::byte* from);
 
   // out[r] = root r of the tree over the shards of x * weight^T (+ bias, then activation, when
   // there is one shard tree and this rank has all of it).

@@ -169,14 +169,23 @@ void SharedCommunicator::all_reduce_sum(const ReducePlan& plan, std::span<const 
 
 UnfoldedSum SharedCommunicator::all_reduce_unfolded(const ReducePlan& plan,
                                                     std::span<const float> roots,
-                                                    std::span<float> out) {
-  if (size() > kOneShotReaders && out.size() > kOneShotFloats) {
+                                                    std::span<float> out, bool in_parts) {
+  if (!in_parts && size() > kOneShotReaders && out.size() > kOneShotFloats) {
     all_reduce_sum(plan, roots, out);
     return {};
   }
   const UnfoldedSum sum = exchange(plan, roots, out.size());
   which_ = (which_ + 1) % RegionLayout::kBuffers;
   return sum;
+}
+
+std::span<const float* const> SharedCommunicator::show(std::span<const float> own) {
+  stage(own, "show");
+  await_all("show");
+  roots_.clear();
+  for (int peer = 0; peer < size(); ++peer) roots_.push_back(region_.send(peer, which_).data());
+  which_ = (which_ + 1) % RegionLayout::kBuffers;
+  return roots_;
 }
 
 void SharedCommunicator::reduce_in_two(const UnfoldedSum& sum, std::span<float> out) {

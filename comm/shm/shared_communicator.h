@@ -30,7 +30,9 @@ class SharedCommunicator : public Communicator {
   void all_reduce_sum(const ReducePlan& plan, std::span<const float> roots,
                       std::span<float> out) override;
   UnfoldedSum all_reduce_unfolded(const ReducePlan& plan, std::span<const float> roots,
-                                  std::span<float> out) override;
+                                  std::span<float> out, bool in_parts) override;
+  bool shows() const override { return true; }
+  std::span<const float* const> show(std::span<const float> own) override;
   void gather(std::span<const float> in, size_t rows, std::span<const size_t> columns,
               std::span<float> out, int root) override;
   std::span<const std::byte> broadcast(std::span<const std::byte> message, int root) override;

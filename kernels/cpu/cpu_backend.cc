@@ -71,6 +71,26 @@ class CpuBackend : public Backend {
   void embed(const Tensor& ids, const PackedLinear& table, int32_t first_id,
              const Tensor& out) override;
   void add_norm(const AddNormArgs& args) override;
+  bool has_ready_rows() const override { return true; }
+  size_t ready_row_bytes(const PackedLinear& next) const override {
+    return static_cast<const cpu::CpuLinear&>(next).ready_row_bytes();
+  }
+  void copy_ready_rows(const Tensor& x, const PackedLinear& next, RowRange rows,
+                       std::byte* to) override {
+    const auto& linear = static_cast<const cpu::CpuLinear&>(next);
+    const auto bytes = static_cast<int64_t>(linear.ready_row_bytes());
+    pool_.for_each(rows.size(), rows.size() * bytes, [&](int64_t i) {
+      linear.copy_ready_row(scratch_, x, rows.begin + i, to + i * bytes);
+    });
+  }
+  void take_ready_rows(const Tensor& x, const PackedLinear& next, RowRange rows,
+                       const std::byte* from) override {
+    const auto& linear = static_cast<const cpu::CpuLinear&>(next);
+    const auto bytes = static_cast<int64_t>(linear.ready_row_bytes());
+    pool_.for_each(rows.size(), rows.size() * bytes, [&](int64_t i) {
+      linear.take_ready_row(scratch_, x, rows.begin + i, from + i * bytes);
+    });
+  }
   void linear(const Tensor& x, const PackedLinear& weight, const Tensor& out) override {
     static_cast<const cpu::CpuLinear&>(weight).apply(kernels_, pool_, scratch_, x, out);
   }
@@ -143,7 +163,9 @@ void CpuBackend::add_norm(const AddNormArgs& args) {
   const auto* next = static_cast<const cpu::CpuLinear*>(args.next);
   const bool takes_rows = next != nullptr && next->quantized();
   if (takes_rows) next->start_rows(scratch_, args.out);
-  pool_.for_each(args.residual.dim(0), args.residual.numel(), [&](int64_t i) {
+  const RowRange rows = args.rows.value_or(RowRange{0, args.residual.dim(0)});
+  pool_.for_each(rows.size(), rows.size() * h, [&](int64_t at) {
+    const int64_t i = rows.begin + at;
     const float* delta = row_of(args.delta, i);
     if (!args.unfolded.empty()) {
       static thread_local std::vector<float> sum;

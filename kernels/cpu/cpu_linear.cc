@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstring>
 #include <limits>
 #include <new>
 #include <numeric>
@@ -221,6 +222,23 @@ void CpuLinear::take_slice(const KernelTable& kernels, LinearScratch& scratch, i
 void CpuLinear::take_row(const KernelTable& kernels, LinearScratch& scratch, int64_t row,
                          const float* x) const {
   for (int64_t s = 0; s < std::ssize(shards()); ++s) take_slice(kernels, scratch, row, s, x);
+}
+
+size_t CpuLinear::ready_row_bytes() const {
+  return quantized() ? QuantizedRows::taken_bytes(layout_)
+                     : static_cast<size_t>(in_features_) * sizeof(float);
+}
+
+void CpuLinear::copy_ready_row(const LinearScratch& scratch, const Tensor& x, int64_t row,
+                               std::byte* to) const {
+  if (quantized()) return scratch.rows.copy_taken(row, to);
+  std::memcpy(to, x.data<float>() + row * in_features_, ready_row_bytes());
+}
+
+void CpuLinear::take_ready_row(LinearScratch& scratch, const Tensor& x, int64_t row,
+                               const std::byte* from) const {
+  if (quantized()) return scratch.rows.take_copy(row, from);
+  std::memcpy(x.data<float>() + row * in_features_, from, ready_row_bytes());
 }
 
 int64_t CpuLinear::band_rows(const KernelTable& kernels, int64_t rows) const {

@@ -64,6 +64,12 @@ class CpuLinear : public PackedLinear {
   void start_rows(LinearScratch& scratch, const Tensor& x) const;
   void take_row(const KernelTable& kernels, LinearScratch& scratch, int64_t row,
                 const float* x) const;  // [in]
+  // Backend::copy_ready_rows(), of a row.
+  size_t ready_row_bytes() const;
+  void copy_ready_row(const LinearScratch& scratch, const Tensor& x, int64_t row,
+                      std::byte* to) const;
+  void take_ready_row(LinearScratch& scratch, const Tensor& x, int64_t row,
+                      const std::byte* from) const;
   void apply(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch, const Tensor& x,
              const Tensor& out) const;
   // Backend::linear_top(): by way of the sketch, where there is one.

@@ -104,6 +104,48 @@ void QuantizedRows::take(const KernelTable& kernels, int64_t row, int64_t shard,
                    &rows_[slice(row, shard)]);
 }
 
+// QuantizedRow, low digits, and of mixed rows outlier groups and high digits, which are read where
+// there are outliers.
+size_t QuantizedRows::taken_bytes(const LinearLayout& layout) {
+  const auto digits = static_cast<size_t>(layout.blocks.shards()[0].padded);
+  return sizeof(QuantizedRow) + digits + (layout.mixed ? digits / kGroup + digits : 0);
+}
+
+void QuantizedRows::copy_taken(int64_t row, std::byte* to) const {
+  OCTET_CHECK(std::ssize(shards()) == 1, "{} shards", shards().size());
+  const auto digits = static_cast<size_t>(shards()[0].padded);
+  const int64_t at = place(row, 0);
+  const auto copy = [&to](const void* from, size_t bytes) {
+    std::memcpy(to, from, bytes);
+    to += bytes;
+  };
+  copy(&rows_[row], sizeof(QuantizedRow));
+  copy(low_.data<int8_t>() + at, digits);
+  if (!layout_->mixed || rows_[row].outliers == 0) return;
+  copy(outlier_groups_.data() + at / kGroup, digits / kGroup);
+  copy(high_.data<int8_t>() + at, digits);
+}
+
+void QuantizedRows::take_copy(int64_t row, const std::byte* from) {
+  OCTET_CHECK(std::ssize(shards()) == 1, "{} shards", shards().size());
+  const auto digits = static_cast<size_t>(shards()[0].padded);
+  const int64_t at = place(row, 0);
+  const auto take = [&from](void* to, size_t bytes) {
+    std::memcpy(to, from, bytes);
+    from += bytes;
+  };
+  take(&rows_[row], sizeof(QuantizedRow));
+  take(low_.data<int8_t>() + at, digits);
+  if (!layout_->mixed) return;
+  uint8_t* groups = outlier_groups_.data() + at / kGroup;
+  if (rows_[row].outliers == 0) {
+    std::fill_n(groups, digits / kGroup, uint8_t{0});
+    return;
+  }
+  take(groups, digits / kGroup);
+  take(high_.data<int8_t>() + at, digits);
+}
+
 int64_t QuantizedRows::list(const KernelTable& kernels, ThreadPool& pool, int64_t rows,
                             const RowTiles& tiles) {
   if (!room_.in_pairs && !layout_->mixed) return 0;

@@ -6,6 +6,7 @@
 // One thread, but for the pool's.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -43,6 +44,11 @@ class QuantizedRows {
   void take(const KernelTable& kernels, int64_t row, int64_t shard, const float* x, float threshold,
             float ratio);
   int64_t list(const KernelTable& kernels, ThreadPool& pool, int64_t rows, const RowTiles& tiles);
+
+  // A row that was taken, for other QuantizedRows of a like product to take. REQUIRES: one shard.
+  static size_t taken_bytes(const LinearLayout& layout);
+  void copy_taken(int64_t row, std::byte* to) const;
+  void take_copy(int64_t row, const std::byte* from);
 
   // A shard of one of the tiles.
   TileRows tile(const RowTiles::Rows& rows, int64_t shard) const;

@@ -1,28 +1,9 @@
 #include "runtime/layers/linear.h"
 
-#include <chrono>
-
 #include "kernels/fold.h"
+#include "runtime/layers/reduce_timer.h"
 
 namespace octet {
-namespace {
-
-// Adds its lifetime to `seconds`.
-class Timer {
- public:
-  explicit Timer(double& seconds) : seconds_(seconds) {}
-  ~Timer() {
-    const auto end = std::chrono::steady_clock::now();
-    seconds_ += std::chrono::duration<double>(end - start_).count();
-  }
-
- private:
-  double& seconds_;
-  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
-
-}  // namespace
-
 ColumnParallelLinear::ColumnParallelLinear(const ModelContext& context, LinearWeight weight)
     : packed_(context.backend.pack(weight)) {
   context.held_bytes += packed_->bytes();
@@ -69,14 +50,15 @@ Tensor reduce_buffer(Step& step, int64_t roots, int64_t n, int64_t h) {
 }
 
 void reduce(Step& step, const ReducePlan& plan, const Tensor& roots, const Tensor& out) {
-  const Timer timer(step.reduce_seconds);
+  const ReduceTimer timer(step.reduce_seconds);
   step.comm.all_reduce_sum(plan, roots.span<const float>(), out.span<float>());
 }
 
 UnfoldedSum reduce_unfolded(Step& step, const ReducePlan& plan, const Tensor& roots,
                             const Tensor& out) {
-  const Timer timer(step.reduce_seconds);
-  return step.comm.all_reduce_unfolded(plan, roots.span<const float>(), out.span<float>());
+  const ReduceTimer timer(step.reduce_seconds);
+  return step.comm.all_reduce_unfolded(plan, roots.span<const float>(), out.span<float>(),
+                                       step.shares_norms);
 }
 
 }  // namespace octet

@@ -1,5 +1,9 @@
 #include "runtime/layers/norm.h"
 
+#include <optional>
+
+#include "runtime/layers/shared_norms.h"
+
 namespace octet {
 
 Norm::Norm(const WeightScope& scope, float scale)
@@ -11,6 +15,7 @@ Norm::Norm(const WeightScope& scope, float scale)
 
 void Norm::forward(Step& step, const Tensor& residual, const Delta& delta, const Tensor& out,
                    const PackedLinear* next) const {
+  const bool shared = step.shares_norms && !delta.unfolded.empty();
   step.backend.add_norm({.residual = residual,
                          .delta = delta.value,
                          .unfolded = delta.unfolded,
@@ -20,7 +25,9 @@ void Norm::forward(Step& step, const Tensor& residual, const Delta& delta, const
                          .eps = eps_,
                          .kind = kind_,
                          .out = out,
-                         .next = step.probe == nullptr ? next : nullptr});
+                         .next = step.probe == nullptr ? next : nullptr,
+                         .rows = shared ? std::optional(own_rows(step)) : std::nullopt});
+  if (shared && next != nullptr) share_ready_rows(step, out, *next);
 }
 
 void add(Step& step, const Tensor& residual, const Delta& delta) {

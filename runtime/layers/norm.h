@@ -15,7 +15,8 @@ class Norm {
   explicit Norm(const WeightScope& scope, float scale = 1);
 
   // residual += delta; out = norm(residual). next: the product that alone reads `out`, or null; a
-  // probe sees `out` all the same.
+  // probe sees `out` all the same. Where the step's norms are shared and the delta comes from
+  // ranks: both of this rank's own rows, and all that `next` reads.
   void forward(Step& step,
                const Tensor& residual,  // [n, hidden] in and out
                const Delta& delta,

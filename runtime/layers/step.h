@@ -19,6 +19,8 @@ struct Step {
   double& reduce_seconds;  // added to: time in reduces, waiting included; not adding in norms
 
   Probe* probe = nullptr;
+  // Does each rank norm its own rows for all? See shared_norms.h.
+  bool shares_norms = false;
 
   int64_t num_tokens() const { return input.num_tokens(); }
   void observe(Stage stage, int layer, const Tensor& value) const;  // shows it to the probe

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "runtime/layers/shared_norms.h"
 #include "runtime/weights/head_module.h"
 
 namespace octet {
@@ -83,6 +84,9 @@ Tensor Decoder::forward(Step& step) const {
                 .x = step.arena.allocate(DType::kF32, rows),
                 .out = step.arena.allocate(DType::kF32, rows),
                 .delta = {}};
+  // Blocks of the other kinds read a norm twice, or the residual.
+  step.shares_norms =
+      norm_ && !args_.parallel_residual && !args_.post_norm && can_share_norms(step);
   embed(step, stream);
   for (int i = 0; i < args_.num_hidden_layers; ++i) {
     show_residual(step, i, stream);
@@ -98,7 +102,11 @@ Tensor Decoder::forward(Step& step) const {
   }
   const Tensor sampled =
       step.arena.allocate(DType::kF32, {step.input.num_sampled(), args_.hidden_size});
-  step.backend.gather_rows(stream.x, step.input.sampled_rows, sampled);
+  if (step.shares_norms) {
+    share_sampled_rows(step, stream.x, sampled);
+  } else {
+    step.backend.gather_rows(stream.x, step.input.sampled_rows, sampled);
+  }
   return sampled;
 }
 

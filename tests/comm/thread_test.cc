@@ -47,7 +47,7 @@ INSTANTIATE_TEST_SUITE_P(Ranks, ThreadRanks, ::testing::Values(1, 2, 3, 4, 8));
 
 // Who adds: ranks in the norm that comes next, or, many of them with many floats, the reduce.
 TEST(SharedCommunicator, FewRanksOrFloatsLeaveTheSumToItsReader) {
-  const auto unfolded = [](int size, size_t floats) {
+  const auto unfolded = [](int size, size_t floats, bool in_parts = false) {
     auto ranks = make_thread_communicators(size, {});
     const ReducePlan plan(size, size);
     std::vector<int> found(static_cast<size_t>(size));
@@ -55,7 +55,7 @@ TEST(SharedCommunicator, FewRanksOrFloatsLeaveTheSumToItsReader) {
     for (int rank = 0; rank < size; ++rank) {
       threads.emplace_back([&, rank] {
         std::vector<float> roots(floats, 1), out(floats);
-        found[rank] = !ranks[rank]->all_reduce_unfolded(plan, roots, out).empty();
+        found[rank] = !ranks[rank]->all_reduce_unfolded(plan, roots, out, in_parts).empty();
       });
     }
     for (std::thread& thread : threads) thread.join();
@@ -65,6 +65,7 @@ TEST(SharedCommunicator, FewRanksOrFloatsLeaveTheSumToItsReader) {
   EXPECT_EQ(unfolded(4, 100'000), 4);
   EXPECT_EQ(unfolded(5, 16'384), 5);
   EXPECT_EQ(unfolded(5, 16'385), 0);
+  EXPECT_EQ(unfolded(5, 16'385, true), 5);
 }
 
 TEST(ReducePlan, ARankBeyondTheShardsSendsNothing) {
