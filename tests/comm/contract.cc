@@ -140,6 +140,29 @@ void check_gather(Communicator& communicator, Backend& backend, uint32_t round, 
   }
 }
 
+void check_show(Communicator& communicator, uint32_t round, size_t most) {
+  if (!communicator.shows()) return;
+  const auto size_of = [&](int rank) { return (round * 7919 + rank * 104729) % (most + 1); };
+  std::vector<float> own(size_of(communicator.rank()));
+  for (size_t i = 0; i < own.size(); ++i) own[i] = leaf_value(round, communicator.rank(), i);
+  std::span<const float> from = own;
+  if (round % 2 == 0) {
+    const std::span<float> buffer = communicator.send_buffer(own.size());
+    std::copy(own.begin(), own.end(), buffer.begin());
+    from = buffer;
+  }
+  const std::span<const float* const> shown = communicator.show(from);
+  require(std::ssize(shown) == communicator.size(), fmt::format("show: {} ranks", shown.size()));
+  const bool late = static_cast<int>(round) % (3 * communicator.size()) == communicator.rank();
+  if (late) std::this_thread::sleep_for(std::chrono::microseconds(300));
+  for (int rank = 0; rank < communicator.size(); ++rank) {
+    for (size_t i = 0; i < size_of(rank); ++i) {
+      require(shown[rank][i] == leaf_value(round, rank, i),
+              fmt::format("show: element {} of rank {}", i, rank));
+    }
+  }
+}
+
 void check_broadcast(Communicator& communicator, uint32_t round, size_t bytes) {
   const int root = static_cast<int>(round) % communicator.size();
   const auto byte = [&](size_t i) { return static_cast<std::byte>((i * 31 + round) & 0xFF); };
@@ -192,7 +215,7 @@ void check_random_sequence(Communicator& communicator, Backend& backend) {
   for (uint32_t round = 0; round < 500; ++round) {
     if (own() % 40 == 0) std::this_thread::sleep_for(std::chrono::microseconds(own() % 3000));
     const size_t size = common() % 3000;
-    switch (common() % 5) {
+    switch (common() % 6) {
       case 0:
         check_gather(communicator, backend, round, size);
         break;
@@ -201,6 +224,9 @@ void check_random_sequence(Communicator& communicator, Backend& backend) {
         break;
       case 2:
         communicator.barrier();
+        break;
+      case 3:
+        check_show(communicator, round, size);
         break;
       default:
         check_reduce(communicator, backend, 1 + static_cast<int>(common() % 9),
