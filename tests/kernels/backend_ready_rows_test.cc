@@ -54,6 +54,7 @@ TEST_P(BackendReadyRows, AreTheRowsThatOneBackEndMakes) {
   const std::vector<Case> cases = {
       {DType::kI8, Int8Product::kLlmInt8, 9, 140, {0, 4, 9}},
       {DType::kI8, Int8Product::kLlmInt8, 70, 2051, {0, 1, 40, 70}},
+      {DType::kI8, Int8Product::kLlmInt8, 40, 16, {0, 20, 40}},  // some rows without outliers
       {DType::kI8, Int8Product::kW8A8, 33, 140, {0, 16, 33}},
       {DType::kI8, Int8Product::kW8A16, 5, 33, {0, 2, 5}},
       {DType::kBF16, Int8Product::kLlmInt8, 5, 33, {0, 0, 5}},
