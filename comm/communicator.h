@@ -26,6 +26,7 @@
 #include <string>
 
 #include "comm/reduce_plan.h"
+#include "kernels/check.h"
 
 namespace octet {
 
@@ -43,9 +44,9 @@ class Communicator {
   virtual int rank() const = 0;
   virtual int size() const = 0;
 
-  // Memory for `count` floats into which a caller may write the next reduce's roots, so that they
-  // need no copy. Valid until the reduce that takes it has returned. REQUIRES: count <=
-  // max_reduce_floats.
+  // Memory for `count` floats into which a caller may write the next reduce's roots, or what it
+  // shows next, so that they need no copy. Valid until the operation that takes it has returned.
+  // REQUIRES: count <= max_reduce_floats.
   virtual std::span<float> send_buffer(size_t count) = 0;
 
   // out = the value of the plan's tree, the same bits on every rank and at every size(). out must
@@ -71,11 +72,10 @@ class Communicator {
   // Can a rank read its peers' memory?
   virtual bool shows() const { return false; }
 
-  // Where every rank's `own` is, in rank order; sizes may differ. Valid as an unfolded sum, `own`
-  // too. REQUIRES: shows(); own.size() <= max_reduce_floats.
+  // Where every rank's `own` is, or a copy, in rank order; sizes may differ. Valid until this
+  // rank's next operation, as an unfolded sum. REQUIRES: shows(); own.size() <= max_reduce_floats.
   virtual std::span<const float* const> show(std::span<const float> own) {
-    static_cast<void>(own);
-    return {};
+    OCTET_CHECK(false, "{} floats to show by {}", own.size(), name());
   }
 
   // Rank `root` receives every rank's columns side by side, in rank order; `out` is ignored

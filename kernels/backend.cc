@@ -1,5 +1,6 @@
 #include "kernels/backend.h"
 
+#include "kernels/check.h"
 #include "kernels/linear_shape.h"
 
 namespace octet {
@@ -33,8 +34,14 @@ size_t Backend::packed_bytes(const LinearShape& weight) const {
 
 size_t Backend::scratch_bytes(std::span<const LinearShape>, int64_t) const { return 0; }
 
-size_t Backend::ready_row_bytes(const PackedLinear&) const { return 0; }
-void Backend::copy_ready_rows(const Tensor&, const PackedLinear&, RowRange, std::byte*) {}
-void Backend::take_ready_rows(const Tensor&, const PackedLinear&, RowRange, const std::byte*) {}
+size_t Backend::ready_row_bytes(const PackedLinear&) const {
+  OCTET_CHECK(false, "{} has no ready rows", name());
+}
+void Backend::copy_ready_rows(const Tensor&, const PackedLinear&, RowRange, std::byte*) {
+  OCTET_CHECK(false, "{} has no ready rows", name());
+}
+void Backend::take_ready_rows(const Tensor&, const PackedLinear&, RowRange, const std::byte*) {
+  OCTET_CHECK(false, "{} has no ready rows", name());
+}
 
 }  // namespace octet

@@ -231,13 +231,21 @@ size_t CpuLinear::ready_row_bytes() const {
 
 void CpuLinear::copy_ready_row(const LinearScratch& scratch, const Tensor& x, int64_t row,
                                std::byte* to) const {
-  if (quantized()) return scratch.rows.copy_taken(row, to);
+  if (quantized()) {
+    OCTET_CHECK(scratch.taken_for == this && scratch.taken.raw_data() == x.raw_data(),
+                "row {} was taken for another product", row);
+    return scratch.rows.copy_taken(row, to);
+  }
   std::memcpy(to, x.data<float>() + row * in_features_, ready_row_bytes());
 }
 
 void CpuLinear::take_ready_row(LinearScratch& scratch, const Tensor& x, int64_t row,
                                const std::byte* from) const {
-  if (quantized()) return scratch.rows.take_copy(row, from);
+  if (quantized()) {
+    OCTET_CHECK(scratch.taken_for == this && scratch.taken.raw_data() == x.raw_data(),
+                "row {} was taken for another product", row);
+    return scratch.rows.take_copy(row, from);
+  }
   std::memcpy(x.data<float>() + row * in_features_, from, ready_row_bytes());
 }
 

@@ -105,6 +105,8 @@ class SharedTiles {
     ready_ = 0;
   }
 
+  // Steps that there is room for before the first.
+  int64_t ahead() const { return steps < kRoom ? steps : kRoom; }
   // Brings together what the next steps need, of so many steps at most and of groups before `end`.
   // REQUIRES: none of this block's steps has begun.
   void bring(int64_t most, int64_t end) {
@@ -192,7 +194,7 @@ class AmxProduct {
       // The last step leaves the weights their time to get into the cache.
       const int64_t steps_to_bring = steps.end - steps.begin > 1 ? steps.end - steps.begin - 1 : 1;
       const int64_t a_step =
-          high_follows ? (shared.steps + steps_to_bring - 1) / steps_to_bring : 0;
+          high_follows ? (shared.ahead() + steps_to_bring - 1) / steps_to_bring : 0;
       for (int block = begin; block < end; block += kBlocks) {
         all.start(tile, block);
         const Sums low{
@@ -281,7 +283,8 @@ class AmxProduct {
     });
   }
 
-  // Makes leaves of the next rows that wait for it. REQUIRES: their sums are stored.
+  // Makes leaves of the next rows that wait for it, the unshared groups' products added first.
+  // REQUIRES: their sums are stored.
   static void take_leaves(Int8Pending& pending, int rows) {
     if (rows <= 0) return;
     const Int8Tile& tile = *pending.tile;

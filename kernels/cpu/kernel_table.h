@@ -124,7 +124,7 @@ struct Int8Tile {
 struct Int8Pending {
   void (*finish)(Int8Pending& pending) = nullptr;  // nullptr: nothing is left
   // The registers' sums, of the tile's blocks from `block` on, go to `sums`, as Int8Tile's. Leaves
-  // are to be made of rows [row, tile->rows) after that.
+  // are to be made of rows [row, tile->rows) after that, first the unshared groups' products.
   const Int8Tile* tile;
   int32_t* sums;
   int block, row;

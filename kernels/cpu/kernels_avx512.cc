@@ -189,9 +189,7 @@ inline void make_leaves(const Int8Tile& tile, int block, int first, int end) {
 
 // Do the high digits come last? Where a few rows wait for weights from memory, which come in order
 // while the low ones are multiplied, these are in the cache then.
-bool high_last(const Int8Tile& tile) {
-  return has_high(tile) && tile.rows <= amx::kTileRows && tile.fetch->alone;
-}
+bool high_last(const Int8Tile& tile) { return has_high(tile) && tile.fetch->alone; }
 
 // Of the sums in tile.low and tile.high.
 void make_leaves(const Int8Tile& tile) {

@@ -139,6 +139,7 @@ void CudaBackend::add_norm(const AddNormArgs& args) {
                             .out = args.out.data<float>()};
   OCTET_CHECK(call.h <= cuda::kWidestNorm, "a norm of {}", call.h);
   OCTET_CHECK(args.unfolded.empty(), "{} roots to fold", args.unfolded.roots.size());
+  OCTET_CHECK(!args.rows, "{} of {} rows", args.rows->size(), args.residual.dim(0));
   const auto* next = static_cast<const CudaLinear*>(args.next);
   if (next != nullptr && next->quantized() && next->in_features() == call.h &&
       next->layout().call.num_leaves == 1 && call.n <= scratch_.max_rows) {

@@ -30,6 +30,7 @@ void embed(const Tensor& ids, const Tensor& table, int32_t first_id, const Tenso
 
 void add_norm(const AddNormArgs& args) {
   const int64_t n = args.residual.dim(0), h = args.residual.dim(1);
+  OCTET_CHECK(!args.rows, "{} of {} rows", args.rows->size(), n);
   if (!args.unfolded.empty()) {
     fold(args.unfolded, 0, static_cast<size_t>(n * h), args.delta.data<float>());
   }

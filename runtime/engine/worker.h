@@ -49,7 +49,7 @@ class Worker {
   // Runs one step from a broadcast message; false when it said stop.
   bool step(std::span<const std::byte> message, const LogitsSink& sink);
 
-  // Sees the steps from now on; borrowed, nullptr: none.
+  // Sees the steps from now on; borrowed, nullptr: none. On all ranks or on none.
   void set_probe(Probe* probe) { probe_ = probe; }
   Backend& backend() { return *backend_; }
   std::vector<uint64_t> outliers() const { return model_->outliers(); }  // see CausalLM

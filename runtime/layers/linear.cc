@@ -1,5 +1,6 @@
 #include "runtime/layers/linear.h"
 
+#include "kernels/check.h"
 #include "kernels/fold.h"
 #include "runtime/layers/reduce_timer.h"
 
@@ -57,8 +58,10 @@ void reduce(Step& step, const ReducePlan& plan, const Tensor& roots, const Tenso
 UnfoldedSum reduce_unfolded(Step& step, const ReducePlan& plan, const Tensor& roots,
                             const Tensor& out) {
   const ReduceTimer timer(step.reduce_seconds);
-  return step.comm.all_reduce_unfolded(plan, roots.span<const float>(), out.span<float>(),
-                                       step.shares_norms);
+  const UnfoldedSum sum = step.comm.all_reduce_unfolded(plan, roots.span<const float>(),
+                                                        out.span<float>(), step.shares_norms);
+  OCTET_CHECK(!step.shares_norms || !sum.empty(), "{} shows, and folds", step.comm.name());
+  return sum;
 }
 
 }  // namespace octet

@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "kernels/check.h"
 #include "runtime/layers/shared_norms.h"
 
 namespace octet {
@@ -32,6 +33,7 @@ void Norm::forward(Step& step, const Tensor& residual, const Delta& delta, const
 
 void add(Step& step, const Tensor& residual, const Delta& delta) {
   if (delta.value.empty()) return;
+  OCTET_CHECK(!step.shares_norms, "all rows of a residual of which this rank has some");
   step.backend.add_norm({.residual = residual,
                          .delta = delta.value,
                          .unfolded = delta.unfolded,

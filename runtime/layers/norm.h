@@ -15,8 +15,8 @@ class Norm {
   explicit Norm(const WeightScope& scope, float scale = 1);
 
   // residual += delta; out = norm(residual). next: the product that alone reads `out`, or null; a
-  // probe sees `out` all the same. Where the step's norms are shared and the delta comes from
-  // ranks: both of this rank's own rows, and all that `next` reads.
+  // probe sees `out` all the same. Where the step shares its norms, and the delta comes from ranks,
+  // both are made of this rank's own rows alone, and what `next` reads of the others is there, too.
   void forward(Step& step,
                const Tensor& residual,  // [n, hidden] in and out
                const Delta& delta,

@@ -1,4 +1,4 @@
-// ReduceTimer: adds its lifetime to a step's reduce_seconds.
+// ReduceTimer: adds its lifetime, in which ranks meet, to a step's reduce_seconds.
 #pragma once
 
 #include <chrono>

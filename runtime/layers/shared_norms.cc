@@ -8,7 +8,7 @@
 namespace octet {
 namespace {
 
-// A rank's rows at least: fewer take less time than being passed on.
+// A rank's rows at least: fewer are not worth a meeting.
 constexpr int64_t kLeastRows = 2;
 
 RowRange rows_of(const Step& step, int rank) {
@@ -25,7 +25,8 @@ std::span<const float* const> show(Step& step, std::span<const float> own) {
 
 bool can_share_norms(const Step& step) {
   return step.comm.size() > 1 && step.comm.shows() && step.backend.has_ready_rows() &&
-         step.probe == nullptr && step.num_tokens() >= kLeastRows * step.comm.size();
+         step.backend.queue().device < 0 && step.probe == nullptr &&
+         step.num_tokens() >= kLeastRows * step.comm.size();
 }
 
 RowRange own_rows(const Step& step) { return rows_of(step, step.comm.rank()); }
@@ -34,6 +35,7 @@ void share_ready_rows(Step& step, const Tensor& x, const PackedLinear& next) {
   const size_t row_bytes = step.backend.ready_row_bytes(next);
   const RowRange own = own_rows(step);
   const size_t bytes = static_cast<size_t>(own.size()) * row_bytes;
+  // Half of the rows, or one more, by less than 2.5 bytes a column: a reduce needs more.
   const std::span<float> to = step.comm.send_buffer((bytes + sizeof(float) - 1) / sizeof(float));
   step.backend.copy_ready_rows(x, next, own, reinterpret_cast<std::byte*>(to.data()));
   const std::span<const float* const> shown = show(step, to);

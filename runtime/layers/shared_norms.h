@@ -10,8 +10,8 @@
 
 namespace octet {
 
-// May this step's norms be shared? REQUIRES of the model: each norm whose sum comes from ranks is
-// read by one product alone, or is the last.
+// May this step's norms be shared? The same on all ranks. REQUIRES of the model: each norm whose
+// sum comes from ranks is read by one product alone, or is the last.
 bool can_share_norms(const Step& step);
 
 RowRange own_rows(const Step& step);

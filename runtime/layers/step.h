@@ -16,9 +16,11 @@ struct Step {
   Arena& arena;
   const KVCache& cache;
   const DeviceInput& input;
-  double& reduce_seconds;  // added to: time in reduces, waiting included; not adding in norms
+  // Added to: time in reduces and in meetings of shared norms, waiting included; not adding in
+  // norms.
+  double& reduce_seconds;
 
-  Probe* probe = nullptr;
+  Probe* probe = nullptr;  // on all ranks or on none
   // Does each rank norm its own rows for all? See shared_norms.h.
   bool shares_norms = false;
 

@@ -25,6 +25,8 @@ class Block {
   virtual ~Block() = default;
   virtual void forward(Step& step, Stream& stream) const = 0;
   virtual uint64_t outliers() const = 0;  // among the inputs of its int8 products so far
+  // Is each norm read by one product alone, and the residual by norms? See shared_norms.h.
+  virtual bool shares_norms() const { return false; }
 };
 
 // h = x + attention(norm(x)); h + mlp(norm(h)). Radford et al. 2019.
@@ -33,6 +35,7 @@ class PreNormBlock : public Block {
   PreNormBlock(const WeightScope& scope, int layer, const Positions& positions);
   void forward(Step& step, Stream& stream) const override;
   uint64_t outliers() const override { return attention_.outliers() + mlp_.outliers(); }
+  bool shares_norms() const override { return true; }
 
  private:
   Norm input_norm_, post_norm_;

@@ -1,5 +1,6 @@
 #include "runtime/models/decoder.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "runtime/layers/shared_norms.h"
@@ -84,9 +85,9 @@ Tensor Decoder::forward(Step& step) const {
                 .x = step.arena.allocate(DType::kF32, rows),
                 .out = step.arena.allocate(DType::kF32, rows),
                 .delta = {}};
-  // Blocks of the other kinds read a norm twice, or the residual.
   step.shares_norms =
-      norm_ && !args_.parallel_residual && !args_.post_norm && can_share_norms(step);
+      norm_ && can_share_norms(step) &&
+      std::ranges::all_of(blocks_, [](const auto& block) { return block->shares_norms(); });
   embed(step, stream);
   for (int i = 0; i < args_.num_hidden_layers; ++i) {
     show_residual(step, i, stream);

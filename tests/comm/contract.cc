@@ -91,6 +91,8 @@ void check_reduce(Communicator& communicator, Backend& backend, int shards, size
     communicator.all_reduce_sum(plan, roots.span<const float>(), sum.span<float>());
   }
   std::vector<float> out = read(communicator, backend, sum);
+  require(!way.unfolded || round % 3 != 0 || !communicator.shows() || !unfolded.empty(),
+          "what is read in parts stays unfolded");
   if (!unfolded.empty()) {
     require(out == before, "an unfolded sum leaves `out` as it is");
     const bool late = static_cast<int>(round) % (3 * communicator.size()) == communicator.rank();

@@ -1,6 +1,7 @@
 // The backend contract suite: rows that several back ends make ready for one product.
+#include <cstddef>
 #include <memory>
-#include <utility>
+#include <optional>
 #include <vector>
 
 #include "tests/kernels/backend_fixture.h"
