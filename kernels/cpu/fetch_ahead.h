@@ -1,11 +1,7 @@
 // Weights on their way into L2 while others are multiplied. Included only by the files that fill a
 // KernelTable, inside their own unnamed namespace.
 
-// Not __builtin_prefetch: gcc 12 takes a function of nothing else for one without effect, and drops
-// calls of it.
-inline void fetch_into_l2(const void* line) {
-  asm volatile("prefetcht1 %0" : : "m"(*static_cast<const char*>(line)));
-}
+inline void fetch_into_l2(const void* line) { __builtin_prefetch(line, /*rw=*/0, /*locality=*/2); }
 
 // Fetches a tile's part of the weights ahead, evenly over its steps along K. Into L2, not L1: more
 // lines can be on their way there, and the rows keep their place in L1.
