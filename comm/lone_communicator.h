@@ -1,7 +1,7 @@
 // LoneCommunicator: a group of one rank; or rank 0 of a larger one whose other ranks are not there,
-// as if each of them sent zeros. Then the answers mean nothing; the work (but for
-// norms, of all rows here) and the memory are rank 0's, so that one device can be measured for a
-// group that is not at hand. One thread.
+// as if each of them sent zeros. Then the answers mean nothing; the work (but for norms, here
+// of all rows) and the memory are rank 0's, so that one device can be measured for a group that is
+// not at hand. One thread.
 #pragma once
 
 #include <vector>

@@ -25,9 +25,8 @@ struct EngineStats {
   uint64_t preemptions = 0;
   int running = 0, waiting = 0;
   int free_blocks = 0, total_blocks = 0;
-  double step_seconds = 0;  // in steps, all together
-  double reduce_seconds =
-      0;  // of those, in the layers' reduces and shared norms' meetings (rank 0)
+  double step_seconds = 0;    // in steps, all together
+  double reduce_seconds = 0;  // of those, where ranks meet in layers (rank 0's view)
 };
 
 // Facts of a loaded group, the same on every rank.

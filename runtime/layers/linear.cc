@@ -5,6 +5,7 @@
 #include "runtime/layers/reduce_timer.h"
 
 namespace octet {
+
 ColumnParallelLinear::ColumnParallelLinear(const ModelContext& context, LinearWeight weight)
     : packed_(context.backend.pack(weight)) {
   context.held_bytes += packed_->bytes();
