@@ -114,6 +114,10 @@ void print_report(const VerifyReport& report, double tolerance) {
     fmt::print("NOT the same model: every layer is within {}, the head is not\n", tolerance);
   } else {
     fmt::print("the same model: every layer is within {}\n", tolerance);
+    if (report.num_tokens < kEnoughTokens) {
+      fmt::print("{} tokens: a single row that is wrong may pass; {} and more show it\n",
+                 report.num_tokens, kEnoughTokens);
+    }
   }
 }
 
@@ -131,6 +135,7 @@ void write_json(const VerifyFlags& flags, const VerifyReport& report) {
   }
   nlohmann::json all{{"ok", report.ok()},
                      {"tolerance", flags.tolerance},
+                     {"tokens", report.num_tokens},
                      {"kl_divergence", report.kl_divergence},
                      {"reference_perplexity", report.reference_perplexity},
                      {"tested_perplexity", report.tested_perplexity},

@@ -270,6 +270,7 @@ VerifyReport verify(const VerifyOptions& options, Communicator& communicator) {
     return !fault_of(error, options.tolerance).empty();
   });
   if (bad != report.errors.end()) report.first = *bad;
+  for (const std::vector<int32_t>& ids : options.prompts) report.num_tokens += std::ssize(ids);
   const auto rows = static_cast<double>(sums.rows);
   report.kl_divergence = sums.kl / rows;
   report.reference_perplexity = std::exp(sums.reference / rows);

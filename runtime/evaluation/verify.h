@@ -21,6 +21,7 @@ struct VerifyOptions {
 
 struct VerifyReport {
   int num_layers = 0;
+  int64_t num_tokens = 0;           // of the prompts
   std::vector<StageError> errors;   // by layer, stage, rank
   std::optional<StageError> first;  // the first of them that has a fault
   std::vector<uint64_t> outliers;   // of each layer, in two runs of the prompts; an input that

@@ -105,6 +105,48 @@ TEST(VerifyRows, ARowLostOrDoubledAndAMatrixTooLargeAreNamedByStageAndChannel) {
   }
 }
 
+// The first token's stream is ten times the others' and so is its noise, which in channel 0 happens
+// to be all that it has to say.
+TEST(VerifyRows, ALoudTokensNoiseIsNotHeldAgainstAnArtefact) {
+  constexpr int kWidth = 8, kTokens = 100;
+  StageSquares squares;
+  for (int token = 0; token < kTokens; ++token) {
+    const float loud = token == 0 ? 100 : 1;
+    std::vector<float> reference(kWidth, loud);
+    if (token == 0) reference[0] = 1;
+    std::vector<float> tested = reference;
+    for (int i = 0; i < kWidth; ++i) tested[i] += loud * (i == 0 ? 0.06f : 0.01f);
+    squares.add(tested, reference, kWidth);
+  }
+  StageError error;
+  squares.judge(error);
+  EXPECT_EQ(fault_of(error, 0.1), "");
+}
+
+TEST(VerifyRows, AFewTokensNoiseIsNotHeldAgainstAnArtefact_ManyTokensIs) {
+  const std::vector<float> reference{1, 1, 1, 0.1f}, tested{1.01f, 1.01f, 1.01f, 0.2f};
+  for (const int tokens : {4, kEnoughTokens}) {
+    StageSquares squares;
+    for (int token = 0; token < tokens; ++token) squares.add(tested, reference, reference.size());
+    StageError error;
+    squares.judge(error);
+    EXPECT_EQ(fault_of(error, 0.1).empty(), tokens == 4) << tokens;
+  }
+}
+
+TEST(VerifyRows, AShortPromptSeesASoundArtefact_AndALostRow) {
+  testing::TempFolder folder;
+  const std::vector<std::vector<int32_t>> short_prompt{{1, 403, 407, 261}};
+  const auto sound = testing::quantize(tinystories(), folder.path() / "sound");
+  EXPECT_TRUE(testing::verify_at(sound, tinystories(), short_prompt, 1).ok());
+  const auto spoilt = testing::quantize(
+      write_spoilt(folder.path() / "spoilt", "model.layers.2.mlp.down_proj.weight", 5, 0),
+      folder.path() / "artefact");
+  const VerifyReport report = testing::verify_at(spoilt, tinystories(), short_prompt, 1);
+  ASSERT_TRUE(report.first);
+  EXPECT_EQ(report.first->channel, 5);
+}
+
 TEST(VerifyRows, AChannelThatSaysNextToNothingIsNotHeldAgainstAnArtefact) {
   StageSquares squares;
   squares.add(std::vector<float>{1.01f, 2.01f, 0.01f, 3.01f}, std::vector<float>{1, 2, 0.001f, 3},
