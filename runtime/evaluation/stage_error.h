@@ -20,9 +20,9 @@ struct StageError {
   double error = 0;
   double channel_error = 0;  // the same of one channel, tokens by their noise: the worst that is
                              // not noise
-  int channel = -1;  // that channel, of the rank's; -1: all are noise
-  double usual = 0;  // the median of this stage's errors, over layers and ranks; kResidual
-                     // has none, since its errors are over all that went before
+  int channel = -1;          // that channel, of the rank's; -1: all are noise
+  double usual = 0;          // the median of this stage's errors, over layers and ranks; kResidual
+                             // has none, since its errors are over all that went before
 };
 
 // "the embedding", "layer 3, MLP output, rank 1".
