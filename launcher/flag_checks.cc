@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <limits>
 
@@ -57,9 +58,13 @@ CLI::Validator not_empty() {
 }
 
 void require_writable(const std::string& file) {
-  if (!file.empty() && !std::ofstream(file, std::ios::app)) {
+  if (file.empty()) return;
+  std::error_code unknown;
+  const bool was_there = std::filesystem::exists(file, unknown);
+  if (!std::ofstream(file, std::ios::app)) {
     throw InputError(fmt::format("{}: cannot be written", file));
   }
+  if (!was_there) std::filesystem::remove(file, unknown);
 }
 
 }  // namespace octet

@@ -13,7 +13,7 @@ CLI::Validator whole_number();                    // digits that fit 64 bits, no
 CLI::Validator not_empty();
 
 // Throws InputError unless a file for results can be written, found out before hours of work are in
-// it: makes it where there is none. Empty: no file is wanted.
+// it; leaves none where there was none. Empty: no file is wanted.
 void require_writable(const std::string& file);
 
 }  // namespace octet

@@ -116,7 +116,10 @@ class Scale {
       }
     }
     report();
-    return was_interrupted() ? kExitInterrupted : code;
+    if (!was_interrupted()) return code;
+    say("octet scale: error: interrupted: {} has what was measured, the same command goes on\n",
+        folder_.path().string());
+    return kExitInterrupted;
   }
 
  private:
@@ -167,6 +170,7 @@ class Scale {
         rows.push_back(scale_row(cell, folder_.load(cell), folder_.file_of(cell).string()));
       }
     }
+    if (rows.empty()) return;
     fmt::print("{}", scale_text(rows));
     std::fflush(stdout);
     replace_text_file(folder_.path() / "scale.csv", scale_csv(rows));

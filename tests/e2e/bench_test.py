@@ -287,6 +287,14 @@ class Scale(BenchCase):
         other = subprocess.run(self.command("--seed", 9), capture_output=True, text=True, timeout=60)
         self.one_line(other, 2, "settings.json", "seed")
 
+    def test_interrupted_before_anything_is_measured_it_shows_no_table(self):
+        with subprocess.Popen(self.command(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as scale:
+            wait_until(lambda: list(Path(self.results.name).glob("*.log")), 60, "a group that starts")
+            scale.send_signal(signal.SIGINT)
+            out, err = scale.communicate(timeout=20)
+        self.assertEqual((scale.returncode, out), (130, ""))
+        self.assertIn(f"interrupted: {self.results.name} has what was measured", err)
+
     def test_a_group_that_cannot_start_is_one_line(self):
         done = subprocess.run([OCTET, "scale", "nowhere", "--result-dir", self.results.name], capture_output=True,
                               text=True, timeout=60)

@@ -43,6 +43,12 @@ class Evaluate(ArtefactTest):
                             ("verify", self.artefact, "--against", TINYSTORIES)):
                 self.assertIn(f"{out}: cannot be written", self.refused(*command, "--out", out, "--tp", ranks))
 
+    def test_what_is_refused_leaves_no_file_for_its_results(self):
+        out = self.scratch / "out.json"
+        self.refused("verify", self.artefact, "--against", self.scratch / "nothing", "--out", out)
+        self.refused("eval", "perplexity", self.artefact, "--text", self.scratch / "nothing", "--out", out)
+        self.assertFalse(out.exists())
+
     def test_a_text_that_cannot_be_scored_is_named(self):
         for name, content, why in (("empty", b"", "fewer than two tokens"), ("bytes", b"ab\xff", "not UTF-8")):
             text = self.scratch / name
