@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "comm/communicator_factory.h"
 #include "launcher/bench_verbs.h"
 #include "launcher/engine_flags.h"
 #include "launcher/engine_group.h"
@@ -40,6 +41,7 @@ struct LatencyFlags : OfflineFlags {
 // Runs `measure` on the leader of a group and writes what it answers.
 int run_group(const char* verb, const OfflineFlags& flags,
               const std::function<nlohmann::ordered_json(Engine&)>& measure) {
+  if (!World::launched_by_mpi()) require_writable(flags.output_json);
   if (needs_mpirun(flags.engine, flags.tensor_parallel_size)) {
     return run_under_mpirun(flags.tensor_parallel_size);
   }

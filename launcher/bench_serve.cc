@@ -153,12 +153,18 @@ int run(const BenchServeFlags& flags, const CLI::App& command) {
                                })
                  : measure(*target, plan.requests, options);
   }
+  if (report.measurement.interrupted && report.metrics.completed == 0) {
+    say("octet bench serve: error: interrupted before anything was measured\n");
+    return kExitInterrupted;
+  }
   report.settings = settings_of(command, *target);
   fmt::print("{}", bench_text(report, flags.percentiles));
   if (report.search) fmt::print("{}\n", search_answer(*report.search));
   std::fflush(stdout);
   std::string failures = failure_line(report.metrics);
   if (failures.empty()) failures = report.measurement.given_up;
+  if (failures.empty() && report.measurement.interrupted)
+    failures = "interrupted: the figures are of a part";
   if (!failures.empty()) say("octet bench serve: error: {}\n", failures);
   if (!flags.result_dir.empty()) save_results(flags.result_dir, flags.result_name, report);
   return exit_code_of(report);

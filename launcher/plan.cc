@@ -49,6 +49,10 @@ void put(const std::string& text) {
 int run(PlanFlags& flags) {
   if (flags.list) return list_hardware();
   if (flags.model.empty()) throw InputError("--model is needed");
+  if (flags.memory < 0) {
+    throw InputError(fmt::format("--memory is {}, must be 0 or more bytes", flags.memory));
+  }
+  require_writable(flags.html);
   PlanRequest& request = flags.request;
   choose_source(flags.model, request.options);
   request.ttft_seconds = flags.ttft_ms / 1e3;

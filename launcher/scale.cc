@@ -117,7 +117,7 @@ class Scale {
     }
     report();
     if (!was_interrupted()) return code;
-    say("octet scale: error: interrupted: {} has what was measured, the same command goes on\n",
+    say("octet scale: error: interrupted: the same command goes on with what is in {}\n",
         folder_.path().string());
     return kExitInterrupted;
   }

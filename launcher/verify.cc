@@ -151,6 +151,9 @@ void write_json(const VerifyFlags& flags, const VerifyReport& report) {
 ModelArgs args_of(const EngineOptions& options) { return open_model(model_source(options)).args; }
 
 int run(const VerifyFlags& flags) {
+  if (flags.engine.load_format == "dummy") {
+    throw InputError("--load-format is dummy: there are no weights to verify");
+  }
   if (!World::launched_by_mpi()) {
     require_writable(flags.out);
     if (flags.tensor_parallel_size > 1) return run_under_mpirun(flags.tensor_parallel_size);

@@ -6,8 +6,8 @@
 
 namespace octet {
 
-// Written beside `path`, synced, then renamed. Throws InputError naming the file; what was half
-// written is gone.
+// Written beside the file that `path` leads to, synced, then renamed; a device or a pipe is written
+// as it is. Throws InputError naming the file; what was half written is gone.
 void replace_text_file(const std::filesystem::path& path, std::string_view text);
 
 }  // namespace octet

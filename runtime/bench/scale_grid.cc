@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <optional>
+#include <set>
 #include <sstream>
 
 #include "runtime/bench/numbers.h"
@@ -15,6 +17,17 @@ namespace octet {
 namespace {
 
 constexpr int64_t kMostSlots = 1 << 16;
+
+// Without those that `name` calls by the same name as one before.
+template <typename T, typename Name>
+std::vector<T> each_once(const std::vector<T>& all, const Name& name) {
+  std::vector<T> once;
+  std::set<std::string> seen;
+  for (const T& item : all) {
+    if (seen.insert(std::invoke(name, item)).second) once.push_back(item);
+  }
+  return once;
+}
 
 // One name a slot.
 std::vector<std::string> slots_of(const std::string& text, const std::string& source) {
@@ -62,7 +75,7 @@ std::vector<ScaleGroup> ScaleGrid::groups() const {
     for (const int count : replicas) groups.push_back({size, count});
   }
   std::ranges::stable_sort(groups, {}, &ScaleGroup::ranks);
-  return groups;
+  return each_once(groups, &ScaleGroup::name);
 }
 
 std::vector<ScaleCell> ScaleGrid::cells(const ScaleGroup& group) const {
@@ -71,7 +84,7 @@ std::vector<ScaleCell> ScaleGrid::cells(const ScaleGroup& group) const {
   for (const size_t concurrency : concurrencies) {
     cells.push_back({.group = group, .concurrency = concurrency});
   }
-  return cells;
+  return each_once(cells, &ScaleCell::file);
 }
 
 std::vector<std::string> split_hosts(const std::string& text, const std::string& source,

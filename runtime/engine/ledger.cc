@@ -94,7 +94,8 @@ EngineOptions resolve_options(EngineOptions options, const ModelArgs& args,
                 1 << 20, " (--max-num-seqs)");
   require_range("--threads", options.threads, 0, 1024);
   if (options.kv_cache_memory < 0) {
-    throw InputError(fmt::format("--kv-cache-memory is {}", options.kv_cache_memory));
+    throw InputError(
+        fmt::format("--kv-cache-memory is {}, must be 0 or more bytes", options.kv_cache_memory));
   }
   if (options.kv_cache_memory == 0) {
     const int kv_heads = max_kv_heads(partition, tensor_parallel_size);

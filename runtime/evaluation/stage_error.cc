@@ -83,7 +83,7 @@ void StageSquares::add_token(std::span<const float> tested, std::span<const floa
 
 void StageSquares::judge(StageError& error) const {
   error.error = relative(all_.difference, all_.reference);
-  if (!std::isfinite(error.error)) return;
+  if (!std::isfinite(error.error) || tokens_ < kFewestTokens) return;
   std::vector<double> differences;
   double carried = 0;
   for (const Squares& channel : channels_) {

@@ -36,8 +36,8 @@ std::string fault_of(const StageError& error, double tolerance);
 int layer_of(const StageError& error);
 
 // Tokens from which on a row of a matrix that was lost or doubled is found wherever its channel
-// says something; with fewer, noise hides more of them.
-inline constexpr int kEnoughTokens = 64;
+// says something. With fewer, noise hides more of them; with fewer than the second, all.
+inline constexpr int kEnoughTokens = 64, kFewestTokens = 8;
 
 // Sums of squares. One thread.
 class StageSquares {

@@ -29,6 +29,15 @@ TEST(ScaleGrid, HasEveryGroupAndLoadWithFewRanksFirst) {
   EXPECT_EQ(cells[2].file(), "tp1-r2-concurrency8");
 }
 
+TEST(ScaleGrid, WhatIsNamedTwiceIsThereOnce) {
+  const ScaleGrid grid{.tensor_parallel_sizes = {1, 1},
+                       .replicas = {1, 1},
+                       .rates = {20, 20.0, kAtOnce, kAtOnce},
+                       .concurrencies = {8, 8}};
+  EXPECT_EQ(grid.groups().size(), 1);
+  EXPECT_EQ(grid.cells(grid.groups()[0]).size(), 3);
+}
+
 TEST(ScaleGrid, EachReplicaGetsTheNextSlots) {
   const std::string hosts = "one slots=3  # fast\n\n# none\ntwo\nthree slots=2 max_slots=4\n";
   EXPECT_EQ(

@@ -152,13 +152,29 @@ class BenchServe(BenchCase):
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             time.sleep(1.5)
             bench.send_signal(signal.SIGINT)
-            out, _ = bench.communicate(timeout=10)
+            out, err = bench.communicate(timeout=10)
             self.assertEqual(bench.returncode, 130)
             self.assertIn("requests completed", out)
+            self.assertIn("interrupted: the figures are of a part", err)
             saved = self.saved()
             self.assertTrue(saved["interrupted"])
             self.assertGreater(saved["completed"], 10)
             self.assertEqual(saved["failed"], 0)
+
+    def test_interrupted_before_the_first_answer_it_leaves_earlier_results(self):
+        file = Path(self.results.name) / "bench.json"
+        file.write_text("earlier")
+        with HttpServer(lambda handler, number: time.sleep(2)) as server:
+            bench = subprocess.Popen(
+                [OCTET, "bench", "serve", "--backend", "openai", "--base-url", server.url, "--num-prompts", "2",
+                 "--num-warmups", "0", "--result-dir", self.results.name],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            wait_until(lambda: server.server.posts > 0, 20, "a request")
+            bench.send_signal(signal.SIGINT)
+            out, err = bench.communicate(timeout=10)
+        self.assertEqual((bench.returncode, out), (130, ""))
+        self.assertIn("interrupted before anything was measured", err)
+        self.assertEqual(file.read_text(), "earlier")
 
     def test_a_trace_is_replayed_and_its_malformed_lines_are_named(self):
         trace = Path(self.results.name) / "trace.csv"
@@ -255,6 +271,12 @@ class BenchOffline(BenchCase):
             self.assertEqual(bench.returncode, 130)
             self.assertTrue(json.loads(out.read_text())["interrupted"])
 
+    def test_a_file_that_cannot_be_written_is_said_before_the_work_begins(self):
+        out = Path(self.results.name) / "none" / "out.json"
+        for ranks in (1, 2):
+            self.one_line(run("bench", "latency", self.artefact, "--tp", ranks, "--output-json", out, check=False), 2,
+                          f"{out}: cannot be written")
+
     def test_what_does_not_fit_is_one_line(self):
         self.one_line(run("bench", "latency", self.artefact, "--input-len", 4000, check=False), 2, "4000")
 
@@ -293,7 +315,7 @@ class Scale(BenchCase):
             scale.send_signal(signal.SIGINT)
             out, err = scale.communicate(timeout=20)
         self.assertEqual((scale.returncode, out), (130, ""))
-        self.assertIn(f"interrupted: {self.results.name} has what was measured", err)
+        self.assertIn(f"interrupted: the same command goes on with what is in {self.results.name}", err)
 
     def test_a_group_that_cannot_start_is_one_line(self):
         done = subprocess.run([OCTET, "scale", "nowhere", "--result-dir", self.results.name], capture_output=True,

@@ -43,6 +43,10 @@ class Evaluate(ArtefactTest):
                             ("verify", self.artefact, "--against", TINYSTORIES)):
                 self.assertIn(f"{out}: cannot be written", self.refused(*command, "--out", out, "--tp", ranks))
 
+    def test_random_weights_are_not_verified(self):
+        self.assertIn("--load-format", self.refused("verify", self.artefact, "--against", TINYSTORIES, "--load-format",
+                                                    "dummy"))
+
     def test_what_is_refused_leaves_no_file_for_its_results(self):
         out = self.scratch / "out.json"
         self.refused("verify", self.artefact, "--against", self.scratch / "nothing", "--out", out)
