@@ -7,7 +7,9 @@
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <sstream>
 
+#include "runtime/formats/file.h"
 #include "runtime/request/error.h"
 
 namespace octet {
@@ -65,6 +67,16 @@ void require_writable(const std::string& file) {
     throw InputError(fmt::format("{}: cannot be written", file));
   }
   if (!was_there) std::filesystem::remove(file, unknown);
+}
+
+void require_hosts(const std::string& hostfile) {
+  if (hostfile.empty()) return;
+  constexpr uint64_t kMostBytes = 1 << 20;
+  std::istringstream lines(read_text_file(hostfile, kMostBytes));
+  for (std::string line, host; std::getline(lines, line);) {
+    if (std::istringstream(line.substr(0, line.find('#'))) >> host) return;
+  }
+  throw InputError(fmt::format("{}: names no host", hostfile));
 }
 
 }  // namespace octet

@@ -16,4 +16,7 @@ CLI::Validator not_empty();
 // it; leaves none where there was none. Empty: no file is wanted.
 void require_writable(const std::string& file);
 
+// Throws InputError unless mpirun's hostfile names a host. Empty: there is none.
+void require_hosts(const std::string& hostfile);
+
 }  // namespace octet

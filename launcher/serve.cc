@@ -77,7 +77,7 @@ int supervise(Coordinator& coordinator, ProcessGroup* group, GroupState& state,
       const auto grace = milliseconds(static_cast<int64_t>(flags.grace * 1000));
       coordinator.shutdown(grace);
       if (group != nullptr) group->terminate(std::chrono::seconds(5));
-      return kExitOk;
+      return announced ? kExitOk : kExitInterrupted;
     }
     if (state.lost || (group != nullptr && group->poll())) {
       const int code = end_lost_group(group, state, announced);
@@ -98,6 +98,7 @@ int supervise(Coordinator& coordinator, ProcessGroup* group, GroupState& state,
 int run(ServeFlags& flags) {
   const auto start = Clock::now();
   require_tokenizer(flags.engine, "give a folder that has one");
+  require_hosts(flags.hostfile);
   keep_interrupts(SecondInterrupt::kIgnored);
 
   GroupState state;

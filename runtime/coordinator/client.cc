@@ -48,6 +48,17 @@ FinishReason to_finish(v1::FinishReason reason) {
   return reason == v1::FINISH_REASON_LENGTH ? FinishReason::kLength : FinishReason::kNone;
 }
 
+// Of a message, gRPC's default, which coordinators keep.
+constexpr size_t kMostRequestBytes = 4 << 20;
+
+void require_room(const v1::GenerateRequest& request) {
+  const size_t bytes = request.ByteSizeLong();
+  if (bytes > kMostRequestBytes) {
+    throw InputError(
+        fmt::format("the request has {} bytes, the most are {}", bytes, kMostRequestBytes));
+  }
+}
+
 // A protobuf string must be UTF-8; said here, by name, rather than by protobuf.
 void require_text(const GenerateCall& call) {
   if (const auto* prompt = std::get_if<std::string>(&call.input)) require_utf8(*prompt);
@@ -99,9 +110,11 @@ std::vector<ServedModelInfo> Client::list_models() {
 GenerateResult Client::generate(const GenerateCall& call,
                                 const std::function<bool(const GenerateDelta&)>& on_delta) {
   require_text(call);
+  const v1::GenerateRequest request = to_message(call);
+  require_room(request);
   grpc::ClientContext context;
   if (call.timeout) context.set_deadline(std::chrono::system_clock::now() + *call.timeout);
-  const auto reader = impl_->stub->Generate(&context, to_message(call));
+  const auto reader = impl_->stub->Generate(&context, request);
   const std::stop_callback cancel(call.stop_token, [&] { context.TryCancel(); });
   GenerateResult result;
   v1::GenerateResponse response;

@@ -81,13 +81,6 @@ class BenchCase(ArtefactTest):
     def saved(self, name="bench"):
         return json.loads((Path(self.results.name) / f"{name}.json").read_text())
 
-    def one_line(self, done, code, *parts):
-        errors = [line for line in done.stderr.splitlines() if "error:" in line]
-        self.assertEqual(len(errors), 1, done.stderr)
-        for part in parts:
-            self.assertIn(part, errors[0])
-        self.assertEqual(done.returncode, code, done.stderr)
-
 
 class BenchServe(BenchCase):
     def test_a_rate_is_sent_and_reported_in_three_files(self):

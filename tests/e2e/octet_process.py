@@ -106,3 +106,10 @@ class ArtefactTest(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.folder.cleanup()
+
+    def one_line(self, done, code, *parts):
+        errors = [line for line in done.stderr.splitlines() if "error:" in line]
+        self.assertEqual(len(errors), 1, done.stderr)
+        for part in parts:
+            self.assertIn(part, errors[0])
+        self.assertEqual(done.returncode, code, done.stderr)

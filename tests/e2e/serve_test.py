@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 import unittest
+from pathlib import Path
 
 from octet_process import OCTET, ArtefactTest, Server, processes, run, wait_until
 
@@ -53,6 +54,21 @@ class Serve(ArtefactTest):
             server.process.send_signal(signal.SIGTERM)
             self.assertEqual(server.process.wait(20), 0)
             self.assertEqual(processes(f"--coordinator={server.address}"), [])
+
+    def test_interrupted_before_it_is_ready_it_says_so_by_its_code(self):
+        with Server(self.artefact, 1, "--external-group", ready="waiting for a worker group") as server:
+            server.process.send_signal(signal.SIGINT)
+            self.assertEqual(server.process.wait(20), 130)
+
+    def test_what_can_never_be_answered_is_a_wrong_request(self):
+        with tempfile.TemporaryDirectory() as folder:
+            hosts = Path(folder) / "hosts"
+            hosts.write_text("# none\n\n")
+            self.one_line(run("serve", self.artefact, "--hostfile", hosts, check=False), 2, f"{hosts}: names no host")
+        with Server(self.artefact, 1) as server:
+            done = subprocess.run([OCTET, "chat", "--server", server.address], input="a " * 3_000_000, text=True,
+                                  capture_output=True, timeout=60)
+            self.one_line(done, 2, "bytes, the most are 4194304")
 
     def killed(self, victim):
         """Kills victim(server) mid-stream; the client must hear of it within 2 s, and all processes must end."""
