@@ -153,7 +153,7 @@ int run(const BenchServeFlags& flags, const CLI::App& command) {
                                })
                  : measure(*target, plan.requests, options);
   }
-  if (report.measurement.interrupted && report.metrics.completed == 0) {
+  if (report.measurement.interrupted && report.metrics.completed + report.metrics.failed == 0) {
     say("octet bench serve: error: interrupted before anything was measured\n");
     return kExitInterrupted;
   }

@@ -1,15 +1,13 @@
 #include "launcher/flag_checks.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <charconv>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <limits>
-#include <sstream>
 
-#include "runtime/formats/file.h"
 #include "runtime/request/error.h"
 
 namespace octet {
@@ -61,22 +59,17 @@ CLI::Validator not_empty() {
 
 void require_writable(const std::string& file) {
   if (file.empty()) return;
+  namespace fs = std::filesystem;
   std::error_code unknown;
-  const bool was_there = std::filesystem::exists(file, unknown);
-  if (!std::ofstream(file, std::ios::app)) {
+  const fs::file_status found = fs::status(file, unknown);
+  fs::path asked = file;
+  if (!fs::exists(found)) {
+    asked = fs::path(file).parent_path();
+    if (asked.empty()) asked = ".";
+  }
+  if (fs::is_directory(asked, unknown) == fs::exists(found) || ::access(asked.c_str(), W_OK) != 0) {
     throw InputError(fmt::format("{}: cannot be written", file));
   }
-  if (!was_there) std::filesystem::remove(file, unknown);
-}
-
-void require_hosts(const std::string& hostfile) {
-  if (hostfile.empty()) return;
-  constexpr uint64_t kMostBytes = 1 << 20;
-  std::istringstream lines(read_text_file(hostfile, kMostBytes));
-  for (std::string line, host; std::getline(lines, line);) {
-    if (std::istringstream(line.substr(0, line.find('#'))) >> host) return;
-  }
-  throw InputError(fmt::format("{}: names no host", hostfile));
 }
 
 }  // namespace octet

@@ -13,10 +13,7 @@ CLI::Validator whole_number();                    // digits that fit 64 bits, no
 CLI::Validator not_empty();
 
 // Throws InputError unless a file for results can be written, found out before hours of work are in
-// it; leaves none where there was none. Empty: no file is wanted.
+// it, by permissions alone: nothing is opened or made. Empty: no file is wanted.
 void require_writable(const std::string& file);
-
-// Throws InputError unless mpirun's hostfile names a host. Empty: there is none.
-void require_hosts(const std::string& hostfile);
 
 }  // namespace octet

@@ -156,13 +156,13 @@ LoadOptions load_options(const LoadFlags& flags) {
 }
 
 void LoadProgress::update(const std::string& label, size_t done, size_t total) {
-  if (done == 0) return;
   if (!progress_ || label != label_) {
     progress_.reset();
     progress_.emplace(verb_, "requests", 1);
     label_ = label;
   }
-  progress_->update(label, done, total);
+  if (done > 0)
+    progress_->update(label, done, total);  // made at 0, so that its clock starts with the load
 }
 
 }  // namespace octet

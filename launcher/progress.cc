@@ -26,11 +26,14 @@ double Progress::seconds() const {
 
 void Progress::update(const std::string& label, uint64_t done, uint64_t total) {
   const double share = total == 0 ? 1.0 : static_cast<double>(done) / static_cast<double>(total);
-  const double rate = static_cast<double>(done) / std::max(seconds(), 1e-3);
-  const double left = static_cast<double>(total - done) / std::max(rate, 1e-3);
-  const std::string figures =
-      fmt::format("{:3.0f}%  {:.0f} {}/s  ETA {}:{:02}", share * 100, rate / unit_size_, unit_,
-                  static_cast<int64_t>(left) / 60, static_cast<int64_t>(left) % 60);
+  std::string figures = fmt::format("{:3.0f}%", share * 100);
+  constexpr double kTellingSeconds = 0.5;  // before that the rate is that of the beginning
+  if (const double elapsed = seconds(); done > 0 && elapsed >= kTellingSeconds) {
+    const double rate = static_cast<double>(done) / elapsed, shown = rate / unit_size_;
+    const auto left = static_cast<int64_t>(static_cast<double>(total - done) / rate);
+    figures += fmt::format("  {:.{}f} {}/s  ETA {}:{:02}", shown, shown < 10 ? 1 : 0, unit_,
+                           left / 60, left % 60);
+  }
   if (terminal_) {
     draw(label, share, figures, done == total);
   } else if (const int tenth = static_cast<int>(share * 10); tenth > tenth_) {

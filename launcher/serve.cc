@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -16,7 +17,9 @@
 #include "launcher/mpirun.h"
 #include "launcher/process_group.h"
 #include "launcher/verbs.h"
+#include "runtime/bench/scale_grid.h"
 #include "runtime/coordinator/coordinator.h"
+#include "runtime/formats/file.h"
 #include "runtime/request/error.h"
 
 namespace octet {
@@ -95,10 +98,19 @@ int supervise(Coordinator& coordinator, ProcessGroup* group, GroupState& state,
   }
 }
 
+void require_hosts(const std::string& hostfile) {
+  constexpr uint64_t kMostBytes = 1 << 20;
+  if (!std::filesystem::is_regular_file(hostfile)) return;  // none, or one that can be read once
+  if (hostfile_slots(read_text_file(hostfile, kMostBytes), hostfile).empty()) {
+    throw InputError(fmt::format("{}: names no host", hostfile));
+  }
+}
+
 int run(ServeFlags& flags) {
   const auto start = Clock::now();
   require_tokenizer(flags.engine, "give a folder that has one");
-  require_hosts(flags.hostfile);
+  if (!flags.external_group) require_hosts(flags.hostfile);
+  if (flags.coordinator.max_queue == 0) throw InputError("--max-queue is 0, must be 1 or more");
   keep_interrupts(SecondInterrupt::kIgnored);
 
   GroupState state;

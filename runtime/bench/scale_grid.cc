@@ -29,8 +29,9 @@ std::vector<T> each_once(const std::vector<T>& all, const Name& name) {
   return once;
 }
 
-// One name a slot.
-std::vector<std::string> slots_of(const std::string& text, const std::string& source) {
+}  // namespace
+
+std::vector<std::string> hostfile_slots(const std::string& text, const std::string& source) {
   std::vector<std::string> slots;
   std::istringstream lines(text);
   int number = 0;
@@ -51,8 +52,6 @@ std::vector<std::string> slots_of(const std::string& text, const std::string& so
   }
   return slots;
 }
-
-}  // namespace
 
 std::string ScaleGroup::name() const {
   return fmt::format("tp {} x {}", tensor_parallel_size, replicas);
@@ -89,7 +88,7 @@ std::vector<ScaleCell> ScaleGrid::cells(const ScaleGroup& group) const {
 
 std::vector<std::string> split_hosts(const std::string& text, const std::string& source,
                                      const ScaleGroup& group) {
-  const std::vector<std::string> slots = slots_of(text, source);
+  const std::vector<std::string> slots = hostfile_slots(text, source);
   if (slots.size() < static_cast<size_t>(group.ranks())) {
     throw InputError(fmt::format("{}: has {} slots, {} needs {}", source, slots.size(),
                                  group.name(), group.ranks()));

@@ -33,9 +33,13 @@ struct ScaleGrid {
   std::vector<ScaleCell> cells(const ScaleGroup& group) const;
 };
 
+// One host's name a slot of mpirun's hostfile: lines are HOST or HOST slots=N; # begins a comment.
+// Throws InputError naming `source` for a line that is neither.
+std::vector<std::string> hostfile_slots(const std::string& text, const std::string& source);
+
 // mpirun host files, one for each replica, out of one for all: each replica gets the next
-// tensor_parallel_size slots. Lines are HOST or HOST slots=N; # begins a comment. Throws InputError
-// naming `source` for a line that is neither, and where slots are too few.
+// tensor_parallel_size slots. Throws InputError as hostfile_slots() does, and where they are too
+// few.
 std::vector<std::string> split_hosts(const std::string& text, const std::string& source,
                                      const ScaleGroup& group);
 

@@ -159,16 +159,19 @@ void save_results(const std::filesystem::path& folder, const std::string& name,
                                                        {".csv", bench_csv(report.measurement)},
                                                        {".html", bench_html(report)}};
   std::string fault, written;
+  ErrorCode code = ErrorCode::kInvalidArgument;
   for (const auto& [ending, text] : files) {
     try {
       replace_text_file(folder / (name + ending), text);
       written += (written.empty() ? "" : ", ") + name + ending;
     } catch (const InputError& error) {
+      if (fault.empty()) code = error.code();
       if (fault.empty()) fault = error.what();
     }
   }
   if (!fault.empty()) {
-    throw InputError(fmt::format("{} (written: {})", fault, written.empty() ? "nothing" : written));
+    throw InputError(fmt::format("{} (written: {})", fault, written.empty() ? "nothing" : written),
+                     code);
   }
 }
 

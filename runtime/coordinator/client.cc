@@ -48,14 +48,11 @@ FinishReason to_finish(v1::FinishReason reason) {
   return reason == v1::FINISH_REASON_LENGTH ? FinishReason::kLength : FinishReason::kNone;
 }
 
-// Of a message, gRPC's default, which coordinators keep.
-constexpr size_t kMostRequestBytes = 4 << 20;
-
 void require_room(const v1::GenerateRequest& request) {
   const size_t bytes = request.ByteSizeLong();
-  if (bytes > kMostRequestBytes) {
+  if (bytes > size_t{kMostMessageBytes}) {
     throw InputError(
-        fmt::format("the request has {} bytes, the most are {}", bytes, kMostRequestBytes));
+        fmt::format("the request has {} bytes, the most are {}", bytes, kMostMessageBytes));
   }
 }
 

@@ -75,6 +75,7 @@ void Coordinator::Impl::start() {
   enable_builtin_services();
   grpc::ServerBuilder builder;
   builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(), &port);
+  builder.SetMaxReceiveMessageSize(kMostMessageBytes);
   builder.RegisterService(&inference);
   builder.RegisterService(&group);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);

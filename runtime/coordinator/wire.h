@@ -10,6 +10,9 @@
 
 namespace octet {
 
+// That a coordinator receives.
+inline constexpr int kMostMessageBytes = 4 << 20;
+
 grpc::Status to_status(const InputError& error);
 InputError to_input_error(const grpc::Status& status, const std::string& context);
 

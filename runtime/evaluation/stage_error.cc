@@ -18,6 +18,8 @@ constexpr double kTimesUsual = 4;
 // it is large: one that carries so small a share of what a channel carries is not looked at.
 constexpr double kTimesNoise = 5;
 constexpr double kNextToNothing = 1e-4;
+// Of a token's energy; int8's is 1e-4 to 2e-3.
+constexpr double kLeastNoise = 1e-4;
 
 double relative(double difference, double reference) {
   if (reference > 0) return std::sqrt(difference / reference);
@@ -73,11 +75,12 @@ void StageSquares::add_token(std::span<const float> tested, std::span<const floa
   for (size_t i = 0; i < tested.size(); ++i) token.add(tested[i], reference[i]);
   all_.difference += token.difference;
   all_.reference += token.reference;
-  ++tokens_;
   // The first token's stream may be ten times the others', and its noise, which would be all that
-  // a channel's sum shows.
-  if (token.difference == 0) return;
-  const double noise = token.difference / static_cast<double>(tested.size());
+  // a channel's sum shows. One without noise must not be all of it either.
+  const double noise = std::max(token.difference, kLeastNoise * token.reference) /
+                       static_cast<double>(tested.size());
+  if (noise == 0) return;
+  ++tokens_;
   for (size_t i = 0; i < tested.size(); ++i) channels_[i].add(tested[i], reference[i], 1 / noise);
 }
 

@@ -50,8 +50,11 @@ class Evaluate(ArtefactTest):
     def test_what_is_refused_leaves_no_file_for_its_results(self):
         out = self.scratch / "out.json"
         self.refused("verify", self.artefact, "--against", self.scratch / "nothing", "--out", out)
-        self.refused("eval", "perplexity", self.artefact, "--text", self.scratch / "nothing", "--out", out)
         self.assertFalse(out.exists())
+
+    def test_few_tokens_are_said_to_show_less(self):
+        shown = run("verify", self.artefact, "--against", TINYSTORIES, "--prompt", "Once upon a time").stdout
+        self.assertIn("a single row that is wrong may pass", shown)
 
     def test_a_text_that_cannot_be_scored_is_named(self):
         for name, content, why in (("empty", b"", "fewer than two tokens"), ("bytes", b"ab\xff", "not UTF-8")):

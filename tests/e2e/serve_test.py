@@ -60,11 +60,13 @@ class Serve(ArtefactTest):
             server.process.send_signal(signal.SIGINT)
             self.assertEqual(server.process.wait(20), 130)
 
-    def test_what_can_never_be_answered_is_a_wrong_request(self):
+    def test_a_hostfile_without_hosts_is_named(self):
         with tempfile.TemporaryDirectory() as folder:
             hosts = Path(folder) / "hosts"
             hosts.write_text("# none\n\n")
             self.one_line(run("serve", self.artefact, "--hostfile", hosts, check=False), 2, f"{hosts}: names no host")
+
+    def test_a_request_that_is_too_large_is_a_wrong_one(self):
         with Server(self.artefact, 1) as server:
             done = subprocess.run([OCTET, "chat", "--server", server.address], input="a " * 3_000_000, text=True,
                                   capture_output=True, timeout=60)

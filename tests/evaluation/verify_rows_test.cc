@@ -134,6 +134,31 @@ TEST(VerifyRows, AFewTokensNoiseIsNotHeldAgainstAnArtefact_ManyTokensIs) {
   }
 }
 
+TEST(VerifyRows, NoChannelIsJudgedByFewerThanTheFewestTokens) {
+  std::vector<float> reference(1000, 1), tested(1000, 1.001f);
+  tested[7] = 0;
+  for (const int tokens : {kFewestTokens - 1, kFewestTokens}) {
+    StageSquares squares;
+    for (int token = 0; token < tokens; ++token) squares.add(tested, reference, reference.size());
+    StageError error;
+    squares.judge(error);
+    EXPECT_EQ(error.channel, tokens < kFewestTokens ? -1 : 7) << tokens;
+  }
+}
+
+TEST(VerifyRows, ATokenWithoutNoiseDoesNotHideWhatOthersShow) {
+  const std::vector<float> reference(1000, 1);
+  std::vector<float> tested(1000, 1.01f);
+  tested[7] = 0;
+  StageSquares squares;
+  squares.add(reference, reference, reference.size());
+  for (int token = 1; token < kEnoughTokens; ++token) squares.add(tested, reference, tested.size());
+  StageError error;
+  squares.judge(error);
+  EXPECT_EQ(error.channel, 7);
+  EXPECT_NE(fault_of(error, 0.1), "");
+}
+
 TEST(VerifyRows, AShortPromptSeesASoundArtefact_AndALostRow) {
   testing::TempFolder folder;
   const std::vector<std::vector<int32_t>> short_prompt{{1, 403, 407, 261, 378, 432, 396, 267}};
@@ -145,6 +170,7 @@ TEST(VerifyRows, AShortPromptSeesASoundArtefact_AndALostRow) {
   const VerifyReport report = testing::verify_at(spoilt, tinystories(), short_prompt, 1);
   ASSERT_TRUE(report.first);
   EXPECT_EQ(report.first->channel, 5);
+  EXPECT_EQ(report.num_tokens, 8);
 }
 
 TEST(VerifyRows, AChannelThatSaysNextToNothingIsNotHeldAgainstAnArtefact) {
