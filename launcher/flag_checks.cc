@@ -61,13 +61,11 @@ void require_writable(const std::string& file) {
   if (file.empty()) return;
   namespace fs = std::filesystem;
   std::error_code unknown;
-  const fs::file_status found = fs::status(file, unknown);
-  fs::path asked = file;
-  if (!fs::exists(found)) {
-    asked = fs::path(file).parent_path();
-    if (asked.empty()) asked = ".";
-  }
-  if (fs::is_directory(asked, unknown) == fs::exists(found) || ::access(asked.c_str(), W_OK) != 0) {
+  const bool is_there = fs::exists(file, unknown);
+  fs::path asked = is_there ? fs::path(file) : fs::path(file).parent_path();
+  if (asked.empty()) asked = ".";
+  const bool fits = fs::is_directory(asked, unknown) != is_there;  // a file, or a folder for it
+  if (!fits || ::access(asked.c_str(), W_OK) != 0) {
     throw InputError(fmt::format("{}: cannot be written", file));
   }
 }
