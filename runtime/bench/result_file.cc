@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <cstring>
 #include <fstream>
 
 #include "runtime/formats/file.h"
@@ -38,8 +39,9 @@ void replace_text_file(const fs::path& path, std::string_view text) {
     errno = 0;
     std::ofstream out(path, std::ios::app);
     if (out << text << std::flush) return;
-    throw InputError(fmt::format("{}: cannot be written", path.string()),
-                     errno == ENOSPC ? ErrorCode::kResourceExhausted : ErrorCode::kInvalidArgument);
+    const int why = errno;
+    throw InputError(fmt::format("{}: write: {}", path.string(), std::strerror(why)),
+                     why == ENOSPC ? ErrorCode::kResourceExhausted : ErrorCode::kInvalidArgument);
   }
   const fs::path file = behind_links(path);
   fs::path beside = file;

@@ -10,7 +10,7 @@
 
 namespace octet {
 
-// That a coordinator receives.
+// Of a message that a coordinator receives; gRPC's own limit.
 inline constexpr int kMostMessageBytes = 4 << 20;
 
 grpc::Status to_status(const InputError& error);
