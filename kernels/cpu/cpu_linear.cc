@@ -29,14 +29,19 @@ constexpr int64_t kMostForOne = 128 << 10;
 
 // During tile `part` of the `parts` that a column is multiplied by. The next column is `next` bytes
 // behind this one, 0: there is none.
-WeightFetch fetch_during(int64_t part, int64_t parts, int64_t column_bytes, int64_t next) {
-  if (next == 0 || (parts == 1 && column_bytes > kMostForOne)) {
-    return {.ahead = kAhead, .same_column = true, .alone = parts == 1};
+WeightFetch fetch_during(const KernelTable& kernels, int64_t part, int64_t parts,
+                         int64_t column_bytes, int64_t next) {
+  const bool wide = column_bytes > (parts == 1 ? kMostForOne : kernels.column_ahead);
+  if (next == 0 || wide) {
+    return {.ahead = kAhead,
+            .same_column = true,
+            .in_cache = wide && part > 0,
+            .from_memory = parts == 1 || (wide && part == 0)};
   }
   return {.ahead = next,
           .part = static_cast<int>(part),
           .parts = static_cast<int>(parts),
-          .alone = parts == 1};
+          .from_memory = parts == 1};
 }
 
 // [leaves]: how many subtrees wait for each.
@@ -306,8 +311,9 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
             .rows = rows,
             .block = block,
             .blocks = static_cast<int>(std::min<int64_t>(kMaxBlocks, blocks - block)),
+            .next = next,
             .fetch = fetches_next
-                         ? fetch_during(t, parts, column_bytes, next)
+                         ? fetch_during(kernels, t, parts, column_bytes, next)
                          : WeightFetch{.ahead = kAhead, .same_column = true, .in_cache = true}},
            past_caches, room, out);
     }
@@ -387,22 +393,24 @@ void CpuLinear::tile(const KernelTable& kernels, const LinearScratch& scratch, c
       const int shard = root.first_leaf + static_cast<int>(i);
       if (quantized()) {
         const auto [begin, end, at, padded] = shards()[shard];
+        const bool last_shard = shard + 1 == std::ssize(shards());
         TileRoom::Leaf& leaf = room.next_leaf();
         // Where it is read: a copy would wait until all of its parts have left for the cache.
-        ::new (&leaf)
-            TileRoom::Leaf{.tile = {.x = scratch.rows.tile({place.row, place.rows}, shard),
-                                    .weights = blocks_.data() + place.block,
-                                    .begin = at * kBlock,
-                                    .scales = scales_.data<float>() + place.block * kBlock,
-                                    .rows = place.rows,
-                                    .blocks = place.blocks,
-                                    .groups = padded / kGroup,
-                                    .fetch = &place.fetch,
-                                    .low = room.low,
-                                    .high = room.high,
-                                    .leaf = place_of(),
-                                    .finish = last && !finished ? &leaf.finish : nullptr},
-                           .finish = finish_of()};
+        ::new (&leaf) TileRoom::Leaf{
+            .tile = {.x = scratch.rows.tile({place.row, place.rows}, shard),
+                     .weights = blocks_.data() + place.block,
+                     .begin = at * kBlock,
+                     .next = last_shard ? place.next - layout_.blocks.block_bytes() : 0,
+                     .scales = scales_.data<float>() + place.block * kBlock,
+                     .rows = place.rows,
+                     .blocks = place.blocks,
+                     .groups = padded / kGroup,
+                     .fetch = &place.fetch,
+                     .low = room.low,
+                     .high = room.high,
+                     .leaf = place_of(),
+                     .finish = last && !finished ? &leaf.finish : nullptr},
+            .finish = finish_of()};
         kernels.int8_tile(leaf.tile, room.pending);
       } else {
         float_leaf(kernels, x, place, shard, place_of());
@@ -415,7 +423,7 @@ void CpuLinear::tile(const KernelTable& kernels, const LinearScratch& scratch, c
 
 void CpuLinear::float_leaf(const KernelTable& kernels, const Tensor& x, const Place& place,
                            int shard, const LeafPlace& leaf) const {
-  const auto& [row, rows, block, blocks, fetch] = place;
+  const auto& [row, rows, block, blocks, next, fetch] = place;
   const auto [begin, end, at, padded] = shards()[shard];
   alignas(64) float sums[kMostSums];
   kernels.float_tile({.x = x.data<float>() + row * in_features_ + begin,

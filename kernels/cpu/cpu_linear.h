@@ -94,6 +94,7 @@ class CpuLinear : public PackedLinear {
     int rows;
     int64_t block;
     int blocks;
+    int64_t next;  // bytes to the column that is multiplied next, or 0
     WeightFetch fetch;
   };
 

@@ -6,8 +6,8 @@ constexpr int kWeightTileBytes = kTileGroups * kGroupBytes;
 constexpr int kAmxRows = 2 * amx::kTileRows;
 // Steps until the next blocks have their turn: so many of 32 rows stay in L1 beside the sums.
 constexpr int64_t kChunkSteps = 8;
-// Bytes that a block of weights which comes from memory is fetched ahead of its use.
-constexpr int64_t kWeightsAhead = 4 * kWeightTileBytes;
+// Groups that weights which come from memory are fetched ahead of their use.
+constexpr int64_t kGroupsAhead = 4 * kTileGroups;
 static_assert(kAmxRows <= kMaxInt8TileRows && kTileGroups * kGroup <= kMaxTileColumns &&
               kGroupBytes == amx::kTileBytes);
 
@@ -40,20 +40,29 @@ class AllTiles {
         end_(count_),
         last_(room) {
     const WeightFetch& fetch = *tile.fetch;
-    if (fetch.same_column) {
-      ahead_ = kWeightsAhead;
-      lines_ = fetch.in_cache ? 0 : kTileGroups;
-    } else {
-      ahead_ = fetch.ahead;
+    if (fetch.from_memory) {
+      lines_ = kTileGroups;
+      ahead_ = kGroupsAhead * kGroupBytes;
+      own_ = count_ > kGroupsAhead ? count_ - kGroupsAhead : 0;
+    } else if (!fetch.same_column) {
       lines_ = (kTileGroups + fetch.parts - 1) / fetch.parts;
+      ahead_ = fetch.ahead;
       first_ = fetch.part * count_ / fetch.parts;
-      end_ = (fetch.part + 1) * count_ / fetch.parts;
+      end_ = own_ = (fetch.part + 1) * count_ / fetch.parts;
     }
   }
 
-  void start(const Int8Tile& tile, int block) {
+  // The blocks from `block` on; those from `begin` to `end` have their turns.
+  void start(const Int8Tile& tile, int block, int begin, int end) {
+    const bool last = block + kBlocks == end;
+    const int next = last ? begin : block + kBlocks;
+    const int64_t place = tile.begin + (last ? count_ * kGroupBytes + tile.next : 0);
 #pragma GCC unroll 4
-    for (int b = 0; b < kBlocks; ++b) weights_[b] = tile.weights[block + b] + tile.begin;
+    for (int b = 0; b < kBlocks; ++b) {
+      weights_[b] = tile.weights[block + b] + tile.begin;
+      fetched_[b] = weights_[b] + ahead_;
+      next_[b] = tile.weights[next + b] + place - own_ * kGroupBytes;
+    }
   }
 
   // Block b's weights of a step.
@@ -75,9 +84,10 @@ class AllTiles {
     const int64_t begin = first_ + step * lines_;
     const int64_t end = begin + lines_ < end_ ? begin + lines_ : end_;
     for (int64_t line = begin; line < end; ++line) {
+      const auto& from = line < own_ ? fetched_ : next_;
 #pragma GCC unroll 4
-      for (const uint8_t* block : weights_) {
-        asm volatile("prefetcht1 %0" : : "m"(block[ahead_ + line * kGroupBytes]));
+      for (const uint8_t* block : from) {
+        asm volatile("prefetcht1 %0" : : "m"(block[line * kGroupBytes]));
       }
     }
   }
@@ -87,8 +97,10 @@ class AllTiles {
 
  private:
   const int64_t count_;
-  int64_t ahead_, lines_, first_ = 0, end_;
-  const uint8_t* weights_[kBlocks];
+  // Lines [first_, end_) are fetched, so many a step: those before own_ so many bytes ahead of what
+  // is multiplied, the others of what has its turn next.
+  int64_t lines_ = 0, ahead_ = 0, first_ = 0, end_, own_ = 0;
+  const uint8_t *weights_[kBlocks], *fetched_[kBlocks], *next_[kBlocks];
   Room& last_;  // with zeros behind its groups
 };
 
@@ -186,10 +198,10 @@ class AmxProduct {
     alignas(64) typename AllTiles<kBlocks>::Room last;
     AllTiles<kBlocks> all(tile, last);
     SharedTiles<kBlocks> shared(tile);
-    // What is alone waits for memory, which likes one run of each block's weights.
-    const bool alone = tile.fetch->alone;
+    // Memory likes one run of each block's weights.
+    const bool from_memory = tile.fetch->from_memory;
     const int64_t chunks =
-        end - begin > kBlocks && !alone ? (all.steps + kChunkSteps - 1) / kChunkSteps : 1;
+        end - begin > kBlocks && !from_memory ? (all.steps + kChunkSteps - 1) / kChunkSteps : 1;
     for (int64_t chunk = 0; chunk < chunks; ++chunk) {
       const Steps steps{.begin = all.steps * chunk / chunks,
                         .end = all.steps * (chunk + 1) / chunks};
@@ -199,13 +211,13 @@ class AmxProduct {
       const int64_t a_step =
           high_follows ? (shared.ahead() + steps_to_bring - 1) / steps_to_bring : 0;
       for (int block = begin; block < end; block += kBlocks) {
-        all.start(tile, block);
+        all.start(tile, block, begin, end);
         const Sums low{
             .to = tile.low, .block = block, .complete = chunk + 1 == chunks && !high_follows};
         shared.start(tile, block);
         add(tile, all, steps, low, pending, [&](int64_t step) {
           all.fetch_beside(step);
-          shared.bring(a_step, alone ? (step + 1) * kTileGroups : tile.groups);
+          shared.bring(a_step, from_memory ? (step + 1) * kTileGroups : tile.groups);
         });
         if (!high_follows) continue;
         add(tile, shared, {.begin = 0, .end = shared.steps},

@@ -61,7 +61,7 @@ struct WeightFetch {
   int part = 0, parts = 1;
   bool same_column = false;  // are they some of those that this tile multiplies, soon?
   bool in_cache = false;     // are they in L2 already, so that all there is to do is L1?
-  bool alone = false;        // is it the only tile of the column, which it waits for?
+  bool from_memory = false;  // does the tile wait for its own column, which nobody has fetched?
 };
 
 // Where a leaf of the reduction tree goes: row r of it to `to` + r * row_stride, [kBlock] a block.
@@ -110,6 +110,7 @@ struct Int8Tile {
   TileRows x;
   const uint8_t* const* weights;  // [blocks]: where each is; at `begin` are the shard's
   int64_t begin;                  // [groups][kBlock][kGroup]
+  int64_t next;                   // bytes from their end to those that are multiplied after them
   const float* scales;            // [blocks, kBlock]
   int rows, blocks;
   int64_t groups;
@@ -243,6 +244,9 @@ struct KernelTable {
   // A band of int8 rows of at most so many bytes goes through all columns before the next band
   // does: L2 holds most of it beside two columns.
   int64_t rows_that_stay;
+  // A column of weights of more bytes is not fetched while the one before it is multiplied by
+  // several tiles, but by its own first tile: L2 would not hold both beside the rows.
+  int64_t column_ahead;
   int64_t outputs_that_stay;  // bytes of outputs from which on these are written past the caches
   // See Backend::linear. What it leaves in `pending` is done, in order, by the calls that follow;
   // tiles that share it may share their scratch, that of sums which wait in the tree too. REQUIRES:

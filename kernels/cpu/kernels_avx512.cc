@@ -189,7 +189,7 @@ inline void make_leaves(const Int8Tile& tile, int block, int first, int end) {
 
 // Do the high digits come last? Where a few rows wait for weights from memory, which come in order
 // while the low ones are multiplied, these are in the cache then.
-bool high_last(const Int8Tile& tile) { return has_high(tile) && tile.fetch->alone; }
+bool high_last(const Int8Tile& tile) { return has_high(tile) && tile.fetch->from_memory; }
 
 // Of the sums in tile.low and tile.high.
 void make_leaves(const Int8Tile& tile) {
@@ -240,6 +240,7 @@ constexpr KernelTable kVnni{.name = "avx512-vnni",
                             .int8_row_step = 1,
                             .band_rows = 48,
                             .rows_that_stay = 0,
+                            .column_ahead = kAllStay,
                             .outputs_that_stay = kAllStay,
                             .int8_tile = vnni_tile,
                             .float_tile = float_tile,
@@ -263,6 +264,7 @@ constexpr KernelTable with_amx(KernelTable table) {
   table.int8_row_step = amx::kTileRows;
   table.band_rows = 256;
   table.rows_that_stay = 1536 << 10;
+  table.column_ahead = 320 << 10;
   table.outputs_that_stay = int64_t{4} << 20;
   table.int8_tile = amx_tile;
   table.attention_rows = kMaxAttentionRows;

@@ -58,11 +58,8 @@ inline Vec16 to_float(Ints16 a, int32_t excess) {  // of a - excess
   return {_mm512_cvtepi32_ps(_mm512_sub_epi32(a.v, _mm512_set1_epi32(excess)))};
 }
 inline Vec16 round_even(Vec16 a) { return {_mm512_roundscale_ps(a.v, 8)}; }
-// 2^n for integral n in [-126, 127].
-inline Vec16 power_of_two(Vec16 n) {
-  const __m512i e = _mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127));
-  return {_mm512_castsi512_ps(_mm512_slli_epi32(e, 23))};
-}
+// a 2^n for integral n in [-126, 127].
+inline Vec16 times_power_of_two(Vec16 a, Vec16 n) { return {_mm512_scalef_ps(a.v, n.v)}; }
 inline Vec16 load_bf16(const uint16_t* p) {
   const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))};
@@ -202,7 +199,9 @@ inline __m256 power_of_two(__m256 n) {
   const __m256i e = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
   return _mm256_castsi256_ps(_mm256_slli_epi32(e, 23));
 }
-inline Vec16 power_of_two(Vec16 n) { return {power_of_two(n.lo), power_of_two(n.hi)}; }
+inline Vec16 times_power_of_two(Vec16 a, Vec16 n) {
+  return {_mm256_mul_ps(a.lo, power_of_two(n.lo)), _mm256_mul_ps(a.hi, power_of_two(n.hi))};
+}
 inline __m256 widen_bf16(const uint16_t* p) {
   const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
@@ -278,5 +277,5 @@ inline Vec16 exponential(Vec16 x) {
   p = fma(p, r, all(0.5f));
   p = fma(p, r, all(1.0f));
   p = fma(p, r, all(1.0f));
-  return mul(p, power_of_two(n));
+  return times_power_of_two(p, n);
 }
