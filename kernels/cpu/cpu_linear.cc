@@ -256,7 +256,7 @@ void CpuLinear::take_ready_row(LinearScratch& scratch, const Tensor& x, int64_t 
 
 int64_t CpuLinear::band_rows(const KernelTable& kernels, int64_t rows) const {
   constexpr int64_t kLeast = 128;  // for which the weights are worth being fetched once more
-  const int64_t most = kernels.rows_that_stay / layout_.row_stride();
+  const int64_t most = (kernels.bytes_that_stay - 2 * column_bytes()) / layout_.row_stride();
   if (!quantized() || most >= kernels.band_rows || most < kLeast) return kernels.band_rows;
   const int64_t bands = (rows + most - 1) / most;  // as equal as can be
   return (rows + bands - 1) / bands;
@@ -289,10 +289,10 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
   // A task is a column of blocks, which stays in the cache while a band of rows goes through it. A
   // thread's columns follow each other: each tile of the first band fetches its part of the next
   // one.
-  const int64_t column_bytes = kMaxBlocks * layout_.blocks.block_bytes();
   const int64_t bands = tiles.bands();
   const bool rows_stay =
-      quantized() && tiles.rows_of(0) * layout_.row_stride() <= kernels.rows_that_stay;
+      quantized() &&
+      tiles.rows_of(0) * layout_.row_stride() + 2 * column_bytes() <= kernels.bytes_that_stay;
   const bool past_caches = quantized() && out_features_ % kBlock == 0 &&
                            reinterpret_cast<uintptr_t>(out.raw_data()) % kCacheLine == 0 &&
                            static_cast<int64_t>(out.bytes()) >= kernels.outputs_that_stay;
@@ -313,7 +313,7 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
             .blocks = static_cast<int>(std::min<int64_t>(kMaxBlocks, blocks - block)),
             .next = next,
             .fetch = fetches_next
-                         ? fetch_during(kernels, t, parts, column_bytes, next)
+                         ? fetch_during(kernels, t, parts, column_bytes(), next)
                          : WeightFetch{.ahead = kAhead, .same_column = true, .in_cache = true}},
            past_caches, room, out);
     }

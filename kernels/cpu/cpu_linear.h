@@ -105,6 +105,7 @@ class CpuLinear : public PackedLinear {
   void pack(const LinearWeight& weight, ThreadPool& pool);
   void keep(const BlockedWeight& weight);
   int64_t source_row(int64_t packed_row) const;  // -1: padding
+  int64_t column_bytes() const { return kMaxBlocks * layout_.blocks.block_bytes(); }
   // Of a product of so many rows.
   int64_t band_rows(const KernelTable& kernels, int64_t rows) const;
   void take_slice(const KernelTable& kernels, LinearScratch& scratch, int64_t row, int64_t shard,

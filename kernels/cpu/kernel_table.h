@@ -241,9 +241,9 @@ struct KernelTable {
   int int8_rows;                 // rows of an int8 tile at most
   int int8_row_step;  // a tile takes as long as with its rows rounded up to a multiple of these
   int band_rows;      // rows that go through a column of weights while it is in the cache
-  // A band of int8 rows of at most so many bytes goes through all columns before the next band
-  // does: L2 holds most of it beside two columns.
-  int64_t rows_that_stay;
+  // A band of int8 rows that with two columns of weights takes at most so many bytes of L2 goes
+  // through all columns before the next band does.
+  int64_t bytes_that_stay;
   // A column of weights of more bytes is not fetched while the one before it is multiplied by
   // several tiles, but by its own first tile: L2 would not hold both beside the rows.
   int64_t column_ahead;

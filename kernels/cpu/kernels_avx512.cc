@@ -239,7 +239,7 @@ constexpr KernelTable kVnni{.name = "avx512-vnni",
                             .int8_rows = kVnniRows,
                             .int8_row_step = 1,
                             .band_rows = 48,
-                            .rows_that_stay = 0,
+                            .bytes_that_stay = 0,
                             .column_ahead = kAllStay,
                             .outputs_that_stay = kAllStay,
                             .int8_tile = vnni_tile,
@@ -263,7 +263,7 @@ constexpr KernelTable with_amx(KernelTable table) {
   table.int8_rows = kAmxRows;
   table.int8_row_step = amx::kTileRows;
   table.band_rows = 256;
-  table.rows_that_stay = 1536 << 10;
+  table.bytes_that_stay = 1600 << 10;
   table.column_ahead = 320 << 10;
   table.outputs_that_stay = int64_t{4} << 20;
   table.int8_tile = amx_tile;
