@@ -22,11 +22,11 @@ void add_client_flags(CLI::App& command, ClientFlags& flags) {
       ->capture_default_str();
   command.add_option("--model", call.model, "Needed where the server has several");
   command.add_option("--max-tokens", call.max_tokens, "0: as many as fit")
-      ->check(whole_number())
+      ->check(whole_number(UINT32_MAX))
       ->capture_default_str();
   command.add_option("--temperature", call.temperature, "0: greedy (1)")->check(non_negative());
   command.add_option("--top-p", call.top_p, "Mass of the nucleus (1)")->check(between(1e-6, 1.0));
-  command.add_option("--top-k", call.top_k, "0: all")->check(whole_number());
+  command.add_option("--top-k", call.top_k, "0: all")->check(whole_number(UINT32_MAX));
   command.add_option("--seed", call.seed, "Of the draws; drawn by the server when absent")
       ->check(whole_number());
   command.add_option("--stop", call.stop, "The answer ends before any of these texts");

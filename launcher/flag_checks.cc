@@ -40,14 +40,14 @@ CLI::Validator between(double low, double high) {
                 fmt::format("FROM {} TO {}", low, high));
 }
 
-CLI::Validator whole_number() {
+CLI::Validator whole_number(uint64_t most) {
   return CLI::Validator(
-      [](std::string& text) -> std::string {
+      [most](std::string& text) -> std::string {
         uint64_t value = 0;
         const char* end = text.data() + text.size();
         const auto [at, error] = std::from_chars(text.data(), end, value);
-        if (error == std::errc() && at == end) return "";
-        return fmt::format("is {}, must be a whole number from 0 to 2^64 - 1", text);
+        if (error == std::errc() && at == end && value <= most) return "";
+        return fmt::format("is {}, must be a whole number from 0 to {}", text, most);
       },
       "WHOLE NUMBER");
 }

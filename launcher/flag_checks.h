@@ -3,13 +3,14 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 
 namespace octet {
 
-CLI::Validator non_negative();                    // a finite number of 0 or more
-CLI::Validator positive();                        // a finite number above 0
-CLI::Validator between(double low, double high);  // a finite number in [low, high]
-CLI::Validator whole_number();                    // digits that fit 64 bits, no sign
+CLI::Validator non_negative();                            // a finite number of 0 or more
+CLI::Validator positive();                                // a finite number above 0
+CLI::Validator between(double low, double high);          // a finite number in [low, high]
+CLI::Validator whole_number(uint64_t most = UINT64_MAX);  // digits, no sign
 CLI::Validator not_empty();
 
 // Throws InputError unless a file for results can be written, found out before hours of work are in
