@@ -209,13 +209,13 @@ Verb add_eval(CLI::App& octet) {
   perplexity->add_option("--text", flags->text, "A file of UTF-8")->required();
   perplexity
       ->add_option("--context", flags->perplexity.context, "Tokens of a window; 0: max-model-len")
-      ->check(non_negative());
+      ->check(whole_number(INT32_MAX));
   perplexity
       ->add_option("--stride", flags->perplexity.stride,
                    "Tokens from window to window; 0: the context")
-      ->check(non_negative());
+      ->check(whole_number(INT32_MAX));
   perplexity->add_option("--max-tokens", flags->perplexity.max_tokens, "Of the text; 0: all")
-      ->check(non_negative());
+      ->check(whole_number(INT64_MAX));
   CLI::App* tasks =
       command->add_subcommand("tasks", "In-context-learning tasks, by log-likelihood");
   tasks->footer(kTaskLines);
@@ -227,7 +227,8 @@ Verb add_eval(CLI::App& octet) {
   tasks->add_option("--task-folder", flags->folder, "Where NAME.jsonl are")->capture_default_str();
   tasks->add_option("--shots", flags->task.shots, "Examples shown before each; the file's first")
       ->check(CLI::Range(0, 100));
-  tasks->add_option("--limit", flags->task.limit, "Examples asked; 0: all")->check(non_negative());
+  tasks->add_option("--limit", flags->task.limit, "Examples asked; 0: all")
+      ->check(whole_number(INT32_MAX));
   return {command, [flags, perplexity] {
             return perplexity->parsed() ? run_perplexity(*flags) : run_tasks(*flags);
           }};

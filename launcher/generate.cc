@@ -8,7 +8,6 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
-#include <limits>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -294,8 +293,7 @@ Verb add_generate(CLI::App& octet) {
   command->add_option("--temperature", flags->sampling.temperature, "0: greedy")
       ->check(non_negative())
       ->capture_default_str();
-  command->add_option("--top-k", flags->sampling.top_k, "0: all")
-      ->check(whole_number(std::numeric_limits<int>::max()));
+  command->add_option("--top-k", flags->sampling.top_k, "0: all")->check(whole_number(INT32_MAX));
   command->add_option("--top-p", flags->sampling.top_p, "Mass of the nucleus")
       ->check(between(1e-6, 1.0));
   command->add_option("--seed", flags->sampling.seed, "Of the draws")

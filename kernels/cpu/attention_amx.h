@@ -325,7 +325,7 @@ class AmxAttention {
     p = fma(p, r, all(2.4022651e-1f));
     p = fma(p, r, all(6.9314718e-1f));
     p = fma(p, r, all(1.0f));
-    return {_mm512_scalef_ps(p.v, n.v)};
+    return times_power_of_two(p, n);
   }
 
   // A row tile's weights times kBlocks blocks of the values, from `element` on.

@@ -24,19 +24,16 @@ constexpr int kMostSums = kMaxInt8TileRows * kLine;            // of a tile
 constexpr int kMostWaiting = std::bit_width(kMaxShards - 1u);  // subtrees left of a leaf
 constexpr size_t kCacheLine = 64;
 constexpr int64_t kAhead = 1024;  // bytes that weights are fetched ahead of their use
-// Bytes of a column, so that a lone tile, which is short, fetches the next one.
+// Bytes of a column, so that a lone tile, which is short, fetches the next one (but see
+// from_memory).
 constexpr int64_t kMostForOne = 128 << 10;
 
 // During tile `part` of the `parts` that a column is multiplied by. The next column is `next` bytes
-// behind this one, 0: there is none.
-WeightFetch fetch_during(const KernelTable& kernels, int64_t part, int64_t parts,
-                         int64_t column_bytes, int64_t next) {
-  const bool wide = column_bytes > (parts == 1 ? kMostForOne : kernels.column_ahead);
-  if (next == 0 || wide) {
-    return {.ahead = kAhead,
-            .same_column = true,
-            .in_cache = wide && part > 0,
-            .from_memory = parts == 1 || (wide && part == 0)};
+// behind this one, 0: there is none. Columns of more than `widest` bytes are not fetched ahead.
+WeightFetch fetch_during(int64_t part, int64_t parts, int64_t column_bytes, int64_t next,
+                         int64_t widest) {
+  if (next == 0 || column_bytes > (parts == 1 ? kMostForOne : widest)) {
+    return {.ahead = kAhead, .same_column = true, .in_cache = part > 0, .from_memory = part == 0};
   }
   return {.ahead = next,
           .part = static_cast<int>(part),
@@ -255,11 +252,12 @@ void CpuLinear::take_ready_row(LinearScratch& scratch, const Tensor& x, int64_t 
 }
 
 int64_t CpuLinear::band_rows(const KernelTable& kernels, int64_t rows) const {
-  constexpr int64_t kLeast = 128;  // for which the weights are worth being fetched once more
+  constexpr int64_t kLeast = 96;  // for which the weights are worth being fetched once more
   const int64_t most = (kernels.bytes_that_stay - 2 * column_bytes()) / layout_.row_stride();
   if (!quantized() || most >= kernels.band_rows || most < kLeast) return kernels.band_rows;
   const int64_t bands = (rows + most - 1) / most;  // as equal as can be
-  return (rows + bands - 1) / bands;
+  const int64_t each = (rows + bands - 1) / bands;
+  return bands == 1 || each >= kLeast ? each : kernels.band_rows;
 }
 
 void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratch& scratch,
@@ -296,6 +294,7 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
   const bool past_caches = quantized() && out_features_ % kBlock == 0 &&
                            reinterpret_cast<uintptr_t>(out.raw_data()) % kCacheLine == 0 &&
                            static_cast<int64_t>(out.bytes()) >= kernels.outputs_that_stay;
+  const int64_t widest = quantized() ? kernels.widest_fetched : kNoLimit;
   pool.run(columns * bands, [&](int, int64_t task) {
     const int64_t band = rows_stay ? task / columns : task % bands;
     const int64_t block = (rows_stay ? task % columns : task / bands) * kMaxBlocks;
@@ -313,7 +312,7 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
             .blocks = static_cast<int>(std::min<int64_t>(kMaxBlocks, blocks - block)),
             .next = next,
             .fetch = fetches_next
-                         ? fetch_during(kernels, t, parts, column_bytes(), next)
+                         ? fetch_during(t, parts, column_bytes(), next, widest)
                          : WeightFetch{.ahead = kAhead, .same_column = true, .in_cache = true}},
            past_caches, room, out);
     }
@@ -393,14 +392,14 @@ void CpuLinear::tile(const KernelTable& kernels, const LinearScratch& scratch, c
       const int shard = root.first_leaf + static_cast<int>(i);
       if (quantized()) {
         const auto [begin, end, at, padded] = shards()[shard];
-        const bool last_shard = shard + 1 == std::ssize(shards());
+        const bool next_column = shard + 1 == std::ssize(shards()) && place.next > 0;
         TileRoom::Leaf& leaf = room.next_leaf();
         // Where it is read: a copy would wait until all of its parts have left for the cache.
         ::new (&leaf) TileRoom::Leaf{
             .tile = {.x = scratch.rows.tile({place.row, place.rows}, shard),
                      .weights = blocks_.data() + place.block,
                      .begin = at * kBlock,
-                     .next = last_shard ? place.next - layout_.blocks.block_bytes() : 0,
+                     .next = next_column ? place.next - layout_.blocks.block_bytes() : 0,
                      .scales = scales_.data<float>() + place.block * kBlock,
                      .rows = place.rows,
                      .blocks = place.blocks,

@@ -43,12 +43,12 @@ class AllTiles {
     if (fetch.from_memory) {
       lines_ = kTileGroups;
       ahead_ = kGroupsAhead * kGroupBytes;
-      own_ = count_ > kGroupsAhead ? count_ - kGroupsAhead : 0;
+      own_end_ = count_ > kGroupsAhead ? count_ - kGroupsAhead : 0;
     } else if (!fetch.same_column) {
       lines_ = (kTileGroups + fetch.parts - 1) / fetch.parts;
       ahead_ = fetch.ahead;
       first_ = fetch.part * count_ / fetch.parts;
-      end_ = own_ = (fetch.part + 1) * count_ / fetch.parts;
+      end_ = own_end_ = (fetch.part + 1) * count_ / fetch.parts;
     }
   }
 
@@ -56,12 +56,12 @@ class AllTiles {
   void start(const Int8Tile& tile, int block, int begin, int end) {
     const bool last = block + kBlocks == end;
     const int next = last ? begin : block + kBlocks;
-    const int64_t place = tile.begin + (last ? count_ * kGroupBytes + tile.next : 0);
+    const int64_t offset = tile.begin + (last ? count_ * kGroupBytes + tile.next : 0);
 #pragma GCC unroll 4
     for (int b = 0; b < kBlocks; ++b) {
       weights_[b] = tile.weights[block + b] + tile.begin;
-      fetched_[b] = weights_[b] + ahead_;
-      next_[b] = tile.weights[next + b] + place - own_ * kGroupBytes;
+      own_[b] = weights_[b] + ahead_;
+      next_[b] = tile.weights[next + b] + offset - own_end_ * kGroupBytes;
     }
   }
 
@@ -84,7 +84,7 @@ class AllTiles {
     const int64_t begin = first_ + step * lines_;
     const int64_t end = begin + lines_ < end_ ? begin + lines_ : end_;
     for (int64_t line = begin; line < end; ++line) {
-      const auto& from = line < own_ ? fetched_ : next_;
+      const auto& from = line < own_end_ ? own_ : next_;
 #pragma GCC unroll 4
       for (const uint8_t* block : from) {
         asm volatile("prefetcht1 %0" : : "m"(block[line * kGroupBytes]));
@@ -97,10 +97,11 @@ class AllTiles {
 
  private:
   const int64_t count_;
-  // Lines [first_, end_) are fetched, so many a step: those before own_ so many bytes ahead of what
-  // is multiplied, the others of what has its turn next.
-  int64_t lines_ = 0, ahead_ = 0, first_ = 0, end_, own_ = 0;
-  const uint8_t *weights_[kBlocks], *fetched_[kBlocks], *next_[kBlocks];
+  int64_t first_ = 0, end_;  // lines of a block that are fetched
+  int64_t lines_ = 0;        // so many a step
+  int64_t own_end_ = 0;      // those before it at own_, the others at next_, whose first one it is
+  int64_t ahead_ = 0;        // bytes from weights_ to own_
+  const uint8_t *weights_[kBlocks], *own_[kBlocks], *next_[kBlocks];
   Room& last_;  // with zeros behind its groups
 };
 

@@ -60,8 +60,10 @@ struct WeightFetch {
   int64_t ahead;
   int part = 0, parts = 1;
   bool same_column = false;  // are they some of those that this tile multiplies, soon?
-  bool in_cache = false;     // are they in L2 already, so that all there is to do is L1?
-  bool from_memory = false;  // does the tile wait for its own column, which nobody has fetched?
+  bool in_cache = false;     // are they in L2 already, so that there is L1 at most to fetch into?
+  // Is the tile its column's only or first one, which waits for what no other tile has fetched?
+  // With AMX it then fetches just ahead of itself, whatever the other fields say.
+  bool from_memory = false;
 };
 
 // Where a leaf of the reduction tree goes: row r of it to `to` + r * row_stride, [kBlock] a block.
@@ -110,8 +112,8 @@ struct Int8Tile {
   TileRows x;
   const uint8_t* const* weights;  // [blocks]: where each is; at `begin` are the shard's
   int64_t begin;                  // [groups][kBlock][kGroup]
-  int64_t next;                   // bytes from their end to those that are multiplied after them
-  const float* scales;            // [blocks, kBlock]
+  int64_t next;  // bytes from their end to the next shard's, or behind the last the next column's
+  const float* scales;  // [blocks, kBlock]
   int rows, blocks;
   int64_t groups;
   const WeightFetch* fetch;
@@ -219,7 +221,7 @@ struct SketchScan {
   float floor;  // the head's largest logit is not below
 };
 
-inline constexpr int64_t kAllStay = INT64_MAX;
+inline constexpr int64_t kNoLimit = INT64_MAX;
 
 // Groups of high digits are multiplied for all rows of a tile where `least` of them or half of them
 // have some; and so are others that fill up a step of `step` groups.
@@ -242,11 +244,11 @@ struct KernelTable {
   int int8_row_step;  // a tile takes as long as with its rows rounded up to a multiple of these
   int band_rows;      // rows that go through a column of weights while it is in the cache
   // A band of int8 rows that with two columns of weights takes at most so many bytes of L2 goes
-  // through all columns before the next band does.
+  // through all columns before the next band does. 0: none does.
   int64_t bytes_that_stay;
-  // A column of weights of more bytes is not fetched while the one before it is multiplied by
-  // several tiles, but by its own first tile: L2 would not hold both beside the rows.
-  int64_t column_ahead;
+  // An int8 column of more bytes is not fetched while the one before it is multiplied by several
+  // tiles, but by its own first tile: L2 would not hold both beside the rows.
+  int64_t widest_fetched;
   int64_t outputs_that_stay;  // bytes of outputs from which on these are written past the caches
   // See Backend::linear. What it leaves in `pending` is done, in order, by the calls that follow;
   // tiles that share it may share their scratch, that of sums which wait in the tree too. REQUIRES:
