@@ -151,6 +151,7 @@ class Serve(ArtefactTest):
                                (("complete", "a", "--model", "nobody"), "nobody"),
                                (("complete", "word " * 600), "512"),
                                (("complete", "a", "--max-tokens", 600), "600"),
+                               (("complete", "a", "--max-tokens", 1 << 32), "whole number from 0 to 4294967295"),
                                (("complete", "a", "--temperature", -1), "temperature"),
                                (("complete", "a", "--top-p", 2), "top-p"),
                                (("complete", b"\xff\xfe".decode("utf-8", "surrogateescape")), "UTF-8"),
