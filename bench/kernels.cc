@@ -14,7 +14,6 @@
 namespace octet::bench {
 namespace {
 
-constexpr int64_t kColdBytes = int64_t{256} << 20;  // far more than any cache
 constexpr int64_t kMostRows = 512;
 constexpr int kBlockSize = 16;
 
@@ -182,7 +181,9 @@ class KernelBench {
   void add_linear(const LinearShape& shape, int64_t m, bool outliers) {
     if (outliers && product_ != Int8Product::kLlmInt8) return;
     add(fmt::format("linear{}/{}/M:{}", outliers ? "_outliers" : "", shape.name, m),
-        [=, this](auto& state) { time_linear(state, shape, m, outliers, kColdBytes); });
+        [=, this](auto& state) {
+          time_linear(state, shape, m, outliers, static_cast<int64_t>(bytes_beyond_caches()));
+        });
   }
 
   void add_quantise(int64_t k, int64_t m) {

@@ -15,7 +15,6 @@
 namespace octet::bench {
 namespace {
 
-constexpr size_t kFromMemory = size_t{512} << 20;  // far more than any cache
 constexpr int kRounds = 1'000'000;
 
 using Memory = std::shared_ptr<std::byte>;
@@ -55,7 +54,11 @@ void add_compute(const std::string& name, int threads, double (*loop)(int)) {
   })->Threads(threads);
 }
 
+size_t last_level_cache() { return cache_bytes(_SC_LEVEL3_CACHE_SIZE, 16 << 20); }
+
 }  // namespace
+
+size_t bytes_beyond_caches() { return std::max(size_t{512} << 20, 3 * last_level_cache()); }
 
 double Limits::seconds(double bytes, double int8_ops, double f32_ops) const {
   return std::max(bytes / read, int8_ops / int8 + f32_ops / f32);
@@ -63,8 +66,8 @@ double Limits::seconds(double bytes, double int8_ops, double f32_ops) const {
 
 Limits measure_limits(int threads) {
   const auto named = [&](const char* what) { return fmt::format("limit/{}/{}t", what, threads); };
-  add_read(named("read"), threads, kFromMemory / threads);
-  add_read(named("l3_read"), threads, cache_bytes(_SC_LEVEL3_CACHE_SIZE, 16 << 20) / 4 / threads);
+  add_read(named("read"), threads, bytes_beyond_caches() / threads);
+  add_read(named("l3_read"), threads, last_level_cache() / 4 / threads);
   add_read(named("l2_read"), threads, cache_bytes(_SC_LEVEL2_CACHE_SIZE, 1 << 20) / 2);
   const std::string int8 = fmt::format("int8 {}", int8_instruction());
   add_compute(named(int8.c_str()), threads, int8_multiply_adds);

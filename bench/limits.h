@@ -1,6 +1,8 @@
 // What this machine can do at most, measured by the program that reports shares of it.
 #pragma once
 
+#include <cstddef>
+
 namespace octet::bench {
 
 struct Limits {
@@ -10,6 +12,9 @@ struct Limits {
   // The least time for moving `bytes` through memory and computing; they overlap.
   double seconds(double bytes, double int8_ops, double f32_ops = 0) const;
 };
+
+// Of what is read in turn, so that it comes from memory: far more than the last-level cache holds.
+size_t bytes_beyond_caches();
 
 // Measures with `threads` threads at once, printing a line each.
 Limits measure_limits(int threads);

@@ -1,6 +1,10 @@
 // oneDNN's int8 matmul, weights reordered once, as a yardstick. Built by bench/peers.py.
 //     onednn M K N: prints one JSON object; threads by OMP_NUM_THREADS.
-// As octet_bench kernels does, weights of 256 MiB in turn, so that they come from memory.
+// As octet_bench kernels does, weights of three times the last-level cache in turn, so that they
+// come from memory.
+#include <unistd.h>
+
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -35,7 +39,8 @@ int main(int argc, char** argv) {
   auto* x_data = static_cast<int8_t*>(x.get_data_handle());
   for (long i = 0; i < m * k; ++i) x_data[i] = static_cast<int8_t>(random());
   std::vector<memory> weights;
-  for (long bytes = 0; bytes < 256L << 20; bytes += k * n) {
+  const long beyond_caches = std::max(512L << 20, 3 * sysconf(_SC_LEVEL3_CACHE_SIZE));
+  for (long bytes = 0; bytes < beyond_caches; bytes += k * n) {
     weights.emplace_back(product_desc.weights_desc(), engine);
     dnnl::reorder(source, weights.back()).execute(stream, source, weights.back());
   }

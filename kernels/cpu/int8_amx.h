@@ -6,8 +6,6 @@ constexpr int kWeightTileBytes = kTileGroups * kGroupBytes;
 constexpr int kAmxRows = 2 * amx::kTileRows;
 // Steps until the next blocks have their turn: so many of 32 rows stay in L1 beside the sums.
 constexpr int64_t kChunkSteps = 8;
-// Groups that weights which come from memory are fetched ahead of their use.
-constexpr int64_t kGroupsAhead = 4 * kTileGroups;
 static_assert(kAmxRows <= kMaxInt8TileRows && kTileGroups * kGroup <= kMaxTileColumns &&
               kGroupBytes == amx::kTileBytes);
 

@@ -62,7 +62,7 @@ struct WeightFetch {
   bool same_column = false;  // are they some of those that this tile multiplies, soon?
   bool in_cache = false;     // are they in L2 already, so that there is L1 at most to fetch into?
   // Is the tile its column's only or first one, which waits for what no other tile has fetched?
-  // With AMX it then fetches just ahead of itself, whatever the other fields say.
+  // With AVX512 it then fetches just ahead of itself, whatever the other fields say.
   bool from_memory = false;
 };
 
