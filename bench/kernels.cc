@@ -158,8 +158,8 @@ class KernelBench {
   }
 
   void time_linear(benchmark::State& state, const LinearShape& shape, int64_t m, bool outliers,
-                   int64_t cold_bytes) {
-    Layers& weights = layers(shape, cold_bytes);
+                   int64_t least_bytes) {
+    Layers& weights = layers(shape, least_bytes);
     const Tensor host = Tensor::host(DType::kF32, {m, shape.in});
     fill(host, 2);
     for (int64_t i = 0; outliers && i < host.numel(); ++i) {
@@ -181,9 +181,7 @@ class KernelBench {
   void add_linear(const LinearShape& shape, int64_t m, bool outliers) {
     if (outliers && product_ != Int8Product::kLlmInt8) return;
     add(fmt::format("linear{}/{}/M:{}", outliers ? "_outliers" : "", shape.name, m),
-        [=, this](auto& state) {
-          time_linear(state, shape, m, outliers, static_cast<int64_t>(bytes_beyond_caches()));
-        });
+        [=, this](auto& state) { time_linear(state, shape, m, outliers, bytes_beyond_caches()); });
   }
 
   void add_quantise(int64_t k, int64_t m) {

@@ -9,7 +9,7 @@
 namespace octet::bench {
 
 // Runs those whose name matches `filter` (a regular expression) on the back end of `options`:
-//   linear/SHAPE/M:m        weights of bytes_beyond_caches() in turn, so that they come from memory
+//   linear/SHAPE/M:m        weights of at least bytes_beyond_caches() in turn
 //   linear_outliers/...     the same with outliers in one input of a thousand, llm-int8 only
 //   quantise/K/M:m          a product with 16 outputs, next to nothing but the input's quantising
 //   attention/SHAPE/...     prefill of 512 rows; decode of a batch

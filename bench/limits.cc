@@ -11,6 +11,8 @@
 
 #include "bench/limit_loops.h"
 #include "bench/reporter.h"
+#include "kernels/cpu/host_memory.h"
+#include "runtime/request/error.h"
 
 namespace octet::bench {
 namespace {
@@ -58,7 +60,15 @@ size_t last_level_cache() { return cache_bytes(_SC_LEVEL3_CACHE_SIZE, 16 << 20);
 
 }  // namespace
 
-size_t bytes_beyond_caches() { return std::max(size_t{512} << 20, 3 * last_level_cache()); }
+int64_t bytes_beyond_caches() {
+  const size_t bytes = std::max(size_t{512} << 20, 3 * last_level_cache());
+  if (const size_t available = cpu::available_host_memory(); available < bytes) {
+    throw InputError(fmt::format(
+        "reads from memory are measured with {} MiB, more than caches hold; {} MiB are available",
+        bytes >> 20, available >> 20));
+  }
+  return static_cast<int64_t>(bytes);
+}
 
 double Limits::seconds(double bytes, double int8_ops, double f32_ops) const {
   return std::max(bytes / read, int8_ops / int8 + f32_ops / f32);

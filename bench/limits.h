@@ -1,7 +1,7 @@
 // What this machine can do at most, measured by the program that reports shares of it.
 #pragma once
 
-#include <cstddef>
+#include <cstdint>
 
 namespace octet::bench {
 
@@ -13,8 +13,9 @@ struct Limits {
   double seconds(double bytes, double int8_ops, double f32_ops = 0) const;
 };
 
-// Of what is read in turn, so that it comes from memory: far more than the last-level cache holds.
-size_t bytes_beyond_caches();
+// Bytes to be read in turn, so that most come from memory: three times what the last-level cache of
+// a processor holds, and at least 512 MiB. Throws InputError where memory has no room for them.
+int64_t bytes_beyond_caches();
 
 // Measures with `threads` threads at once, printing a line each.
 Limits measure_limits(int threads);

@@ -1,7 +1,7 @@
 // oneDNN's int8 matmul, weights reordered once, as a yardstick. Built by bench/peers.py.
 //     onednn M K N: prints one JSON object; threads by OMP_NUM_THREADS.
-// As octet_bench kernels does, weights of three times the last-level cache in turn, so that they
-// come from memory.
+// As octet_bench kernels does, weights of three times the last-level cache and at least 512 MiB in
+// turn, so that most come from memory.
 #include <unistd.h>
 
 #include <algorithm>

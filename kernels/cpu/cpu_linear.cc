@@ -24,8 +24,8 @@ constexpr int kMostSums = kMaxInt8TileRows * kLine;            // of a tile
 constexpr int kMostWaiting = std::bit_width(kMaxShards - 1u);  // subtrees left of a leaf
 constexpr size_t kCacheLine = 64;
 constexpr int64_t kAhead = 1024;  // bytes that weights are fetched ahead of their use
-// Bytes of a column, so that a lone tile, which is short, fetches the next one (but see
-// from_memory).
+// Bytes of a column, so that a lone tile, which is short, fetches the next one: of floats, or of
+// int8 with AVX2.
 constexpr int64_t kMostForOne = 128 << 10;
 
 // During tile `part` of the `parts` that a column is multiplied by. The next column is `next` bytes
@@ -285,8 +285,7 @@ void CpuLinear::apply(const KernelTable& kernels, ThreadPool& pool, LinearScratc
     outliers_ += static_cast<uint64_t>(scratch.rows.list(kernels, pool, n, tiles));
   }
   // A task is a column of blocks, which stays in the cache while a band of rows goes through it. A
-  // thread's columns follow each other: each tile of the first band fetches its part of the next
-  // one.
+  // thread's columns follow each other, and the first band's tiles fetch the next one.
   const int64_t bands = tiles.bands();
   const bool rows_stay =
       quantized() &&

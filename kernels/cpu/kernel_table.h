@@ -62,7 +62,8 @@ struct WeightFetch {
   bool same_column = false;  // are they some of those that this tile multiplies, soon?
   bool in_cache = false;     // are they in L2 already, so that there is L1 at most to fetch into?
   // Is the tile its column's only or first one, which waits for what no other tile has fetched?
-  // With AVX512 it then fetches just ahead of itself, whatever the other fields say.
+  // int8_tile with AVX512 then fetches just ahead of itself and in the end at Int8Tile::next,
+  // whatever the other fields say; float_tile and AVX2 go by those.
   bool from_memory = false;
 };
 
@@ -112,7 +113,9 @@ struct Int8Tile {
   TileRows x;
   const uint8_t* const* weights;  // [blocks]: where each is; at `begin` are the shard's
   int64_t begin;                  // [groups][kBlock][kGroup]
-  int64_t next;  // bytes from their end to the next shard's, or behind the last the next column's
+  // Bytes from their end to the next shard's, or behind the last to the next column's; 0 where none
+  // follows.
+  int64_t next;
   const float* scales;  // [blocks, kBlock]
   int rows, blocks;
   int64_t groups;
